@@ -1,0 +1,91 @@
+"""The graph: values, nodes, and the order they run in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ingot.kernels.spec import OpSpec, Tactic, TensorType
+
+
+@dataclass(slots=True, eq=False)
+class Value:
+    """A tensor. ``data`` is set for constants and read-only; ``producer`` for results of nodes."""
+
+    name: str
+    type: TensorType
+    data: np.ndarray | None = None
+    producer: Node | None = None
+
+    @property
+    def is_constant(self) -> bool:
+        return self.data is not None
+
+
+@dataclass(slots=True, eq=False)
+class Node:
+    """An internal operator applied to values. ``source`` keeps the ONNX node names it does the work of."""
+
+    op: OpSpec
+    attrs: Any
+    inputs: list[Value | None]
+    outputs: list[Value]
+    source: tuple[str, ...] = ()
+    tactic: Tactic | None = None
+
+    @property
+    def output(self) -> Value:
+        return self.outputs[0]
+
+    @property
+    def name(self) -> str:
+        return "+".join(dict.fromkeys(self.source)) or self.outputs[0].name
+
+
+@dataclass(slots=True)
+class Graph:
+    """Nodes in an order in which they can run. Constants belong to no list: they hang on the nodes that use them."""
+
+    inputs: list[Value]
+    outputs: list[Value]
+    nodes: list[Node]
+    name: str = ""
+    #: what passes did, in order: (pass, message)
+    report: list[tuple[str, str]] = field(default_factory=list)
+
+    def users(self) -> dict[Value, list[Node]]:
+        """For each value the nodes that read it, each as often as it reads it; graph outputs are not among them."""
+        users: dict[Value, list[Node]] = {}
+        for node in self.nodes:
+            for value in node.inputs:
+                if value is not None:
+                    users.setdefault(value, []).append(node)
+        return users
+
+    def replace(self, old: Value, new: Value) -> None:
+        """Let everybody who reads ``old`` read ``new``; an output of the graph keeps its position."""
+        for node in self.nodes:
+            node.inputs = [new if value is old else value for value in node.inputs]
+        self.outputs = [new if value is old else value for value in self.outputs]
+
+    def constants(self) -> Iterator[Value]:
+        """Each constant once, in the order of first use."""
+        seen: set[int] = set()
+        for value in [v for node in self.nodes for v in node.inputs] + self.outputs:
+            if value is not None and value.is_constant and id(value) not in seen:
+                seen.add(id(value))
+                yield value
+
+    def __str__(self) -> str:
+        """One line a node: what ``--dump-after`` prints and golden tests compare."""
+        lines = [f"graph {self.name}"]
+        lines += [f"  input {v.name}: {v.type}" for v in self.inputs]
+        for node in self.nodes:
+            results = ", ".join(f"{v.name}: {v.type}" for v in node.outputs)
+            args = ", ".join("-" if v is None else f"{v.name}{'*' if v.is_constant else ''}" for v in node.inputs)
+            lines.append(f"  {results} = {node.op.name}({args}) {node.attrs}")
+        lines += [f"  output {v.name}: {v.type}" for v in self.outputs]
+        return "\n".join(lines)

@@ -1,0 +1,248 @@
+"""What an operator says about itself: types, shape rule, tactics, ONNX import, samples.
+
+Each ``kernels/<op>/op.py`` fills in one :class:`OpSpec` called ``SPEC`` and registers importers for the ONNX
+operators that lower to it. Nothing here or there knows of the engine file, of cffi or of the ``onnx`` package.
+
+Internal operators are few and channels-last: an image is ``[N, *spatial, C]``. Importers put transposes around
+them, the layout pass takes the transposes out again.
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+
+class DType(enum.Enum):
+    """Element types; the value is the C enumerator of ``ingot_dtype`` in ``ingot_format.h``."""
+
+    F32 = 1
+    F64 = 2
+    F16 = 3
+    BF16 = 4
+    I8 = 5
+    I16 = 6
+    I32 = 7
+    I64 = 8
+    U8 = 9
+    U16 = 10
+    U32 = 11
+    U64 = 12
+    BOOL = 13
+
+    @property
+    def numpy(self) -> np.dtype:
+        """The NumPy type that stores it; bfloat16 has none and is stored as uint16."""
+        return np.dtype(_NUMPY[self])
+
+    @property
+    def size(self) -> int:
+        """Bytes of one element."""
+        return self.numpy.itemsize
+
+    @property
+    def is_float(self) -> bool:
+        return self in (DType.F32, DType.F64, DType.F16, DType.BF16)
+
+    @property
+    def is_signed(self) -> bool:
+        return self.is_float or self in (DType.I8, DType.I16, DType.I32, DType.I64)
+
+    @classmethod
+    def of(cls, dtype: np.dtype | type) -> DType:
+        """The element type of a NumPy array; ``KeyError`` when Ingot has none."""
+        return _FROM_NUMPY[np.dtype(dtype)]
+
+
+_NUMPY = {
+    DType.F32: np.float32,
+    DType.F64: np.float64,
+    DType.F16: np.float16,
+    DType.BF16: np.uint16,
+    DType.I8: np.int8,
+    DType.I16: np.int16,
+    DType.I32: np.int32,
+    DType.I64: np.int64,
+    DType.U8: np.uint8,
+    DType.U16: np.uint16,
+    DType.U32: np.uint32,
+    DType.U64: np.uint64,
+    DType.BOOL: np.bool_,
+}
+_FROM_NUMPY = {np.dtype(n): d for d, n in _NUMPY.items() if d is not DType.BF16}
+
+
+@dataclass(frozen=True, slots=True)
+class TensorType:
+    """Element type and static shape of a dense row-major tensor."""
+
+    dtype: DType
+    shape: tuple[int, ...]
+
+    @property
+    def rank(self) -> int:
+        return len(self.shape)
+
+    @property
+    def count(self) -> int:
+        return math.prod(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        return self.count * self.dtype.size
+
+    def __str__(self) -> str:
+        return f"{self.dtype.name.lower()}[{'x'.join(map(str, self.shape))}]"
+
+
+class Unsupported(Exception):
+    """An operator that cannot be built as it stands: ``what`` is not supported, ``nearest`` is a form that is."""
+
+    def __init__(self, what: str, nearest: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.nearest = nearest
+
+
+class ValueView(Protocol):
+    """What an operator may see of a value: its type, and its data when it is a constant."""
+
+    name: str
+    type: TensorType
+    data: np.ndarray | None
+
+
+class NodeView(Protocol):
+    """What an operator may see of a node. Absent optional inputs are ``None``."""
+
+    attrs: Any
+    inputs: Sequence[ValueView | None]
+    outputs: Sequence[ValueView]
+
+
+Params = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Tactic:
+    """A kernel with its parameters that can do a node.
+
+    ``params`` gives the fields of the C struct ``params_type``. ``pack`` re-arranges constant inputs for the
+    kernel: input index -> function of the node and the array, giving the array to store. ``when`` says whether the
+    kernel can do the node at all and must agree with the kernel's own ``check``. ``operands`` gives the kernel's
+    inputs when they are not simply the node's. Of several tactics the first that can is the default.
+    """
+
+    kernel: str
+    params_type: str | None = None
+    params: Callable[[NodeView], Params] = lambda node: {}
+    when: Callable[[NodeView], bool] = lambda node: True
+    pack: Mapping[int, Callable[[NodeView, np.ndarray], np.ndarray]] = field(default_factory=dict)
+    workspace: Callable[[NodeView], int] = lambda node: 0
+    #: operands that may be rows inside a wider tensor (``pitch`` larger than the last extent)
+    pitched_inputs: tuple[int, ...] = ()
+    pitched_outputs: tuple[int, ...] = ()
+    #: inputs whose bytes output 0 may take over, when nobody needs them afterwards
+    inplace: tuple[int, ...] = ()
+    #: "exact": same bits everywhere. "fp32": within D4. "fast": trades accuracy for speed within D4, can be turned off
+    numerics: str = "fp32"
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One case of an operator: drives its tests, benchmarks and its row in the operator table.
+
+    ``inputs`` are types or arrays (arrays where values matter, e.g. indices); ``constant`` lists the inputs that the
+    builder sees as constants (weights).
+    """
+
+    attrs: Any
+    inputs: tuple[TensorType | np.ndarray | None, ...]
+    constant: tuple[int, ...] = ()
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OpSpec:
+    """Everything the builder knows of one internal operator.
+
+    ``infer`` gives the output types or raises :class:`Unsupported`. ``permute(attrs, perm, node)`` answers, for
+    transposes that move through the operator: the attributes with which ``op(transpose(x, perm)) ==
+    transpose(op(x), perm)``, all inputs of full rank transposed alike, or ``None`` when there are none.
+    ``cast_to`` names the type to compute in for element types no kernel takes (float16 -> float32).
+    """
+
+    name: str
+    attrs: type
+    infer: Callable[[Any, Sequence[TensorType | None]], tuple[TensorType, ...]]
+    tactics: tuple[Tactic, ...] = ()
+    samples: Callable[[], Iterable[Sample]] = lambda: ()
+    permute: Callable[[Any, tuple[int, ...], NodeView], Any | None] | None = None
+    cast_to: Mapping[DType, DType] = field(default_factory=dict)
+
+
+class Builder(Protocol):
+    """What an importer works with: one ONNX node, and a graph that it appends internal nodes to."""
+
+    opset: int  #: version of the node's domain
+    op_type: str
+    input_count: int
+    output_count: int
+
+    def input(self, index: int) -> Any | None:
+        """The value of ONNX input ``index``; ``None`` when it is absent."""
+
+    def const(self, index: int, default: Any = None) -> np.ndarray:
+        """The data of ONNX input ``index``, ``default`` when absent; Unsupported when it is not a constant."""
+
+    def attr(self, name: str, default: Any = None) -> Any:
+        """ONNX attribute: int, float, str, list of those, np.ndarray (tensor) or a graph."""
+
+    def emit(self, op: str, attrs: Any, inputs: Sequence[Any | None]) -> list[Any]:
+        """Append a node of internal operator ``op`` and give its outputs. Constant inputs fold at once."""
+
+    def constant(self, data: np.ndarray, name: str = "") -> Any:
+        """A new constant."""
+
+    # the internal operators everybody needs
+    def reshape(self, x: Any, shape: Sequence[int]) -> Any: ...
+    def transpose(self, x: Any, perm: Sequence[int]) -> Any: ...
+    def cast(self, x: Any, dtype: DType) -> Any: ...
+    def elementwise(self, function: str, *operands: Any, **constants: float) -> Any: ...
+
+
+Importer = Callable[[Builder], Any]
+ONNX: dict[tuple[str, str], Importer] = {}
+
+
+def onnx_op(*op_types: str, domain: str = "") -> Callable[[Importer], Importer]:
+    """Register the function as importer of these ONNX operators. It returns the value of each output."""
+
+    def register(function: Importer) -> Importer:
+        for op_type in op_types:
+            if (domain, op_type) in ONNX:
+                raise ValueError(f"two importers for {op_type}")
+            ONNX[domain, op_type] = function
+        return function
+
+    return register
+
+
+def normal_axis(axis: int, rank: int, what: str = "axis") -> int:
+    """``axis`` counted from the front; Unsupported when it is out of range."""
+    if not -rank <= axis < max(rank, 1):
+        raise Unsupported(f"{what} {axis} is out of range for rank {rank}", f"an axis in [{-rank}, {rank - 1}]")
+    return axis % rank if rank else 0
+
+
+def broadcast_shape(*shapes: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape that all of them broadcast to, as NumPy does it; Unsupported when they do not."""
+    try:
+        return np.broadcast_shapes(*shapes)
+    except ValueError:
+        raise Unsupported(f"shapes {' and '.join(map(str, shapes))} do not broadcast") from None
