@@ -45,6 +45,15 @@ class Node:
         return "+".join(dict.fromkeys(self.source)) or self.outputs[0].name
 
 
+@dataclass(frozen=True, slots=True)
+class View:
+    """A value that lies inside another: its rows (last axis) start at ``offset`` of ``base``, ``pitch`` apart."""
+
+    base: Value
+    offset: int  #: elements
+    pitch: int  #: elements; the last extent when the view is dense
+
+
 @dataclass(slots=True)
 class Graph:
     """Nodes in an order in which they can run. Constants belong to no list: they hang on the nodes that use them."""
@@ -53,6 +62,8 @@ class Graph:
     outputs: list[Value]
     nodes: list[Node]
     name: str = ""
+    #: values without memory of their own; a base is never a view itself
+    views: dict[Value, View] = field(default_factory=dict)
     #: what passes did, in order: (pass, message)
     report: list[tuple[str, str]] = field(default_factory=list)
 
