@@ -1,0 +1,1 @@
+#include "activation_impl.h"
