@@ -1,0 +1,115 @@
+#define _GNU_SOURCE /* MAP_POPULATE, MAP_ANONYMOUS */
+#include "map.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static _Alignas(64) const char nothing[64]; /* what an empty file maps to: mmap takes no length of 0 */
+
+static int fail(const char **failed, const char *call, int error) {
+    *failed = call;
+    return error;
+}
+
+/* A FIFO would block in open without O_NONBLOCK, which regular files ignore. */
+static int open_regular(const char *path, size_t *size, int *descriptor, const char **failed) {
+    int fd;
+    do {
+        fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    } while (fd < 0 && errno == EINTR);
+    if (fd < 0) {
+        return fail(failed, "open", errno);
+    }
+    struct stat status;
+    int error = 0;
+    if (fstat(fd, &status) != 0) {
+        error = fail(failed, "fstat", errno);
+    } else if (!S_ISREG(status.st_mode)) {
+        error = fail(failed, "open (not a regular file)", S_ISDIR(status.st_mode) ? EISDIR : EINVAL);
+    } else if (status.st_size < 0 || (uintmax_t)status.st_size > PTRDIFF_MAX) {
+        error = fail(failed, "fstat", EFBIG);
+    }
+    if (error) {
+        close(fd);
+        return error;
+    }
+    *size = (size_t)status.st_size;
+    *descriptor = fd;
+    return 0;
+}
+
+static int read_all(int fd, char *to, size_t size, const char **failed) {
+    for (size_t done = 0; done < size;) {
+        const ssize_t got = read(fd, to + done, size - done);
+        if (got > 0) {
+            done += (size_t)got;
+        } else if (got == 0) {
+            return fail(failed, "read (the file became shorter)", EIO);
+        } else if (errno != EINTR) {
+            return fail(failed, "read", errno);
+        }
+    }
+    return 0;
+}
+
+/* Locking comes before reading, so that every page is made once, by mlock. */
+static int copy_locked(ingot_map *map, int fd, const char **failed) {
+    char *copy = mmap(NULL, map->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (copy == MAP_FAILED) {
+        return fail(failed, "mmap", errno);
+    }
+    map->lock_error = mlock(copy, map->size) == 0 ? 0 : errno;
+    int error = read_all(fd, copy, map->size, failed);
+    if (!error && mprotect(copy, map->size, PROT_READ) != 0) {
+        error = fail(failed, "mprotect", errno);
+    }
+    if (error) {
+        munmap(copy, map->size);
+        return error;
+    }
+    map->bytes = copy;
+    return 0;
+}
+
+static int map_pages(ingot_map *map, int fd, const char **failed) {
+    /* Populating maps what the page cache has in large strokes: a fault for each 16 pages costs several times that. */
+    void *bytes = mmap(NULL, map->size, PROT_READ, MAP_PRIVATE | MAP_POPULATE, fd, 0);
+    if (bytes == MAP_FAILED) {
+        return fail(failed, "mmap", errno);
+    }
+    map->bytes = bytes;
+    return 0;
+}
+
+int ingot_map_open(ingot_map *map, const char *path, ingot_map_mode mode, const char **failed) {
+    *map = (ingot_map){0};
+    *failed = "";
+    int fd = -1;
+    int error = open_regular(path, &map->size, &fd, failed);
+    if (error) {
+        return error;
+    }
+    if (map->size == 0) {
+        map->bytes = nothing;
+    } else if (mode == INGOT_MAP_LOCKED) {
+        error = copy_locked(map, fd, failed);
+    } else {
+        error = map_pages(map, fd, failed);
+    }
+    close(fd); /* a mapping outlives its descriptor */
+    if (error) {
+        *map = (ingot_map){0};
+    }
+    return error;
+}
+
+void ingot_map_close(ingot_map *map) {
+    if (map->size) {
+        munmap((void *)(uintptr_t)map->bytes, map->size);
+    }
+    *map = (ingot_map){0};
+}
