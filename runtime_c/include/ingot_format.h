@@ -90,7 +90,8 @@ typedef struct ingot_header { /* 128 bytes at offset 0 */
     uint64_t file_size;
     uint64_t required_features; /* an unknown bit refuses the file */
     uint64_t optional_features; /* an unknown bit is ignored */
-    uint8_t digest[32];         /* SHA-256 of this header with digest and header_crc32c zero, then the section table: the identity */
+    uint8_t digest[32];         /* the identity: SHA-256 of this header with digest and both CRCs zero, then the section
+                                   table with the crc32c of the SIGNATURE section zero */
     uint32_t table_crc32c;      /* of the section table */
     uint32_t header_crc32c;     /* of this header with this field zero */
     uint8_t reserved[40];       /* 0 */

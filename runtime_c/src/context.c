@@ -1,0 +1,326 @@
+/* Making a context: one walk computes how the host block is laid out, the same walk hands the pieces out. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "context.h"
+
+enum { HOST_ALIGN = 4096, MAX_THREADS = 64 };
+
+/* A bump allocator over the host block; with base NULL it only counts. */
+typedef struct layout {
+    uint8_t *base;
+    uint64_t used;
+} layout;
+
+static void *take(layout *l, uint64_t count, uint64_t size, uint64_t alignment) {
+    l->used = ingot_align(l->used, alignment);
+    void *at = l->base ? l->base + l->used : NULL;
+    l->used += count * size; /* records are bounded by the file, arenas by verify.c: no overflow */
+    return at;
+}
+
+static ingot_status check_options(const ingot_engine *engine, const ingot_context_options *options,
+                                  ingot_context_options *filled, ingot_error *error) {
+    *filled = (ingot_context_options){.size = sizeof *filled, .threads = 1};
+    if (options) {
+        if (options->size != sizeof *options)
+            return ingot_fail(error, INGOT_ERR_ARGUMENT, INGOT_NO_OFFSET, "ingot_context_options: wrong size");
+        *filled = *options;
+        if (filled->threads == 0) filled->threads = 1;
+    }
+    if (!engine) return ingot_fail(error, INGOT_ERR_ARGUMENT, INGOT_NO_OFFSET, "engine is NULL");
+    if (filled->threads > MAX_THREADS || filled->wait > INGOT_WAIT_SPIN || filled->priority > 99)
+        return ingot_fail(error, INGOT_ERR_ARGUMENT, INGOT_NO_OFFSET, "threads must be 1..%d, wait 0..1, priority 0..99",
+                          MAX_THREADS);
+    if (filled->cpus && filled->cpu_count != filled->threads - 1)
+        return ingot_fail(error, INGOT_ERR_ARGUMENT, INGOT_NO_OFFSET, "cpus needs an entry for each of the %u workers",
+                          filled->threads - 1);
+    return INGOT_OK;
+}
+
+/* What every step needs beside its operands, at the largest shapes. */
+typedef struct needs {
+    uint64_t scratch;
+    uint64_t kernel_state;
+    uint64_t params;
+} needs;
+
+static needs measure(const ingot_engine *engine, const ingot_bound_program *program, uint64_t *kernel_state_size) {
+    needs n = {0};
+    ingot_arg args[INGOT_MAX_OPERANDS];
+    for (uint32_t i = 0; i < program->record->steps.count; i++) {
+        ingot_call call;
+        const ingot_family *family = program->steps[i].kernel->family;
+        ingot_fill_call(&engine->file, program->record, &program->steps[i], args, &call);
+        uint64_t scratch = family->scratch_size ? family->scratch_size(&call) : 0;
+        uint64_t state = family->state_size ? family->state_size(&call) : 0;
+        if (scratch > n.scratch) n.scratch = scratch;
+        if (kernel_state_size) kernel_state_size[i] = state;
+        n.kernel_state += ingot_align(state, 64);
+        n.params += ingot_align(family->params_size, 16);
+    }
+    return n;
+}
+
+/* Lays a context out in `l`; with a base also fills in its pointers. */
+static ingot_context *lay_out(layout *l, const ingot_engine *engine, const ingot_bound_program *program,
+                              const ingot_context_options *options, void **workers_memory) {
+    const ingot_program *p = program->record;
+    uint32_t steps = p->steps.count, ios = p->io.count;
+    int varies = p->shape_code.count || p->patches.count;
+    ingot_context unused, *c = take(l, 1, sizeof *c, 64);
+    if (!c) c = &unused;
+    c->steps = take(l, steps, sizeof *c->steps, 64);
+    c->args = take(l, program->operand_count, sizeof *c->args, 64);
+    c->io_data = take(l, ios, sizeof *c->io_data, 8);
+    c->io_own = take(l, ios, sizeof *c->io_own, 8);
+    c->io_dims = take(l, (uint64_t)ios * INGOT_MAX_RANK, sizeof *c->io_dims, 8);
+    c->io_bytes = take(l, ios, sizeof *c->io_bytes, 8);
+    c->io_uses_first = take(l, (uint64_t)ios + 1, sizeof *c->io_uses_first, 8);
+    c->io_uses = take(l, program->operand_count, sizeof *c->io_uses, 8);
+    c->kernel_state_size = take(l, steps, sizeof *c->kernel_state_size, 8);
+    needs n = measure(engine, program, c->kernel_state_size);
+    c->tensors = varies ? take(l, p->tensors.count, sizeof *c->tensors, 64) : NULL;
+    c->params = varies ? take(l, n.params, 1, 16) : NULL;
+    c->registers = take(l, p->register_count, sizeof *c->registers, 8);
+    c->kernel_state = take(l, n.kernel_state, 1, 64);
+    c->scratch_stride = ingot_align(n.scratch, 128); /* two lines: neighbours prefetch in pairs */
+    c->scratch = take(l, c->scratch_stride * options->threads + INGOT_TAIL_BYTES, 1, 128);
+    c->state = take(l, p->state_size, 1, 64);
+    for (uint32_t i = 0; i < ios; i++) {
+        const ingot_tensor *t = ingot_get_tensor(&engine->file, p, ingot_get_io(&engine->file, p, i)->tensor);
+        void *own = take(l, ingot_get_buffer(&engine->file, p, t->buffer)->size + INGOT_TAIL_BYTES, 1, 64);
+        if (l->base) c->io_own[i] = own;
+    }
+    c->arena = take(l, p->arena_size, 1, 4096);
+    *workers_memory = options->threads > 1 ? take(l, ingot_workers_memory(options->threads), 1, 4096) : NULL;
+    l->used = ingot_align(l->used, HOST_ALIGN);
+    return c == &unused ? NULL : c;
+}
+
+ingot_status ingot_context_memory(const ingot_engine *engine, const ingot_context_options *options, ingot_memory *need,
+                                  ingot_error *error) {
+    ingot_clear(error);
+    ingot_context_options filled;
+    ingot_status status = check_options(engine, options, &filled, error);
+    if (status) return status;
+    if (!need || need->size != sizeof *need)
+        return ingot_fail(error, INGOT_ERR_ARGUMENT, INGOT_NO_OFFSET, "ingot_memory: NULL or wrong size");
+    layout l = {0};
+    void *workers;
+    lay_out(&l, engine, &engine->programs[0], &filled, &workers);
+    *need = (ingot_memory){.size = sizeof *need, .host_size = l.used};
+    return INGOT_OK;
+}
+
+/* Which operands view which input or output: bind touches just those. */
+static void index_io(ingot_context *c) {
+    const ingot_file *f = &c->engine->file;
+    const ingot_program *p = c->program->record;
+    uint32_t used = 0;
+    for (uint32_t i = 0; i < p->io.count; i++) {
+        uint32_t buffer = ingot_get_tensor(f, p, ingot_get_io(f, p, i)->tensor)->buffer, arg = 0;
+        c->io_uses_first[i] = used;
+        for (uint32_t s = 0; s < c->step_count; s++) {
+            const ingot_step *step = c->program->steps[s].record;
+            for (uint32_t k = 0; k < (uint32_t)step->in_count + step->out_count; k++, arg++) {
+                uint32_t id = ingot_get_operand(f, step, k);
+                if (id != INGOT_NO_INDEX && ingot_get_tensor(f, p, id)->buffer == buffer)
+                    c->io_uses[used++] = (ingot_io_use){.offset = ingot_get_tensor(f, p, id)->offset, .arg = arg};
+            }
+        }
+    }
+    c->io_uses_first[p->io.count] = used;
+}
+
+/* Calls, operands and their addresses, all but those of bound buffers. */
+static void resolve_steps(ingot_context *c) {
+    const ingot_file *f = &c->engine->file;
+    const ingot_program *p = c->program->record;
+    ingot_arg *args = c->args;
+    uint8_t *params = c->params;
+    for (uint32_t i = 0; i < c->step_count; i++) {
+        const ingot_bound_step *bound = &c->program->steps[i];
+        const ingot_step *s = bound->record;
+        ingot_context_step *step = &c->steps[i];
+        step->run = bound->run;
+        ingot_fill_call(f, p, bound, args, &step->call);
+        for (uint32_t k = 0; k < (uint32_t)s->in_count + s->out_count; k++) {
+            uint32_t id = ingot_get_operand(f, s, k);
+            if (id == INGOT_NO_INDEX) continue;
+            const ingot_tensor *t = ingot_get_tensor(f, p, id);
+            const ingot_buffer *b = ingot_get_buffer(f, p, t->buffer);
+            if (b->storage == INGOT_STORAGE_ARENA) args[k].data = c->arena + b->offset + t->offset;
+            if (b->storage == INGOT_STORAGE_STATE) args[k].data = c->state + b->offset + t->offset;
+        }
+        if (s->workspace != INGOT_NO_INDEX)
+            step->call.workspace = c->arena + ingot_get_buffer(f, p, ingot_get_tensor(f, p, s->workspace)->buffer)->offset;
+        if (params) {
+            memcpy(params, bound->params, s->params_size);
+            step->call.params = params;
+            params += ingot_align(s->params_size, 16);
+        }
+        args += s->in_count + s->out_count;
+    }
+}
+
+/* SplitMix64 (Steele, Lea, Flood 2014): a value for each element, whatever the order. */
+static uint64_t splitmix64(uint64_t x) {
+    x += 0x9e3779b97f4a7c15u;
+    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
+    x = (x ^ x >> 27) * 0x94d049bb133111ebu;
+    return x ^ x >> 31;
+}
+
+static void fill_tensor(uint8_t *data, const ingot_tensor *t, const ingot_fill *fill) {
+    uint64_t bytes = ingot_view_bytes(t->dtype, t->rank, t->dims, t->pitch), width = ingot_dtype_bits(t->dtype) / 8;
+    if (fill->kind == 0 || width == 0) {
+        memset(data, (int)(fill->value & 0xff), bytes);
+        return;
+    }
+    for (uint64_t i = 0; i < bytes / width; i++) {
+        uint64_t bits = splitmix64(fill->seed + i);
+        double unit = (double)(int64_t)(bits >> 11) * 0x1p-52 - 1.0; /* [-1, 1) */
+        if (t->dtype == INGOT_F32) {
+            float value = (float)unit;
+            memcpy(data + i * width, &value, 4);
+        } else if (t->dtype == INGOT_F64) {
+            memcpy(data + i * width, &unit, 8);
+        } else if (t->dtype == INGOT_F16 || t->dtype == INGOT_BF16) { /* sign and an exponent below one: finite */
+            uint16_t value = (uint16_t)(bits & (t->dtype == INGOT_F16 ? 0xbbff : 0xbf7f));
+            memcpy(data + i * width, &value, 2);
+        } else if (t->dtype == INGOT_BOOL) {
+            data[i] = (uint8_t)(bits & 1);
+        } else {
+            memcpy(data + i * width, &bits, width);
+        }
+    }
+}
+
+static void fill_state(ingot_context *c) {
+    const ingot_file *f = &c->engine->file;
+    const ingot_table *programs = &f->tables[INGOT_SECTION_PROGRAMS], *fills = &f->tables[INGOT_SECTION_FILLS];
+    const ingot_program *p = c->program->record;
+    memset(c->state, 0, p->state_size);
+    for (uint32_t i = 0; i < fills->count; i++) {
+        const ingot_fill *fill = (const ingot_fill *)ingot_record(fills, i);
+        if (ingot_record(programs, fill->program) != (const void *)p) continue;
+        const ingot_tensor *t = ingot_get_tensor(f, p, fill->tensor);
+        fill_tensor(c->state + ingot_get_buffer(f, p, t->buffer)->offset + t->offset, t, fill);
+    }
+}
+
+static void point_io(ingot_context *c, uint32_t index, void *data) {
+    c->io_data[index] = data;
+    for (uint32_t i = c->io_uses_first[index]; i < c->io_uses_first[index + 1]; i++)
+        c->args[c->io_uses[i].arg].data = (uint8_t *)data + c->io_uses[i].offset;
+}
+
+ingot_status ingot_context_init(const ingot_engine *engine, const ingot_context_options *options,
+                                const ingot_memory *memory, ingot_context **context, ingot_error *error) {
+    ingot_memory need = {.size = sizeof need};
+    ingot_status status = ingot_context_memory(engine, options, &need, error);
+    if (status) return status;
+    if (!memory || memory->size != sizeof *memory || !context)
+        return ingot_fail(error, INGOT_ERR_ARGUMENT, INGOT_NO_OFFSET, "memory or context is NULL, or ingot_memory has the "
+                          "wrong size");
+    *context = NULL;
+    if (!memory->host || (uintptr_t)memory->host % HOST_ALIGN || memory->host_size < need.host_size)
+        return ingot_fail(error, INGOT_ERR_MEMORY, INGOT_NO_OFFSET, "the host block must be aligned to %d and have %llu bytes",
+                          HOST_ALIGN, (unsigned long long)need.host_size);
+    ingot_context_options filled;
+    check_options(engine, options, &filled, NULL);
+    const ingot_bound_program *program = &engine->programs[0];
+    const ingot_program *p = program->record;
+
+    /* Zeroing touches every page now, so that no run meets a page fault. */
+    memset(memory->host, 0, need.host_size);
+    layout l = {.base = memory->host};
+    void *workers_memory;
+    ingot_context *c = lay_out(&l, engine, program, &filled, &workers_memory);
+    c->engine = engine;
+    c->program = program;
+    c->threads = filled.threads;
+    c->step_count = p->steps.count;
+    c->host_size = need.host_size;
+    for (uint32_t i = 0; c->tensors && i < p->tensors.count; i++) c->tensors[i] = *ingot_get_tensor(&engine->file, p, i);
+    for (uint32_t i = 0; i < p->io.count; i++) {
+        const ingot_io *io = ingot_get_io(&engine->file, p, i);
+        memcpy(c->io_dims + (size_t)i * INGOT_MAX_RANK, io->dims_max, sizeof io->dims_max);
+        c->io_bytes[i] = ingot_get_buffer(&engine->file, p, ingot_get_tensor(&engine->file, p, io->tensor)->buffer)->size;
+    }
+    resolve_steps(c);
+    index_io(c);
+    for (uint32_t i = 0; i < p->io.count; i++) point_io(c, i, c->io_own[i]);
+    fill_state(c);
+    status = ingot_context_apply_shapes(c, error);
+    if (status) return status;
+    if (filled.threads > 1) {
+        status = ingot_context_start_workers(c, workers_memory, &filled, error);
+        if (status) return status;
+    }
+    *context = c;
+    return INGOT_OK;
+}
+
+ingot_status ingot_context_create(const ingot_engine *engine, const ingot_context_options *options,
+                                  ingot_context **context, ingot_error *error) {
+    ingot_memory memory = {.size = sizeof memory};
+    ingot_status status = ingot_context_memory(engine, options, &memory, error);
+    if (status) return status;
+    memory.host = aligned_alloc(HOST_ALIGN, memory.host_size);
+    if (!memory.host)
+        return ingot_fail(error, INGOT_ERR_MEMORY, INGOT_NO_OFFSET, "no memory for a context of %llu bytes",
+                          (unsigned long long)memory.host_size);
+    status = ingot_context_init(engine, options, &memory, context, error);
+    if (status)
+        free(memory.host);
+    else
+        (*context)->allocation = memory.host;
+    return status;
+}
+
+void ingot_context_destroy(ingot_context *context) {
+    if (!context) return;
+    if (context->workers) ingot_workers_stop(context->workers);
+    free(context->allocation);
+}
+
+void *ingot_context_data(const ingot_context *context, uint32_t index) {
+    return context && index < context->program->record->io.count ? context->io_data[index] : NULL;
+}
+
+ingot_status ingot_context_bind(ingot_context *c, uint32_t index, void *data, size_t size, ingot_error *error) {
+    if (!c || index >= c->program->record->io.count)
+        return ingot_fail(error, INGOT_ERR_ARGUMENT, INGOT_NO_OFFSET, "bind: no input or output %u", index);
+    if (!data) {
+        point_io(c, index, c->io_own[index]);
+        return INGOT_OK;
+    }
+    const ingot_program *p = c->program->record;
+    const ingot_io *io = ingot_get_io(&c->engine->file, p, index);
+    uint32_t bits = ingot_dtype_bits(ingot_get_tensor(&c->engine->file, p, io->tensor)->dtype);
+    if (size != c->io_bytes[index])
+        return ingot_fail(error, INGOT_ERR_SHAPE, INGOT_NO_OFFSET, "bind: %.80s has %llu bytes, not %zu",
+                          ingot_file_string(&c->engine->file, io->name), (unsigned long long)c->io_bytes[index], size);
+    if (bits > 8 && (uintptr_t)data % (bits / 8))
+        return ingot_fail(error, INGOT_ERR_ALIGNMENT, INGOT_NO_OFFSET, "bind: the buffer of %.80s is not aligned to %u bytes",
+                          ingot_file_string(&c->engine->file, io->name), bits / 8);
+    point_io(c, index, data);
+    return INGOT_OK;
+}
+
+ingot_status ingot_context_reset(ingot_context *context) {
+    if (!context) return INGOT_ERR_ARGUMENT;
+    fill_state(context);
+    return INGOT_OK;
+}
+
+ingot_status ingot_context_stats(const ingot_context *context, ingot_stats *stats) {
+    if (!context || !stats || stats->size != sizeof *stats) return INGOT_ERR_ARGUMENT;
+    stats->threads = context->threads;
+    stats->runs = context->runs;
+    stats->host_bytes = context->host_size;
+    stats->arena_bytes = context->program->record->arena_size;
+    return INGOT_OK;
+}

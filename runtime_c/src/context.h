@@ -1,0 +1,66 @@
+/* The inside of a context: one host block, laid out once, pointers resolved. Shared by context.c (making one),
+ * run.c (running it) and shapes.c (setting shapes). */
+#ifndef INGOT_CONTEXT_H
+#define INGOT_CONTEXT_H
+
+#include "internal.h"
+#include "workers.h"
+
+typedef struct ingot_context_step {
+    ingot_run_fn run;
+    uint32_t units;
+    uint32_t barrier; /* other threads must have finished before the next step begins */
+    ingot_call call;
+} ingot_context_step;
+
+typedef struct ingot_io_use { /* an operand that views an input or output */
+    uint64_t offset;      /* bytes from the start of the bound buffer */
+    uint32_t arg;
+    uint32_t reserved;
+} ingot_io_use;
+
+struct ingot_context {
+    const ingot_engine *engine;
+    const ingot_bound_program *program;
+    uint32_t threads;
+    uint32_t step_count;
+    ingot_context_step *steps;
+    ingot_arg *args; /* operands of all steps, in the order of the file */
+    uint8_t *scratch;
+    uint64_t scratch_stride; /* bytes a thread */
+    ingot_workers *workers;  /* NULL with one thread */
+
+    /* inputs and outputs */
+    void **io_data;          /* bound now */
+    void **io_own;           /* the context's own */
+    int64_t *io_dims;        /* io.count rows of INGOT_MAX_RANK */
+    uint64_t *io_bytes;      /* of the current shape */
+    uint32_t *io_uses_first; /* io.count + 1: which entries of io_uses */
+    ingot_io_use *io_uses;
+
+    /* shapes that vary: NULL in a static engine */
+    ingot_tensor *tensors; /* with the current extents */
+    uint8_t *params;       /* patched copies of the steps' parameters, in the order of the steps */
+    int64_t *registers;
+    uint32_t shape_pending; /* the inputs' shapes do not go together yet */
+
+    uint8_t *arena;
+    uint8_t *state; /* STATE storage */
+    uint8_t *kernel_state;
+    uint64_t *kernel_state_size; /* reserved for each step */
+
+    uint64_t runs;
+    uint64_t host_size;
+    uint64_t *profile;          /* where a profiled run writes its times, or NULL */
+    int32_t failed[64];         /* for each thread the first step that failed, or -1 */
+    void *allocation;           /* what create allocated */
+};
+
+/* shapes.c: brings extents, parameters, kernel state and work units of every step up to date with io_dims. */
+ingot_status ingot_context_apply_shapes(ingot_context *context, ingot_error *error);
+
+/* run.c */
+ingot_status ingot_context_start_workers(ingot_context *context, void *memory, const ingot_context_options *options,
+                                         ingot_error *error);
+
+#endif

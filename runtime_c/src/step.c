@@ -1,0 +1,135 @@
+/* One step against the kernel contract: first what every kernel may rely on, then the kernel's own check. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "internal.h"
+
+void ingot_fill_arg(const ingot_tensor *tensor, const ingot_buffer *buffer, ingot_arg *arg) {
+    memset(arg, 0, sizeof *arg);
+    for (uint32_t d = 0; d < INGOT_MAX_RANK; d++) arg->dims[d] = 1;
+    arg->pitch = arg->count = 1;
+    arg->dtype = INGOT_DTYPE_NONE;
+    if (!tensor) return;
+    memcpy(arg->dims, tensor->dims, sizeof arg->dims);
+    arg->pitch = tensor->pitch;
+    for (uint32_t d = 0; d < tensor->rank; d++) arg->count *= tensor->dims[d];
+    arg->dtype = tensor->dtype;
+    arg->rank = tensor->rank;
+    arg->storage = (uint8_t)buffer->storage;
+}
+
+/* The memory an operand occupies: which block, and rows of bytes in it. */
+typedef struct span {
+    uint32_t block; /* arena, constants and state are one block each; a bound buffer is one of its own */
+    uint64_t begin, end;
+    uint64_t pitch, row; /* bytes from row to row, bytes of a row */
+    uint32_t buffer;
+} span;
+
+static span operand_span(const ingot_tensor *t, const ingot_buffer *b, const ingot_arg *arg) {
+    uint64_t bits = ingot_dtype_bits(t->dtype), bytes = ingot_view_bytes(t->dtype, t->rank, arg->dims, arg->pitch);
+    int bound = b->storage == INGOT_STORAGE_INPUT || b->storage == INGOT_STORAGE_OUTPUT;
+    uint64_t begin = b->offset + t->offset;
+    return (span){bound ? INGOT_STORAGE_COUNT + t->buffer : b->storage,
+                  begin,
+                  begin + bytes,
+                  (uint64_t)arg->pitch * bits / 8,
+                  (uint64_t)(t->rank ? arg->dims[t->rank - 1] : 1) * bits / 8,
+                  t->buffer};
+}
+
+/* Whether two spans share a byte. Rows of one pitch that keep to columns of their own do not. */
+static int spans_overlap(const span *a, const span *b) {
+    if (a->block != b->block || a->begin >= b->end || b->begin >= a->end) return 0;
+    if (a->pitch == b->pitch && a->pitch) {
+        uint64_t ca = a->begin % a->pitch, cb = b->begin % a->pitch;
+        if (ca + a->row <= a->pitch && cb + b->row <= b->pitch && (ca + a->row <= cb || cb + b->row <= ca)) return 0;
+    }
+    return 1;
+}
+
+ingot_status ingot_check_step(const ingot_file *f, const ingot_program *p, const ingot_bound_step *step,
+                              const ingot_call *call, uint32_t index, ingot_error *error) {
+    const ingot_family *family = step->kernel->family;
+    const ingot_step *s = step->record;
+    uint64_t at = ingot_record_offset(&f->tables[INGOT_SECTION_STEPS], p->steps.first + index);
+    const char *name = ingot_file_string(f, s->name);
+    if (s->in_count < family->in_min || s->in_count > family->in_max || s->out_count < family->out_min ||
+        s->out_count > family->out_max)
+        return ingot_fail(error, INGOT_ERR_STEP, at, "step %u (%.60s): kernel %s does not take %u inputs and %u outputs",
+                          index, name, step->kernel->name, s->in_count, s->out_count);
+
+    span spans[INGOT_MAX_OPERANDS + 1];
+    uint32_t operands[INGOT_MAX_OPERANDS + 1]; /* which operand each span is: absent ones have none */
+    uint32_t count = 0, total = (uint32_t)s->in_count + s->out_count;
+    for (uint32_t k = 0; k < total + 1; k++) {
+        uint32_t id = k < total ? ingot_get_operand(f, s, k) : s->workspace;
+        if (id == INGOT_NO_INDEX) continue;
+        const ingot_tensor *t = ingot_get_tensor(f, p, id);
+        const ingot_buffer *b = ingot_get_buffer(f, p, t->buffer);
+        ingot_arg workspace;
+        ingot_fill_arg(t, b, &workspace);
+        const ingot_arg *arg = k < s->in_count ? &call->in[k] : k < total ? &call->out[k - s->in_count] : &workspace;
+        if (ingot_dtype_bits(arg->dtype) % 8)
+            return ingot_fail(error, INGOT_ERR_STEP, at, "step %u (%.60s): no kernel takes %s", index, name,
+                              ingot_dtype_name(arg->dtype));
+        if (!(family->flags & INGOT_KERNEL_PITCHED) && arg->rank && arg->pitch != arg->dims[arg->rank - 1])
+            return ingot_fail(error, INGOT_ERR_STEP, at, "step %u (%.60s): kernel %s takes dense operands alone", index,
+                              name, step->kernel->name);
+        if ((family->flags & INGOT_KERNEL_OVERREADS) && k < s->in_count &&
+            (arg->storage == INGOT_STORAGE_INPUT || arg->storage == INGOT_STORAGE_OUTPUT))
+            return ingot_fail(error, INGOT_ERR_STEP, at, "step %u (%.60s): kernel %s reads past its inputs and so takes "
+                              "none that the caller binds", index, name, step->kernel->name);
+        spans[count] = operand_span(t, b, arg);
+        operands[count] = k;
+        for (uint32_t j = 0; j < count && k >= s->in_count; j++) {
+            if (!spans_overlap(&spans[j], &spans[count])) continue;
+            uint32_t i = operands[j];
+            int inplace = k == s->in_count && i < s->in_count && i < 32 && (family->inplace >> i & 1) &&
+                          spans[j].begin == spans[count].begin && spans[j].end == spans[count].end &&
+                          spans[j].pitch == spans[count].pitch && spans[j].row == spans[count].row;
+            if (!inplace)
+                return ingot_fail(error, INGOT_ERR_PLAN, at, "step %u (%.60s) writes over its own operand %u", index, name,
+                                  i);
+        }
+        count++;
+    }
+    const char *reason = family->check ? family->check(call) : NULL;
+    if (reason)
+        return ingot_fail(error, INGOT_ERR_STEP, at, "step %u (%.60s): kernel %s: %s", index, name, step->kernel->name,
+                          reason);
+    return INGOT_OK;
+}
+
+void ingot_fill_call(const ingot_file *f, const ingot_program *p, const ingot_bound_step *step, ingot_arg *args,
+                     ingot_call *call) {
+    const ingot_step *s = step->record;
+    uint32_t total = (uint32_t)s->in_count + s->out_count;
+    for (uint32_t k = 0; k < total; k++) {
+        uint32_t id = ingot_get_operand(f, s, k);
+        const ingot_tensor *t = id == INGOT_NO_INDEX ? NULL : ingot_get_tensor(f, p, id);
+        const ingot_buffer *b = t ? ingot_get_buffer(f, p, t->buffer) : NULL;
+        ingot_fill_arg(t, b, &args[k]);
+        if (b && b->storage == INGOT_STORAGE_CONSTANT)
+            args[k].data = (void *)(uintptr_t)(f->tables[INGOT_SECTION_CONSTANTS].base + b->offset + t->offset);
+    }
+    memset(call, 0, sizeof *call);
+    call->in = args;
+    call->out = args + s->in_count;
+    call->in_count = s->in_count;
+    call->out_count = s->out_count;
+    call->params = step->params;
+    if (s->workspace != INGOT_NO_INDEX)
+        call->workspace_size = (uint64_t)ingot_get_tensor(f, p, s->workspace)->dims[0];
+}
+
+ingot_status ingot_verify_steps(const ingot_file *f, const ingot_bound_program *bound, ingot_error *error) {
+    ingot_arg args[INGOT_MAX_OPERANDS];
+    ingot_call call;
+    for (uint32_t i = 0; i < bound->record->steps.count; i++) {
+        ingot_fill_call(f, bound->record, &bound->steps[i], args, &call);
+        ingot_status status = ingot_check_step(f, bound->record, &bound->steps[i], &call, i, error);
+        if (status) return status;
+    }
+    return INGOT_OK;
+}
