@@ -120,7 +120,7 @@ static void identity(const ingot_header *header, const ingot_section *sections, 
     ingot_header zeroed = *header;
     memset(zeroed.digest, 0, sizeof zeroed.digest);
     zeroed.table_crc32c = zeroed.header_crc32c = 0;
-    ingot_sha256 state;
+    ingot_sha256_stream state;
     ingot_sha256_init(&state);
     ingot_sha256_update(&state, &zeroed, sizeof zeroed);
     for (uint32_t i = 0; i < header->section_count; i++) {
@@ -205,7 +205,7 @@ static ingot_status load_sections(const uint8_t *bytes, ingot_file *file, const 
                               rule && rule->name ? rule->name : "of unknown kind");
         if ((flags & INGOT_OPEN_CHECK_SHA256) && s->kind != INGOT_SECTION_SIGNATURE) {
             uint8_t digest[32];
-            ingot_sha256_digest(data, s->size, digest);
+            ingot_sha256(data, s->size, digest);
             if (memcmp(digest, s->sha256, 32) != 0)
                 return ingot_fail(error, INGOT_ERR_CHECKSUM, s->offset, "section %s is damaged: its SHA-256 differs",
                                   rule && rule->name ? rule->name : "of unknown kind");

@@ -15,7 +15,6 @@ static uint64_t now(void) {
 /* One thread's share of a run. Units are split evenly by their number, so that a thread always gets the same ones. */
 static void work(void *user, uint32_t thread) {
     ingot_context *c = user;
-    ingot_fpenv mode = ingot_fpenv_enter();
     uint8_t *scratch = c->scratch + thread * c->scratch_stride;
     uint64_t *profile = c->profile, before = profile && thread == 0 ? now() : 0;
     int32_t failed = -1;
@@ -34,7 +33,6 @@ static void work(void *user, uint32_t thread) {
         }
     }
     c->failed[thread] = failed;
-    ingot_fpenv_leave(mode);
 }
 
 static int32_t run_alone(ingot_context *c) {
@@ -67,7 +65,9 @@ static int32_t profile_alone(ingot_context *c) {
 }
 
 static int32_t run_together(ingot_context *c) {
-    ingot_workers_run(c->workers);
+    ingot_fpenv mode = ingot_fpenv_enter(); /* the workers are in it for good */
+    ingot_workers_run(c->workers, work, c);
+    ingot_fpenv_leave(mode);
     int32_t failed = -1;
     for (uint32_t t = 0; t < c->threads; t++)
         if (c->failed[t] >= 0 && (failed < 0 || c->failed[t] < failed)) failed = c->failed[t];
@@ -79,6 +79,19 @@ static ingot_status finish(ingot_context *c, int32_t failed, ingot_error *error)
     if (failed < 0) return INGOT_OK;
     return ingot_fail(error, INGOT_ERR_INDEX, INGOT_NO_OFFSET, "step %d (%.80s): an index in the data is out of range",
                       failed, ingot_engine_step_name(c->engine, (uint32_t)failed));
+}
+
+ingot_status ingot_context_start_workers(ingot_context *c, void *memory, const ingot_context_options *options,
+                                         ingot_error *error) {
+    const char *failed = NULL;
+    const ingot_workers_options wanted = {.threads = options->threads, .wait = options->wait,
+                                          .spin_limit = INGOT_WORKERS_SPIN_LIMIT, .priority = options->priority,
+                                          .cpus = options->cpus};
+    int system = ingot_workers_start(memory, &wanted, &c->workers, &failed);
+    if (system)
+        return ingot_fail(error, INGOT_ERR_THREAD, INGOT_NO_OFFSET, "cannot start %u threads: %s: %s", options->threads - 1,
+                          failed, strerror(system));
+    return INGOT_OK;
 }
 
 ingot_status ingot_context_run(ingot_context *c, ingot_error *error) {

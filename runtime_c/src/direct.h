@@ -1,0 +1,43 @@
+/* Running one kernel on plain memory, without an engine: how the builder folds constants and how tests and benchmarks
+ * reach a single kernel. The same checks as for a step of a file. Not part of the public API. */
+#ifndef INGOT_DIRECT_H
+#define INGOT_DIRECT_H
+
+#include "ingot.h"
+
+/* cffi:begin */
+typedef struct ingot_direct_operand {
+    void *data;
+    int64_t dims[8];
+    int64_t pitch;
+    uint32_t dtype; /* 0: absent */
+    uint32_t rank;
+    uint32_t storage; /* ingot_storage */
+    uint32_t reserved;
+} ingot_direct_operand;
+
+/* Runs a kernel: operands are inputs, then outputs. `isa` names the implementation, which must exist, or is NULL for the
+ * best. Units are done in `splits` contiguous parts, as that many threads would. Constants' data is visible to the check. */
+ingot_status ingot_direct_run(const char *kernel, const char *isa, const ingot_direct_operand *operands,
+                              uint32_t in_count, uint32_t out_count, const void *params, uint64_t params_size,
+                              void *workspace, uint64_t workspace_size, uint32_t splits, ingot_error *error);
+
+typedef struct ingot_direct_kernel {
+    const char *name;
+    uint32_t abi;
+    uint32_t params_size;
+    uint32_t isas; /* bit set: which implementations exist */
+    uint32_t flags;
+    uint32_t inplace;
+    uint32_t reserved;
+} ingot_direct_kernel;
+/* The kernel at `index` of the table; returns 0 past the end. */
+int ingot_direct_kernel_at(uint32_t index, ingot_direct_kernel *kernel);
+/* Bit set of the instruction sets this processor has, in the order of ingot_isa; and their names. */
+uint32_t ingot_direct_isas(void);
+const char *ingot_direct_isa_name(uint32_t isa);
+/* CRC-32C, as the engine file uses it. */
+uint32_t ingot_direct_crc32c(uint32_t crc, const void *data, size_t size);
+/* cffi:end */
+
+#endif
