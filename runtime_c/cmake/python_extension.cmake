@@ -1,6 +1,5 @@
 # The cffi extension ingot._ingot (out-of-line, API mode, stable ABI), linked with the static runtime.
-find_package(Python COMPONENTS Interpreter REQUIRED)
-find_package(Python COMPONENTS Development.SABIModule)
+find_package(Python 3.10 COMPONENTS Interpreter OPTIONAL_COMPONENTS Development.SABIModule)
 if(NOT Python_Development.SABIModule_FOUND)
   message(FATAL_ERROR "Python.h was not found: install the Python headers, e.g. `apt install python3-dev`")
 endif()
