@@ -1,0 +1,1 @@
+"""Elements added or taken away at the ends of axes."""

@@ -1,0 +1,1 @@
+"""Other extents for the same elements: an alias, never a copy."""

@@ -1,0 +1,1 @@
+"""Regular pieces of a tensor."""

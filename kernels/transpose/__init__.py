@@ -1,0 +1,1 @@
+"""Axes in another order."""
