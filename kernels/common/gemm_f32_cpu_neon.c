@@ -1,0 +1,5 @@
+/* 6 x 16: twenty-four accumulators, four registers of weights and one of the left operand, of thirty-two. */
+#define GEMM_ROWS 6
+#define GEMM_PANELS 1
+#define GEMM_ROW_PANELS 1
+#include "gemm_f32_impl.h"

@@ -1,0 +1,278 @@
+/* The micro-kernel of gemm_f32.h for the instruction set of the including file, which defines
+ *   GEMM_ROWS        rows of a register tile (the accumulators of GEMM_ROWS x GEMM_PANELS panels stay in registers)
+ *   GEMM_PANELS      panels of a register tile
+ *   GEMM_ROW_PANELS  panels of a register tile of one row */
+#include "gemm_f32.h"
+#include "vec16.h"
+
+typedef void (*gemm_tile_fn)(const ingot_gemm_f32 *t, int row, int64_t panel);
+
+/* Adds bias and residual, clamps and stores one accumulator. */
+INGOT_INLINE void gemm_finish(const ingot_gemm_f32 *t, v16 sum, int64_t row, int64_t panel) {
+    int64_t first = panel * INGOT_GEMM_NR;
+    int64_t count = t->columns - first;
+    int64_t column = t->column + first;
+    v16 lo = v16_set1(t->lo);
+    v16 hi = v16_set1(t->hi);
+    if (count >= INGOT_GEMM_NR) {
+        if (t->residual != NULL) {
+            sum = v16_add(sum, v16_load(t->residual[row] + column));
+        }
+        v16_store(t->out[row] + column, v16_min(hi, v16_max(lo, sum)));
+    } else {
+        if (t->residual != NULL) {
+            sum = v16_add(sum, v16_load_n(t->residual[row] + column, count));
+        }
+        v16_store_n(t->out[row] + column, v16_min(hi, v16_max(lo, sum)), count);
+    }
+}
+
+INGOT_INLINE v16 gemm_bias(const ingot_gemm_f32 *t, int64_t panel) {
+    int64_t first = panel * INGOT_GEMM_NR;
+    int64_t count = t->columns - first;
+    if (t->bias == NULL) {
+        return v16_zero();
+    }
+    return count >= INGOT_GEMM_NR ? v16_load(t->bias + t->column + first)
+                                  : v16_load_n(t->bias + t->column + first, count);
+}
+
+/* A register tile of `rows` x `panels`; both are constants wherever this is inlined. `unroll` accumulators a result
+ * hide the latency of the multiply-add where a tile is too small to do so; they are added in a fixed order. */
+INGOT_INLINE void gemm_block(const ingot_gemm_f32 *t, int row, int64_t panel, const int rows, const int panels,
+                             const int unroll) {
+    v16 sum[8][GEMM_ROWS][4];
+    const int64_t stride = t->panel_stride;
+    const float *b = t->weights + panel * stride;
+    const int64_t length = t->length;
+#pragma GCC unroll 8
+    for (int u = 0; u < unroll; u++) {
+#pragma GCC unroll 4
+        for (int p = 0; p < panels; p++) {
+            v16 start = u == 0 ? gemm_bias(t, panel + p) : v16_zero();
+#pragma GCC unroll 12
+            for (int r = 0; r < rows; r++) {
+                sum[u][r][p] = start;
+            }
+        }
+    }
+    for (int64_t tap = 0; tap < t->taps; tap++) {
+        const float *const *pointers = t->rows + tap * INGOT_GEMM_MR + row;
+        const float *a[GEMM_ROWS];
+#pragma GCC unroll 12
+        for (int r = 0; r < rows; r++) {
+            a[r] = pointers[r];
+        }
+        int64_t k = 0;
+        for (; k + unroll <= length; k += unroll) {
+#pragma GCC unroll 8
+            for (int u = 0; u < unroll; u++) {
+                v16 weight[4];
+#pragma GCC unroll 4
+                for (int p = 0; p < panels; p++) {
+                    weight[p] = v16_load(b + p * stride);
+                }
+#pragma GCC unroll 12
+                for (int r = 0; r < rows; r++) {
+                    v16 x = v16_set1(a[r][k + u]);
+#pragma GCC unroll 4
+                    for (int p = 0; p < panels; p++) {
+                        sum[u][r][p] = v16_fma(x, weight[p], sum[u][r][p]);
+                    }
+                }
+                b += INGOT_GEMM_NR;
+            }
+        }
+        if (unroll > 1) {
+            for (; k < length; k++) {
+#pragma GCC unroll 12
+                for (int r = 0; r < rows; r++) {
+                    v16 x = v16_set1(a[r][k]);
+#pragma GCC unroll 4
+                    for (int p = 0; p < panels; p++) {
+                        sum[0][r][p] = v16_fma(x, v16_load(b + p * stride), sum[0][r][p]);
+                    }
+                }
+                b += INGOT_GEMM_NR;
+            }
+        }
+    }
+#pragma GCC unroll 12
+    for (int r = 0; r < rows; r++) {
+#pragma GCC unroll 4
+        for (int p = 0; p < panels; p++) {
+            v16 total = sum[0][r][p];
+#pragma GCC unroll 8
+            for (int u = 1; u < unroll; u++) {
+                total = v16_add(total, sum[u][r][p]);
+            }
+            gemm_finish(t, total, row + r, panel + p);
+        }
+    }
+}
+
+#define GEMM_BLOCK(rows, panels, unroll)                                                                \
+    static void gemm_##rows##x##panels(const ingot_gemm_f32 *t, int row, int64_t panel) { \
+        gemm_block(t, row, panel, rows, panels, unroll);                                            \
+    }
+
+GEMM_BLOCK(1, 1, 8)
+GEMM_BLOCK(2, 1, 4)
+GEMM_BLOCK(3, 1, 2)
+GEMM_BLOCK(4, 1, 1)
+GEMM_BLOCK(5, 1, 1)
+GEMM_BLOCK(6, 1, 1)
+#if GEMM_ROWS == 12
+GEMM_BLOCK(7, 1, 1)
+GEMM_BLOCK(8, 1, 1)
+GEMM_BLOCK(9, 1, 1)
+GEMM_BLOCK(10, 1, 1)
+GEMM_BLOCK(11, 1, 1)
+GEMM_BLOCK(12, 1, 1)
+#endif
+#if GEMM_PANELS == 2
+GEMM_BLOCK(2, 2, 2)
+GEMM_BLOCK(3, 2, 1)
+GEMM_BLOCK(4, 2, 1)
+GEMM_BLOCK(5, 2, 1)
+GEMM_BLOCK(6, 2, 1)
+GEMM_BLOCK(7, 2, 1)
+GEMM_BLOCK(8, 2, 1)
+GEMM_BLOCK(9, 2, 1)
+GEMM_BLOCK(10, 2, 1)
+GEMM_BLOCK(11, 2, 1)
+GEMM_BLOCK(12, 2, 1)
+#endif
+#if GEMM_ROW_PANELS == 4
+GEMM_BLOCK(1, 2, 4)
+GEMM_BLOCK(1, 4, 2)
+#endif
+
+#if GEMM_ROWS == 12
+static const gemm_tile_fn one_panel[] = {gemm_1x1, gemm_2x1, gemm_3x1, gemm_4x1,  gemm_5x1,  gemm_6x1,
+                                         gemm_7x1, gemm_8x1, gemm_9x1, gemm_10x1, gemm_11x1, gemm_12x1};
+#else
+static const gemm_tile_fn one_panel[] = {gemm_1x1, gemm_2x1, gemm_3x1, gemm_4x1, gemm_5x1, gemm_6x1};
+#endif
+#if GEMM_PANELS == 2
+static const gemm_tile_fn two_panels[] = {gemm_1x2, gemm_2x2, gemm_3x2, gemm_4x2,  gemm_5x2,  gemm_6x2,
+                                          gemm_7x2, gemm_8x2, gemm_9x2, gemm_10x2, gemm_11x2, gemm_12x2};
+#endif
+
+static void gemm_tile(const ingot_gemm_f32 *t) {
+    const int64_t panels = (t->columns + INGOT_GEMM_NR - 1) / INGOT_GEMM_NR;
+    const int blocks = (t->mr + GEMM_ROWS - 1) / GEMM_ROWS;
+    int row = 0;
+    for (int block = 0; block < blocks; block++) {
+        const int rows = (t->mr - row) / (blocks - block);
+        int64_t panel = 0;
+#if GEMM_ROW_PANELS == 4
+        if (rows == 1) {
+            for (; panel + 4 <= panels; panel += 4) {
+                gemm_1x4(t, row, panel);
+            }
+        }
+#endif
+#if GEMM_PANELS == 2
+        for (; panel + 2 <= panels; panel += 2) {
+            two_panels[rows - 1](t, row, panel);
+        }
+#endif
+        for (; panel < panels; panel++) {
+            one_panel[rows - 1](t, row, panel);
+        }
+        row += rows;
+    }
+    if (t->activation != NULL) {
+        for (int r = 0; r < t->mr; r++) {
+            ingot_activate_f32(t->activation, t->out[r] + t->column, t->columns);
+        }
+    }
+}
+
+/* `panels` x 16 columns, the last `count` of which are in the last panel. */
+INGOT_INLINE void row_block(const ingot_row_f32 *t, int64_t column, int64_t count, const int panels) {
+    v16 sum[2][4];
+#pragma GCC unroll 4
+    for (int p = 0; p < panels; p++) {
+        sum[0][p] = sum[1][p] = v16_zero();
+    }
+    const float *b = t->matrix + column;
+    const int last = panels - 1;
+    for (int64_t k = 0; k < t->length; k += 2) {
+#pragma GCC unroll 2
+        for (int u = 0; u < 2; u++) {
+            if (k + u >= t->length) {
+                break;
+            }
+            v16 x = v16_set1(t->row[k + u]);
+#pragma GCC unroll 4
+            for (int p = 0; p < last; p++) {
+                sum[u][p] = v16_fma(x, v16_load(b + p * INGOT_GEMM_NR), sum[u][p]);
+            }
+            const float *end = b + last * INGOT_GEMM_NR;
+            v16 tail = count == INGOT_GEMM_NR ? v16_load(end) : v16_load_n(end, count);
+            sum[u][last] = v16_fma(x, tail, sum[u][last]);
+            b += t->pitch;
+        }
+    }
+#pragma GCC unroll 4
+    for (int p = 0; p < last; p++) {
+        v16_store(t->out + column + p * INGOT_GEMM_NR, v16_add(sum[0][p], sum[1][p]));
+    }
+    v16_store_n(t->out + column + last * INGOT_GEMM_NR, v16_add(sum[0][last], sum[1][last]), count);
+}
+
+static void row_times_matrix(const ingot_row_f32 *t) {
+    int64_t column = 0;
+    for (; column + 4 * INGOT_GEMM_NR <= t->columns; column += 4 * INGOT_GEMM_NR) {
+        row_block(t, column, INGOT_GEMM_NR, 4);
+    }
+    for (; column < t->columns; column += INGOT_GEMM_NR) {
+        int64_t left = t->columns - column;
+        row_block(t, column, left < INGOT_GEMM_NR ? left : INGOT_GEMM_NR, 1);
+    }
+}
+
+/* Inner products with `count` consecutive rows of the matrix. */
+INGOT_INLINE void dot_block(const ingot_row_f32 *t, int64_t column, const int count) {
+    v16 sum[4];
+    const float *b = t->matrix + column * t->pitch;
+#pragma GCC unroll 4
+    for (int c = 0; c < count; c++) {
+        sum[c] = v16_zero();
+    }
+    int64_t k = 0;
+    for (; k + INGOT_GEMM_NR <= t->length; k += INGOT_GEMM_NR) {
+        v16 x = v16_load(t->row + k);
+#pragma GCC unroll 4
+        for (int c = 0; c < count; c++) {
+            sum[c] = v16_fma(x, v16_load(b + c * t->pitch + k), sum[c]);
+        }
+    }
+    if (k < t->length) {
+        v16 x = v16_load_n(t->row + k, t->length - k);
+#pragma GCC unroll 4
+        for (int c = 0; c < count; c++) {
+            sum[c] = v16_fma(x, v16_load_n(b + c * t->pitch + k, t->length - k), sum[c]);
+        }
+    }
+#pragma GCC unroll 4
+    for (int c = 0; c < count; c++) {
+        t->out[column + c] = v16_sum(sum[c]);
+    }
+}
+
+static void row_times_transposed(const ingot_row_f32 *t) {
+    int64_t column = 0;
+    for (; column + 4 <= t->columns; column += 4) {
+        dot_block(t, column, 4);
+    }
+    for (; column < t->columns; column++) {
+        dot_block(t, column, 1);
+    }
+}
+
+#define GEMM_ISA_(isa) ingot_gemm_f32__##isa
+#define GEMM_ISA(isa) GEMM_ISA_(isa)
+const ingot_gemm_f32_isa GEMM_ISA(INGOT_ISA) = {gemm_tile, row_times_matrix, row_times_transposed};

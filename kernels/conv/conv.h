@@ -1,0 +1,24 @@
+/* Convolution of channels-last images: parameters shared by C and the builder. */
+#ifndef INGOT_CONV_H
+#define INGOT_CONV_H
+
+#include <stdint.h>
+
+#include "activation.h"
+
+/* cffi:begin */
+/* Three spatial axes always; missing leading ones have kernel, stride and dilation 1 and pad 0. */
+typedef struct ingot_conv_params {
+    int32_t kernel[3];
+    int32_t strides[3];
+    int32_t dilations[3];
+    int32_t pads_begin[3];
+    int32_t pads_end[3];
+    int32_t groups;
+    ingot_activation activation;
+} ingot_conv_params;
+/* cffi:end */
+
+_Static_assert(sizeof(ingot_conv_params) == 80, "ingot_conv_params");
+
+#endif

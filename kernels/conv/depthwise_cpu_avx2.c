@@ -1,0 +1,2 @@
+#define DW_PIXELS 4
+#include "depthwise_impl.h"

@@ -1,0 +1,2 @@
+#define DW_PIXELS 8
+#include "depthwise_impl.h"

@@ -1,0 +1,143 @@
+/* The body of conv_f32_dw for one instruction set; DW_PIXELS is how many output pixels stay in registers. */
+#include "depthwise.h"
+#include "gemm_f32.h"
+#include "vec16.h"
+
+/* The part of a window that lies inside the image, and where its pixels are. */
+typedef struct dw_window {
+    const float *x;              /* pixel of the first tap inside */
+    const float *weights;        /* of that tap */
+    int64_t planes, lines, taps; /* kernel extents inside the image */
+} dw_window;
+
+/* A block of `pixels` neighbours in the row by up to 16 channels; `pixels` and `whole` are constants where inlined. */
+INGOT_INLINE void dw_block(const ingot_conv_shape *s, const ingot_gemm_f32 *t, const dw_window *v, const float *x,
+                           const float *weights, int64_t channel, int64_t count, const int pixels, const int whole) {
+    const int64_t line = s->dilation[1] * s->in[2] * s->in_pitch;
+    const int64_t plane = s->dilation[0] * s->in[1] * s->in[2] * s->in_pitch;
+    const int64_t tap = s->dilation[2] * s->in_pitch, step = s->stride[2] * s->in_pitch;
+    v16 sum[DW_PIXELS];
+    v16 bias = v16_zero();
+    if (t->bias != NULL) {
+        bias = whole ? v16_load(t->bias + channel) : v16_load_n(t->bias + channel, count);
+    }
+#pragma GCC unroll 8
+    for (int i = 0; i < pixels; i++) {
+        sum[i] = bias;
+    }
+    for (int64_t kz = 0; kz < v->planes; kz++) {
+        for (int64_t ky = 0; ky < v->lines; ky++) {
+            const float *from = x + kz * plane + ky * line;
+            const float *w = weights + (kz * s->kernel[1] + ky) * s->kernel[2] * INGOT_DW_LANES;
+            for (int64_t kx = 0; kx < v->taps; kx++, from += tap, w += INGOT_DW_LANES) {
+                v16 weight = v16_load(w);
+#pragma GCC unroll 8
+                for (int i = 0; i < pixels; i++) {
+                    v16 value = whole ? v16_load(from + i * step) : v16_load_n(from + i * step, count);
+                    sum[i] = v16_fma(value, weight, sum[i]);
+                }
+            }
+        }
+    }
+    v16 lo = v16_set1(t->lo), hi = v16_set1(t->hi);
+#pragma GCC unroll 8
+    for (int i = 0; i < pixels; i++) {
+        v16 y = sum[i];
+        if (t->residual != NULL) {
+            const float *r = t->residual[i] + channel;
+            y = v16_add(y, whole ? v16_load(r) : v16_load_n(r, count));
+        }
+        y = v16_min(hi, v16_max(lo, y));
+        if (whole) {
+            v16_store(t->out[i] + channel, y);
+        } else {
+            v16_store_n(t->out[i] + channel, y, count);
+        }
+    }
+}
+
+INGOT_INLINE void dw_channels(const ingot_conv_shape *s, const ingot_gemm_f32 *t, const dw_window *v,
+                              const int pixels) {
+    const float *weights = v->weights;
+    int64_t c = 0;
+    for (; c + INGOT_DW_LANES <= s->in_channels; c += INGOT_DW_LANES, weights += s->taps * INGOT_DW_LANES) {
+        dw_block(s, t, v, v->x + c, weights, c, INGOT_DW_LANES, pixels, 1);
+    }
+    if (c < s->in_channels) {
+        dw_block(s, t, v, v->x + c, weights, c, s->in_channels - c, pixels, 0);
+    }
+    if (t->activation != NULL) {
+        for (int i = 0; i < pixels; i++) {
+            ingot_activate_f32(t->activation, t->out[i], s->in_channels);
+        }
+    }
+}
+
+static void dw_pixels_many(const ingot_conv_shape *s, const ingot_gemm_f32 *t, const dw_window *v) {
+    dw_channels(s, t, v, DW_PIXELS);
+}
+
+static void dw_pixels_one(const ingot_conv_shape *s, const ingot_gemm_f32 *t, const dw_window *v) {
+    dw_channels(s, t, v, 1);
+}
+
+/* Taps of one axis that lie inside: the window begins at `origin`. Gives the first one and how many. */
+INGOT_INLINE int64_t dw_clip(int64_t origin, int64_t dilation, int64_t kernel, int64_t extent, int64_t *first) {
+    int64_t begin = origin >= 0 ? 0 : (-origin + dilation - 1) / dilation;
+    int64_t end = origin >= extent ? 0 : (extent - 1 - origin) / dilation + 1;
+    end = end < kernel ? end : kernel;
+    *first = begin < end ? begin : 0;
+    return begin < end ? end - begin : 0;
+}
+
+INGOT_KERNEL_FN(conv_f32_dw) {
+    const ingot_dw_plan *plan = call->state;
+    const ingot_conv_shape *s = &plan->shape;
+    const ingot_conv_params *params = call->params;
+    const ingot_arg *residual = &call->in[INGOT_CONV_RESIDUAL];
+    const float *image = call->in[INGOT_CONV_X].data, *weights = call->in[INGOT_CONV_W].data;
+    float *out_rows[DW_PIXELS];
+    const float *residual_rows[DW_PIXELS];
+    (void)scratch;
+
+    ingot_gemm_f32 tile = {.out = out_rows, .bias = call->in[INGOT_CONV_BIAS].data};
+    tile.residual = residual->data != NULL ? residual_rows : NULL;
+    ingot_gemm_f32_activation(&tile, &params->activation);
+    for (uint32_t unit = begin; unit < end; unit++) {
+        const int64_t row = unit / plan->chunks;
+        const int64_t z = row / s->out[1] % s->out[0], y = row % s->out[1], batch = row / s->out[1] / s->out[0];
+        const int64_t z0 = z * s->stride[0] - s->pad[0], y0 = y * s->stride[1] - s->pad[1];
+        int64_t x = unit % plan->chunks * INGOT_DW_CHUNK;
+        const int64_t x_end = x + INGOT_DW_CHUNK < s->out[2] ? x + INGOT_DW_CHUNK : s->out[2];
+        int64_t kz, ky, kx;
+        dw_window v;
+        v.planes = dw_clip(z0, s->dilation[0], s->kernel[0], s->in[0], &kz);
+        v.lines = dw_clip(y0, s->dilation[1], s->kernel[1], s->in[1], &ky);
+        while (x < x_end) {
+            const int inner = x >= plan->inner_begin && x + DW_PIXELS <= plan->inner_end && x + DW_PIXELS <= x_end;
+            const int pixels = inner ? DW_PIXELS : 1;
+            const int64_t x0 = x * s->stride[2] - s->pad[2];
+            v.taps = dw_clip(x0, s->dilation[2], s->kernel[2], s->in[2], &kx);
+            v.weights = weights + ((kz * s->kernel[1] + ky) * s->kernel[2] + kx) * INGOT_DW_LANES;
+            v.x = image;
+            if (v.planes > 0 && v.lines > 0 && v.taps > 0) {
+                const int64_t iz = z0 + kz * s->dilation[0], iy = y0 + ky * s->dilation[1];
+                v.x += (((batch * s->in[0] + iz) * s->in[1] + iy) * s->in[2] + x0 + kx * s->dilation[2]) * s->in_pitch;
+            }
+            for (int i = 0; i < pixels; i++) {
+                const int64_t pixel = row * s->out[2] + x + i;
+                out_rows[i] = (float *)call->out[0].data + pixel * s->out_pitch;
+                if (residual->data != NULL) {
+                    residual_rows[i] = (const float *)residual->data + pixel * residual->pitch;
+                }
+            }
+            if (inner) {
+                dw_pixels_many(s, &tile, &v);
+            } else {
+                dw_pixels_one(s, &tile, &v);
+            }
+            x += pixels;
+        }
+    }
+    return INGOT_KERNEL_OK;
+}
