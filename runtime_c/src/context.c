@@ -62,14 +62,14 @@ static needs measure(const ingot_engine *engine, const ingot_bound_program *prog
     return n;
 }
 
-/* Lays a context out in `l`; with a base also fills in its pointers. */
+/* Lays a context out in `l` and writes the pointers into *c, all NULL when `l` only counts. Returns where the context
+ * itself goes. */
 static ingot_context *lay_out(layout *l, const ingot_engine *engine, const ingot_bound_program *program,
-                              const ingot_context_options *options, void **workers_memory) {
+                              const ingot_context_options *options, ingot_context *c, void **workers_memory) {
     const ingot_program *p = program->record;
     uint32_t steps = p->steps.count, ios = p->io.count;
     int varies = p->shape_code.count || p->patches.count;
-    ingot_context unused, *c = take(l, 1, sizeof *c, 64);
-    if (!c) c = &unused;
+    ingot_context *place = take(l, 1, sizeof *c, 64);
     c->steps = take(l, steps, sizeof *c->steps, 64);
     c->args = take(l, program->operand_count, sizeof *c->args, 64);
     c->io_data = take(l, ios, sizeof *c->io_data, 8);
@@ -95,7 +95,7 @@ static ingot_context *lay_out(layout *l, const ingot_engine *engine, const ingot
     c->arena = take(l, p->arena_size, 1, 4096);
     *workers_memory = options->threads > 1 ? take(l, ingot_workers_memory(options->threads), 1, 4096) : NULL;
     l->used = ingot_align(l->used, HOST_ALIGN);
-    return c == &unused ? NULL : c;
+    return place;
 }
 
 ingot_status ingot_context_memory(const ingot_engine *engine, const ingot_context_options *options, ingot_memory *need,
@@ -107,8 +107,9 @@ ingot_status ingot_context_memory(const ingot_engine *engine, const ingot_contex
     if (!need || need->size != sizeof *need)
         return ingot_fail(error, INGOT_ERR_ARGUMENT, INGOT_NO_OFFSET, "ingot_memory: NULL or wrong size");
     layout l = {0};
+    ingot_context counted = {0};
     void *workers;
-    lay_out(&l, engine, &engine->programs[0], &filled, &workers);
+    lay_out(&l, engine, &engine->programs[0], &filled, &counted, &workers);
     *need = (ingot_memory){.size = sizeof *need, .host_size = l.used};
     return INGOT_OK;
 }
@@ -236,8 +237,10 @@ ingot_status ingot_context_init(const ingot_engine *engine, const ingot_context_
     /* Zeroing touches every page now, so that no run meets a page fault. */
     memset(memory->host, 0, need.host_size);
     layout l = {.base = memory->host};
+    ingot_context pointers = {0};
     void *workers_memory;
-    ingot_context *c = lay_out(&l, engine, program, &filled, &workers_memory);
+    ingot_context *c = lay_out(&l, engine, program, &filled, &pointers, &workers_memory);
+    *c = pointers;
     c->engine = engine;
     c->program = program;
     c->threads = filled.threads;
