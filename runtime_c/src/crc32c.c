@@ -44,6 +44,7 @@ uint32_t ingot_crc32c_portable(uint32_t crc, const void *data, size_t n) {
     for (; n >= 8; n -= 8, p += 8) {
         const uint64_t word = load64(p) ^ crc; /* little-endian, as all of Ingot */
         crc = 0;
+#pragma GCC unroll 8
         for (int k = 0; k < 8; ++k) {
             crc ^= tables[7 - k][word >> 8 * k & 0xff];
         }

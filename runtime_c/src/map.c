@@ -1,4 +1,4 @@
-#define _GNU_SOURCE /* MAP_POPULATE, MAP_ANONYMOUS */
+#define _GNU_SOURCE /* MAP_ANONYMOUS, madvise */
 #include "map.h"
 
 #include <errno.h>
@@ -62,6 +62,7 @@ static int copy_locked(ingot_map *map, int fd, const char **failed) {
     if (copy == MAP_FAILED) {
         return fail(failed, "mmap", errno);
     }
+    madvise(copy, map->size, MADV_HUGEPAGE); /* a wish: fewer pages to make, and to look up in every run */
     map->lock_error = mlock(copy, map->size) == 0 ? 0 : errno;
     int error = read_all(fd, copy, map->size, failed);
     if (!error && mprotect(copy, map->size, PROT_READ) != 0) {
@@ -76,11 +77,13 @@ static int copy_locked(ingot_map *map, int fd, const char **failed) {
 }
 
 static int map_pages(ingot_map *map, int fd, const char **failed) {
-    /* Populating maps what the page cache has in large strokes: a fault for each 16 pages costs several times that. */
-    void *bytes = mmap(NULL, map->size, PROT_READ, MAP_PRIVATE | MAP_POPULATE, fd, 0);
+    /* Plain: faults bring 16 pages and more at a time, and MAP_POPULATE was no faster (25 MiB with its checksum: 1.6 ms
+     * either way on ext4, 3.0 against 3.3 ms on tmpfs) but would read all of a file whose constants nobody asks for. */
+    void *bytes = mmap(NULL, map->size, PROT_READ, MAP_PRIVATE, fd, 0);
     if (bytes == MAP_FAILED) {
         return fail(failed, "mmap", errno);
     }
+    madvise(bytes, map->size, MADV_WILLNEED); /* a cold file is read ahead while the first bytes are checked */
     map->bytes = bytes;
     return 0;
 }

@@ -11,7 +11,7 @@ typedef struct ingot_map {
 } ingot_map;
 
 typedef enum ingot_map_mode {
-    INGOT_MAP_SHARED_PAGES, /* the page cache's own pages: nothing is copied, all are mapped ahead */
+    INGOT_MAP_SHARED_PAGES, /* the page cache's own pages: nothing is copied */
     INGOT_MAP_LOCKED        /* a private copy, present and locked: no page fault later, whatever happens to the file */
 } ingot_map_mode;
 
