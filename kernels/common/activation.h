@@ -54,7 +54,8 @@ static inline int ingot_activation_valid(const ingot_activation *activation) {
 #else
 #define INGOT_ACTIVATE_REST ingot_activate_rest__portable
 #endif
-void INGOT_ACTIVATE_REST(const ingot_activation *activation, float *x, int64_t n);
+/* y may be x. */
+void INGOT_ACTIVATE_REST(const ingot_activation *activation, float *y, const float *x, int64_t n);
 
 /* Applies a valid activation in place to a row that is hot in the first-level cache. */
 static inline void ingot_activate_f32(const ingot_activation *activation, float *x, int64_t n) {
@@ -67,7 +68,7 @@ static inline void ingot_activate_f32(const ingot_activation *activation, float 
     case INGOT_ACT_CLIP:
         for (int64_t i = 0; i < n; i++) x[i] = ingot_clip_f32(x[i], alpha, beta);
         return;
-    default: INGOT_ACTIVATE_REST(activation, x, n);
+    default: INGOT_ACTIVATE_REST(activation, x, x, n);
     }
 }
 

@@ -1,30 +1,49 @@
 /* Body of ingot_activate_rest, compiled for each base instruction set. */
 #include "activation.h"
+#include "loop.h"
 
 #define INGOT_CASE(kind, call)                                                                                         \
     case kind:                                                                                                         \
-        for (int64_t i = 0; i < n; i++) x[i] = call;                                                                   \
+        INGOT_VECTOR_LOOP                                                                                              \
+        for (int64_t i = 0; i < n; i++) {                                                                              \
+            const float v = x[i];                                                                                      \
+            y[i] = call;                                                                                               \
+        }                                                                                                              \
         return;
 
-void INGOT_ACTIVATE_REST(const ingot_activation *activation, float *x, int64_t n) {
+/* n is a multiple of INGOT_LANES, so the loops have no scalar tail. */
+static void activate_lanes(const ingot_activation *activation, float *y, const float *x, int64_t n) {
     const float alpha = activation->alpha, beta = activation->beta;
+    n = INGOT_WHOLE_LANES(n);
     switch (activation->kind) {
-        INGOT_CASE(INGOT_ACT_LEAKY_RELU, ingot_leaky_relu_f32(x[i], alpha))
-        INGOT_CASE(INGOT_ACT_SIGMOID, ingot_sigmoid_f32(x[i]))
-        INGOT_CASE(INGOT_ACT_TANH, ingot_tanh_f32(x[i]))
-        INGOT_CASE(INGOT_ACT_SILU, ingot_silu_f32(x[i]))
-        INGOT_CASE(INGOT_ACT_ELU, ingot_elu_f32(x[i], alpha))
-        INGOT_CASE(INGOT_ACT_HARD_SIGMOID, ingot_hard_sigmoid_f32(x[i], alpha, beta))
-        INGOT_CASE(INGOT_ACT_HARD_SWISH, ingot_hard_swish_f32(x[i]))
-        INGOT_CASE(INGOT_ACT_GELU, ingot_gelu_f32(x[i]))
-        INGOT_CASE(INGOT_ACT_GELU_TANH, ingot_gelu_tanh_f32(x[i]))
-        INGOT_CASE(INGOT_ACT_SOFTPLUS, ingot_softplus_f32(x[i]))
-        INGOT_CASE(INGOT_ACT_MISH, ingot_mish_f32(x[i]))
-        INGOT_CASE(INGOT_ACT_SOFTSIGN, ingot_softsign_f32(x[i]))
-        INGOT_CASE(INGOT_ACT_SELU, ingot_selu_f32(x[i], alpha, beta))
-        INGOT_CASE(INGOT_ACT_CELU, ingot_celu_f32(x[i], alpha))
-        INGOT_CASE(INGOT_ACT_THRESHOLDED_RELU, ingot_thresholded_relu_f32(x[i], alpha))
-        INGOT_CASE(INGOT_ACT_SWISH, ingot_swish_f32(x[i], alpha))
+        INGOT_CASE(INGOT_ACT_RELU, ingot_relu_f32(v))
+        INGOT_CASE(INGOT_ACT_CLIP, ingot_clip_f32(v, alpha, beta))
+        INGOT_CASE(INGOT_ACT_LEAKY_RELU, ingot_leaky_relu_f32(v, alpha))
+        INGOT_CASE(INGOT_ACT_SIGMOID, ingot_sigmoid_f32(v))
+        INGOT_CASE(INGOT_ACT_TANH, ingot_tanh_f32(v))
+        INGOT_CASE(INGOT_ACT_SILU, ingot_silu_f32(v))
+        INGOT_CASE(INGOT_ACT_ELU, ingot_elu_f32(v, alpha))
+        INGOT_CASE(INGOT_ACT_HARD_SIGMOID, ingot_hard_sigmoid_f32(v, alpha, beta))
+        INGOT_CASE(INGOT_ACT_HARD_SWISH, ingot_hard_swish_f32(v))
+        INGOT_CASE(INGOT_ACT_GELU, ingot_gelu_f32(v))
+        INGOT_CASE(INGOT_ACT_GELU_TANH, ingot_gelu_tanh_f32(v))
+        INGOT_CASE(INGOT_ACT_SOFTPLUS, ingot_softplus_f32(v))
+        INGOT_CASE(INGOT_ACT_MISH, ingot_mish_f32(v))
+        INGOT_CASE(INGOT_ACT_SOFTSIGN, ingot_softsign_f32(v))
+        INGOT_CASE(INGOT_ACT_SELU, ingot_selu_f32(v, alpha, beta))
+        INGOT_CASE(INGOT_ACT_CELU, ingot_celu_f32(v, alpha))
+        INGOT_CASE(INGOT_ACT_THRESHOLDED_RELU, ingot_thresholded_relu_f32(v, alpha))
+        INGOT_CASE(INGOT_ACT_SWISH, ingot_swish_f32(v, alpha))
     default: return;
     }
+}
+
+void INGOT_ACTIVATE_REST(const ingot_activation *activation, float *y, const float *x, int64_t n) {
+    const int64_t whole = INGOT_WHOLE_LANES(n);
+    if (whole) activate_lanes(activation, y, x, whole);
+    if (whole == n) return;
+    float tail[INGOT_LANES] = {0};
+    memcpy(tail, x + whole, (size_t)(n - whole) * sizeof *x);
+    activate_lanes(activation, tail, tail, INGOT_LANES);
+    memcpy(y + whole, tail, (size_t)(n - whole) * sizeof *y);
 }
