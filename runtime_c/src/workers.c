@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -19,10 +18,18 @@
  * (announced by thread 0 alone), one at each barrier (by all), one at the end (by the workers). With a line of its own
  * for each number nothing is contended: two threads meet in the time one cache line takes each way. */
 
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+#define STACK (2 << 20) /* their own variables lie there too */
+#else
+#define STACK (256 << 10) /* bytes above what the system asks for; kernels work in scratch memory, not here */
+#endif
+
 enum {
-    LINE = 128,              /* two lines of 64: processors fetch them in pairs */
-    STACK = 256 << 10,       /* bytes above what the system asks for; kernels work in scratch memory, not here */
-    STACK_PRESENT = 32 << 10 /* of these, touched before the worker starts, so that no run meets a page fault */
+    LINE = 128,               /* two lines of 64: processors fetch them in pairs */
+    STACK_PRESENT = 32 << 10, /* bytes touched before the worker starts, so that no run meets a page fault */
+
+    FUTEX_WAIT_PRIVATE = 128, /* <linux/futex.h>, which a C library alone does not bring */
+    FUTEX_WAKE_PRIVATE = 129,
 };
 
 #define FIRST_PHASE (UINT32_MAX - 7) /* so that it wraps around in every test and not after a day */
@@ -58,7 +65,7 @@ static inline void relax(void) {
 static void futex(_Atomic uint32_t *word, int operation, uint32_t value) {
     /* EAGAIN (the word changed) and EINTR need no answer: the caller looks at the word again. */
     const int error = errno;
-    syscall(SYS_futex, word, operation | FUTEX_PRIVATE_FLAG, value, NULL, NULL, 0);
+    syscall(SYS_futex, word, operation, value, NULL, NULL, 0);
     errno = error;
 }
 
@@ -75,14 +82,14 @@ static void announce(const ingot_workers *pool, member *self) {
     }
     atomic_store(&self->phase, self->local_phase);
     if (atomic_load(&self->sleepers) != 0) {
-        futex(&self->phase, FUTEX_WAKE, INT_MAX);
+        futex(&self->phase, FUTEX_WAKE_PRIVATE, INT_MAX);
     }
 }
 
 static void sleep_until(member *other, uint32_t target) {
     atomic_fetch_add(&other->sleepers, 1);
     for (uint32_t phase; !reached(phase = atomic_load(&other->phase), target);) {
-        futex(&other->phase, FUTEX_WAIT, phase);
+        futex(&other->phase, FUTEX_WAIT_PRIVATE, phase);
     }
     atomic_fetch_sub(&other->sleepers, 1);
 }
