@@ -126,11 +126,9 @@ def import_reduce(b: Builder):
     rank = x.type.rank
     given = b.const(1) if b.input_count > 1 and b.input(1) is not None else b.attr("axes")
     axes = [] if given is None else [normal_axis(int(a), rank) for a in given]
-    if not axes:
-        if b.attr("noop_with_empty_axes", 0):
-            return [x]
+    if not axes and not b.attr("noop_with_empty_axes", 0):
         axes = range(rank)
-    result = reduce(b, _KINDS[b.op_type], x, axes)
+    result = reduce(b, _KINDS[b.op_type], x, axes)  # over no axis: L1 is still |x|, SumSquare x * x
     if not b.attr("keepdims", 1):
         result = b.reshape(result, [d for a, d in enumerate(x.type.shape) if a not in axes])
     return [result]

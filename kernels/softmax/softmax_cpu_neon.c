@@ -1,0 +1,1 @@
+#include "softmax/softmax_f32_impl.h"
