@@ -9,8 +9,8 @@
 
 /* A table entry is linear in the bits of its index, so eight entries (those of 1, 2, 4, ... 128) make all 256. */
 #define ENTRY(i, b0, b1, b2, b3, b4, b5, b6, b7)                                                                       \
-    (((i) & 1 ? b0 : 0) ^ ((i) & 2 ? b1 : 0) ^ ((i) & 4 ? b2 : 0) ^ ((i) & 8 ? b3 : 0) ^ ((i) & 16 ? b4 : 0) ^         \
-     ((i) & 32 ? b5 : 0) ^ ((i) & 64 ? b6 : 0) ^ ((i) & 128 ? b7 : 0))
+    ((1 & (i) ? b0 : 0) ^ (2 & (i) ? b1 : 0) ^ (4 & (i) ? b2 : 0) ^ (8 & (i) ? b3 : 0) ^ (16 & (i) ? b4 : 0) ^         \
+     (32 & (i) ? b5 : 0) ^ (64 & (i) ? b6 : 0) ^ (128 & (i) ? b7 : 0))
 #define ROW4(i, ...)                                                                                                   \
     ENTRY(i, __VA_ARGS__), ENTRY(i + 1, __VA_ARGS__), ENTRY(i + 2, __VA_ARGS__), ENTRY(i + 3, __VA_ARGS__)
 #define ROW16(i, ...)                                                                                                  \
@@ -18,7 +18,7 @@
 #define ROW64(i, ...)                                                                                                  \
     ROW16(i, __VA_ARGS__), ROW16(i + 16, __VA_ARGS__), ROW16(i + 32, __VA_ARGS__), ROW16(i + 48, __VA_ARGS__)
 #define TABLE(...)                                                                                                     \
-    {ROW64(0, __VA_ARGS__), ROW64(64, __VA_ARGS__), ROW64(128, __VA_ARGS__), ROW64(192, __VA_ARGS__)}
+    { ROW64(0, __VA_ARGS__), ROW64(64, __VA_ARGS__), ROW64(128, __VA_ARGS__), ROW64(192, __VA_ARGS__) }
 
 /* tables[k][b]: the remainder of byte b with k zero bytes behind it ("slicing by 8", Kounavis and Berry 2005). */
 static const uint32_t tables[8][256] = {

@@ -55,7 +55,8 @@ static u256 load_le(const uint8_t *from) {
 
 typedef u256 fe;
 
-static const u256 p = {{0xffffffed, 0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff, 0x7fffffff}};
+static const u256 p = {
+    {0xffffffed, 0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff, 0x7fffffff}};
 static const fe zero = {{0}};
 static const fe one = {{1}};
 /* The curve's d = -121665 / 121666, twice d, and a square root of -1: 2^((p - 1) / 4). */

@@ -103,7 +103,7 @@ __attribute__((target("sha,sse4.1,ssse3"))) static void blocks_by_instruction(ui
 #include <arm_neon.h>
 
 __attribute__((target("+crypto"))) static void blocks_by_instruction(uint32_t state[8], const uint8_t *data,
-                                                                   size_t count) {
+                                                                     size_t count) {
     uint32x4_t abcd = vld1q_u32(state), efgh = vld1q_u32(state + 4);
     for (; count != 0; --count, data += 64) {
         const uint32x4_t abcd_before = abcd, efgh_before = efgh;

@@ -9,7 +9,7 @@ enum { INGOT_SHA256_SIZE = 32 };
 
 typedef struct ingot_sha256_stream {
     uint32_t state[8];
-    uint64_t length;   /* bytes so far; length % 64 of them wait in block */
+    uint64_t length; /* bytes so far; length % 64 of them wait in block */
     uint8_t block[64];
 } ingot_sha256_stream;
 

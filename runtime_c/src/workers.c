@@ -44,8 +44,8 @@ typedef struct member {
 } member;
 
 struct ingot_workers {
-    uint32_t count;      /* threads that take part, the caller's included */
-    uint32_t spin;       /* nobody sleeps */
+    uint32_t count; /* threads that take part, the caller's included */
+    uint32_t spin;  /* nobody sleeps */
     uint32_t spin_limit;
     ingot_workers_fn fn; /* of this run; NULL ends the workers. Published by member 0's phase */
     void *argument;
