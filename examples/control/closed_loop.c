@@ -26,12 +26,12 @@ enum { PERIOD_NS = 1000000, SECOND_NS = 1000000000, WARM_UP_RUNS = 100, FIFO_PRI
 static const double pi = 3.14159265358979323846;
 
 /* The scenario: hanging still, a little off so that there is a side to begin with. */
-static const plant_state initial_state = {.theta = 3.1};
-static const double swing_up_seconds = 4.0;  /* the time the pole has to get up */
-static const double upright_cosine = 0.866;  /* up means within 30 degrees */
-static const double target_amplitude = 0.5;  /* m: from then on the target swings around 0 ... */
-static const double target_seconds = 4.0;    /* ... once in so many seconds */
-static const double push_begin = 7.0, push_end = 7.1, push_newtons = 1.0; /* and someone nudges the tip */
+static const plant_state initial_state = {.x = 0.4, .theta = 3.1};
+static const double swing_up_seconds = 3.0; /* the time the pole has to get up */
+static const double upright_cosine = 0.866; /* up means within 30 degrees */
+static const double target_amplitude = 0.4; /* m: there the target rests, and from then on swings around 0 ... */
+static const double target_seconds = 4.0;   /* ... once in so many seconds */
+static const double push_begin = 7.0, push_end = 7.1, push_newtons = 0.5; /* and someone nudges the tip */
 
 typedef struct sample {
     plant_state state;
@@ -72,9 +72,10 @@ static plant_target target_at(double time)
 {
     double rate = 2.0 * pi / target_seconds, angle = rate * (time - swing_up_seconds);
     if (time < swing_up_seconds) {
-        return (plant_target){0};
+        return (plant_target){.x = target_amplitude};
     }
-    return (plant_target){.x = target_amplitude * sin(angle), .v = target_amplitude * rate * cos(angle)};
+    double x = target_amplitude * cos(angle);
+    return (plant_target){.x = x, .v = -target_amplitude * rate * sin(angle), .a = -rate * rate * x};
 }
 
 /* Opens the engine and finds its input and output. The file is locked into memory if the system lets us. */
@@ -97,7 +98,7 @@ static bool policy_open(policy *p, const char *path)
     if (ingot_engine_io_info(p->engine, input, &in) != INGOT_OK ||
         ingot_engine_io_info(p->engine, output, &out) != INGOT_OK || in.dtype != 1 || out.dtype != 1 ||
         in.bytes != PLANT_OBSERVATIONS * sizeof(float) || out.bytes != sizeof(float)) {
-        fprintf(stderr, "%s: not a policy of 'observation' [1, 6] to 'action' [1, 1], float32\n", path);
+        fprintf(stderr, "%s: not a policy of 'observation' [1, 7] to 'action' [1, 1], float32\n", path);
         return false;
     }
     p->observation = ingot_context_data(p->context, input);

@@ -9,11 +9,12 @@ import numpy as np
 from plant import Params
 from scipy.linalg import solve_continuous_are
 
-STATE_COST = np.diag([10.0, 1.5, 10.0, 0.3])  # x (m), v, theta (rad), omega
+STATE_COST = np.diag([40.0, 3.0, 10.0, 0.3])  # x (m), v, theta (rad), omega
 ACTION_COST = np.array([[3.0]])
 POSITION_ERROR = 0.6  # m: a farther target is approached as if it were this near
-CATCH = 0.35  # rad: the regulator takes over when the unstable mode's angle is within this
-SWING_ACCELERATION = 5.0  # m/s^2 of the cart at most, to pump energy
+CATCH = 0.5  # rad: the regulator takes over when the unstable mode's angle is within this
+SURPLUS = 0.05  # of the energy between hanging and upright: for a pole longer than believed
+SWING_ACCELERATION = 5.5  # m/s^2 of the cart at most, to pump energy
 
 
 class Expert:
@@ -38,23 +39,25 @@ class Expert:
         return np.linalg.solve(ACTION_COST, b.T @ riccati)[0]
 
     def action(self, states: np.ndarray, targets: np.ndarray) -> np.ndarray:
-        """Actions [n] for states [n, 4] and targets [n, 2], float64."""
+        """Actions [n] for states [n, 4] and targets [n, 3], float64."""
         x, v, theta, omega = states.T
         theta = np.arctan2(np.sin(theta), np.cos(theta))
         position_error = POSITION_ERROR * np.tanh((x - targets[:, 0]) / POSITION_ERROR)
         velocity_error = v - targets[:, 1]
-        regulate = -np.stack([position_error, velocity_error, theta, omega], axis=1) @ self.gain
+        lean = np.arctan2(targets[:, 2], self.params.gravity)  # at which the pole keeps up with the target
+        follow = (self.mass * targets[:, 2] + self.params.cart_friction * targets[:, 1]) / self.params.max_force
+        regulate = follow - np.stack([position_error, velocity_error, theta - lean, omega], axis=1) @ self.gain
         swing = self._swing(position_error, velocity_error, v, theta, omega)
-        near = _smooth_step((CATCH - np.abs(theta + omega / self.rate)) / 0.03)
+        near = _smooth_step((CATCH - np.abs(theta + omega / self.rate)) / 0.05)
         near *= _smooth_step((0.9 - np.abs(theta)) / 0.05)
         return np.clip(near * np.clip(regulate, -1, 1) + (1 - near) * np.clip(swing, -1, 1), -1, 1)
 
     def _swing(self, position_error, velocity_error, v, theta, omega) -> np.ndarray:
-        """The cart accelerates so that the pole's energy goes to that of standing upright, and stays near its target."""
+        """Moves the cart so that the pole's energy goes to that of standing upright, without leaving the target."""
         p = self.params
         sine, cosine = np.sin(theta), np.cos(theta)
         energy = 0.5 * self.inertia * omega**2 + self.ml * p.gravity * (cosine - 1)
-        missing = energy / (2 * self.ml * p.gravity)  # -1 when hanging still
+        missing = energy / (2 * self.ml * p.gravity) - SURPLUS  # -1 - SURPLUS when hanging still
         pump = SWING_ACCELERATION * np.tanh(4 * missing) * np.tanh(omega * cosine / 0.5)
         acceleration = pump - 3.0 * position_error - 1.5 * velocity_error
         angular = (self.ml * (p.gravity * sine - cosine * acceleration) - p.pivot_friction * omega) / self.inertia

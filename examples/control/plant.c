@@ -62,6 +62,7 @@ void plant_observe(const plant_state *state, const plant_target *target, float o
     observation[3] = (float)sin(state->theta);
     observation[4] = (float)state->omega;
     observation[5] = (float)target->v;
+    observation[6] = (float)target->a;
 }
 
 double plant_pole_energy(const plant_params *params, const plant_state *state)

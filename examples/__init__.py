@@ -1,0 +1,1 @@
+"""The demonstration that `ingot demo` runs, its two trained models and the scripts that trained them."""
