@@ -1,0 +1,1 @@
+"""Slices chosen by index tuples."""

@@ -1,0 +1,1 @@
+"""Elements replaced or combined by index along one axis."""

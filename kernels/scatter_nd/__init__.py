@@ -1,0 +1,1 @@
+"""Slices replaced or combined at index tuples."""

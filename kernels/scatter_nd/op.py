@@ -1,0 +1,89 @@
+"""ScatterND: slices of a tensor replaced by (or combined with) updates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ingot.kernels.gather.op import require_indices
+from ingot.kernels.spec import (
+    Builder,
+    DType,
+    NodeView,
+    OpSpec,
+    Sample,
+    Tactic,
+    TensorType,
+    Unsupported,
+    onnx_op,
+)
+
+REDUCTIONS = ("none", "add", "mul", "max", "min")
+"""In the order of ``ingot_scatter_reduction``."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScatterNdAttrs:
+    """How an update joins what is there."""
+
+    reduction: str = "none"
+
+
+def require_scatter(what: str, reduction: str, inputs: Sequence[TensorType | None]) -> None:
+    """Unsupported unless types and reduction go together."""
+    data, indices, updates = inputs
+    require_indices(what, indices)
+    if reduction not in REDUCTIONS:
+        raise Unsupported(f"{what} with reduction {reduction!r}", " or ".join(REDUCTIONS))
+    if updates.dtype is not data.dtype:
+        raise Unsupported(f"{what} of {updates} into {data}", "updates of the data's type")
+
+
+def can_combine(node: NodeView) -> bool:
+    """Whether the kernels have the reduction for the element type; replacing works for all."""
+    dtype = node.inputs[0].type.dtype
+    return node.attrs.reduction == "none" or dtype not in (DType.F16, DType.BF16, DType.BOOL)
+
+
+def _infer(attrs: ScatterNdAttrs, inputs: Sequence[TensorType | None]) -> tuple[TensorType, ...]:
+    data, indices, updates = inputs
+    require_scatter("scatter_nd", attrs.reduction, inputs)
+    tuple_size = indices.shape[-1] if indices.rank else 0
+    if not 1 <= tuple_size <= data.rank or updates.shape != indices.shape[:-1] + data.shape[tuple_size:]:
+        raise Unsupported(f"scatter_nd of {updates} into {data} at {indices}", "an update for each index tuple")
+    return (data,)
+
+
+def _samples() -> Iterable[Sample]:
+    x, indices = TensorType(DType.F32, (4, 5, 3)), np.array([[0, -1], [2, 3], [0, 4]])
+    for reduction in REDUCTIONS:
+        yield Sample(ScatterNdAttrs(reduction), (x, indices, TensorType(DType.F32, (3, 3))), name=reduction)
+    i64 = TensorType(DType.I64, (7,))
+    yield Sample(ScatterNdAttrs("add"), (i64, np.array([[6], [6]], np.int32), TensorType(DType.I64, (2,))), name="i64")
+
+
+SPEC = OpSpec(
+    name="scatter_nd",
+    attrs=ScatterNdAttrs,
+    infer=_infer,
+    tactics=(
+        Tactic(
+            kernel="scatter_nd",
+            params_type="ingot_scatter_nd_params",
+            params=lambda node: {"reduction": REDUCTIONS.index(node.attrs.reduction)},
+            when=can_combine,
+            inplace=(0,),
+            numerics="exact",
+        ),
+    ),
+    samples=_samples,
+    cast_to={DType.F16: DType.F32, DType.BF16: DType.F32},
+)
+
+
+@onnx_op("ScatterND")
+def _scatter_nd(b: Builder) -> Any:
+    return b.emit("scatter_nd", ScatterNdAttrs(b.attr("reduction", "none")), [b.input(i) for i in range(3)])[0]
