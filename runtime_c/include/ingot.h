@@ -91,6 +91,8 @@ typedef struct ingot_options {
     const uint8_t *public_keys; /* key_count times 32 bytes, Ed25519 */
     uint32_t key_count;
     uint32_t reserved;
+    const char *isa; /* the best instruction set to use: portable, avx2, ...; NULL: what INGOT_ISA in the environment
+                        says, else the best the processor has */
 } ingot_options;
 
 /* Opens an engine that lies in memory. `bytes` is borrowed: it must stay unchanged until the engine is closed, and be

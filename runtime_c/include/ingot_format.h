@@ -286,13 +286,18 @@ typedef struct ingot_launch { /* CUDA */
 
 typedef enum ingot_tolerance { INGOT_SELFTEST_EXACT = 0, INGOT_SELFTEST_TOLERANCE = 1 } ingot_tolerance;
 
-typedef struct ingot_selftest { /* one input or expected output of the self-test of program 0 */
-    uint32_t io;                /* relative to the program's io */
-    uint32_t mode;              /* ingot_tolerance; outputs only */
-    uint64_t data;              /* bytes from the start of CONSTANTS */
-    uint64_t size;
-    float relative; /* TOLERANCE: norm of the difference over norm of the expected, at most this */
-    float absolute; /* and no element further off than this */
+/* One input or expected output of the self-test, which runs the first program of the chosen variant. An input with
+ * size 0 is made of its seed as a fill of kind 1 (integers: all zero). An output is compared at every stride-th
+ * element, from the first on. */
+typedef struct ingot_selftest {
+    uint32_t io;     /* relative to the program's io */
+    uint32_t mode;   /* ingot_tolerance; outputs only */
+    uint64_t data;   /* bytes from the start of CONSTANTS, a multiple of 64; 0 when size is 0 */
+    uint64_t size;   /* bytes there */
+    uint64_t seed;   /* inputs with size 0; else 0 */
+    uint64_t stride; /* outputs: elements, at least 1; inputs: 0 */
+    float relative;  /* TOLERANCE: norm of the difference over norm of the expected, at most this */
+    float absolute;  /* and no element further off than this */
 } ingot_selftest;
 
 typedef struct ingot_signature { /* Ed25519 (RFC 8032) over the header's digest field */
@@ -315,7 +320,7 @@ _Static_assert(sizeof(ingot_patch) == 16, "ingot_patch");
 _Static_assert(sizeof(ingot_fill) == 24, "ingot_fill");
 _Static_assert(sizeof(ingot_quant) == 32, "ingot_quant");
 _Static_assert(sizeof(ingot_launch) == 48, "ingot_launch");
-_Static_assert(sizeof(ingot_selftest) == 32, "ingot_selftest");
+_Static_assert(sizeof(ingot_selftest) == 48, "ingot_selftest");
 _Static_assert(sizeof(ingot_signature) == 96, "ingot_signature");
 
 #endif

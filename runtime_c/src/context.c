@@ -165,39 +165,6 @@ static void resolve_steps(ingot_context *c) {
     }
 }
 
-/* SplitMix64 (Steele, Lea, Flood 2014): a value for each element, whatever the order. */
-static uint64_t splitmix64(uint64_t x) {
-    x += 0x9e3779b97f4a7c15u;
-    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
-    x = (x ^ x >> 27) * 0x94d049bb133111ebu;
-    return x ^ x >> 31;
-}
-
-static void fill_tensor(uint8_t *data, const ingot_tensor *t, const ingot_fill *fill) {
-    uint64_t bytes = ingot_view_bytes(t->dtype, t->rank, t->dims, t->pitch), width = ingot_dtype_bits(t->dtype) / 8;
-    if (fill->kind == 0 || width == 0) {
-        memset(data, (int)(fill->value & 0xff), bytes);
-        return;
-    }
-    for (uint64_t i = 0; i < bytes / width; i++) {
-        uint64_t bits = splitmix64(fill->seed + i);
-        double unit = (double)(int64_t)(bits >> 11) * 0x1p-52 - 1.0; /* [-1, 1) */
-        if (t->dtype == INGOT_F32) {
-            float value = (float)unit;
-            memcpy(data + i * width, &value, 4);
-        } else if (t->dtype == INGOT_F64) {
-            memcpy(data + i * width, &unit, 8);
-        } else if (t->dtype == INGOT_F16 || t->dtype == INGOT_BF16) { /* sign and an exponent below one: finite */
-            uint16_t value = (uint16_t)(bits & (t->dtype == INGOT_F16 ? 0xbbff : 0xbf7f));
-            memcpy(data + i * width, &value, 2);
-        } else if (t->dtype == INGOT_BOOL) {
-            data[i] = (uint8_t)(bits & 1);
-        } else {
-            memcpy(data + i * width, &bits, width);
-        }
-    }
-}
-
 static void fill_state(ingot_context *c) {
     const ingot_file *f = &c->engine->file;
     const ingot_table *programs = &f->tables[INGOT_SECTION_PROGRAMS], *fills = &f->tables[INGOT_SECTION_FILLS];
@@ -207,7 +174,12 @@ static void fill_state(ingot_context *c) {
         const ingot_fill *fill = (const ingot_fill *)ingot_record(fills, i);
         if (ingot_record(programs, fill->program) != (const void *)p) continue;
         const ingot_tensor *t = ingot_get_tensor(f, p, fill->tensor);
-        fill_tensor(c->state + ingot_get_buffer(f, p, t->buffer)->offset + t->offset, t, fill);
+        uint64_t bytes = ingot_view_bytes(t->dtype, t->rank, t->dims, t->pitch);
+        uint8_t *data = c->state + ingot_get_buffer(f, p, t->buffer)->offset + t->offset;
+        if (fill->kind == 0)
+            memset(data, (int)(fill->value & 0xff), bytes);
+        else
+            ingot_fill_random(data, t->dtype, bytes, fill->seed);
     }
 }
 

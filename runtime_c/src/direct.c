@@ -7,6 +7,7 @@
 #include "crc32c.h"
 #include "fpenv.h"
 #include "internal.h"
+#include "sha256.h"
 
 static const char *fill(const ingot_direct_operand *operand, ingot_arg *arg) {
     ingot_fill_arg(NULL, NULL, arg);
@@ -106,3 +107,9 @@ uint32_t ingot_direct_isas(void) { return ingot_isa_allowed(NULL); }
 const char *ingot_direct_isa_name(uint32_t isa) { return isa < INGOT_ISA_COUNT ? ingot_isa_name((ingot_isa)isa) : NULL; }
 
 uint32_t ingot_direct_crc32c(uint32_t crc, const void *data, size_t size) { return ingot_crc32c(crc, data, size); }
+
+void ingot_direct_fill(void *data, uint32_t dtype, uint64_t bytes, uint64_t seed) {
+    ingot_fill_random(data, dtype, bytes, seed);
+}
+
+void ingot_direct_sha256(const void *data, size_t size, uint8_t *digest) { ingot_sha256(data, size, digest); }

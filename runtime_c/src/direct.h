@@ -38,6 +38,9 @@ uint32_t ingot_direct_isas(void);
 const char *ingot_direct_isa_name(uint32_t isa);
 /* CRC-32C, as the engine file uses it. */
 uint32_t ingot_direct_crc32c(uint32_t crc, const void *data, size_t size);
+/* Generated data as fills and self-tests have it. */
+void ingot_direct_fill(void *data, uint32_t dtype, uint64_t bytes, uint64_t seed);
+void ingot_direct_sha256(const void *data, size_t size, uint8_t *digest);
 /* cffi:end */
 
 #endif

@@ -59,11 +59,11 @@ static void release(ingot_engine *engine) {
 /* Everything but the allocation of the engine itself: open and check share it. */
 static ingot_status load(ingot_engine *engine, const void *bytes, size_t size, const ingot_options *options,
                          ingot_error *error) {
-    const char *isa_name = getenv("INGOT_ISA");
+    const char *isa_name = options && options->isa ? options->isa : getenv("INGOT_ISA");
     engine->isas = ingot_isa_allowed(isa_name);
     if (!engine->isas)
-        return ingot_fail(error, INGOT_ERR_ISA, INGOT_NO_OFFSET, "INGOT_ISA=%.40s is unknown or not in this processor, whose "
-                          "best is %s", isa_name, ingot_isa_name(ingot_isa_best()));
+        return ingot_fail(error, INGOT_ERR_ISA, INGOT_NO_OFFSET, "instruction set %.40s (INGOT_ISA) is unknown or not in this "
+                          "processor, whose best is %s", isa_name, ingot_isa_name(ingot_isa_best()));
     ingot_status status = ingot_file_open(bytes, size, options, &engine->file, error);
     if (status) return status;
     const ingot_file *f = &engine->file;

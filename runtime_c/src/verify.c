@@ -296,22 +296,14 @@ static ingot_status check_fills(const ingot_file *f, ingot_error *error) {
     return INGOT_OK;
 }
 
+/* The io and its size are checked again against the program that runs: here, that the data lie where they say. */
 static ingot_status check_selftest(const ingot_file *f, ingot_error *error) {
     const ingot_table *table = &f->tables[INGOT_SECTION_SELFTEST];
-    if (table->count == 0) return INGOT_OK;
-    const ingot_program *p = (const ingot_program *)ingot_record(&f->tables[INGOT_SECTION_PROGRAMS], 0);
     uint64_t constants = f->tables[INGOT_SECTION_CONSTANTS].size;
     for (uint32_t i = 0; i < table->count; i++) {
         const ingot_selftest *s = (const ingot_selftest *)ingot_record(table, i);
-        int ok = s->io < p->io.count && s->mode <= INGOT_SELFTEST_TOLERANCE && s->data % 64 == 0 && s->data <= constants &&
-                 s->size <= constants - s->data && s->relative >= 0 && s->absolute >= 0;
-        if (ok) {
-            const ingot_io *io = ingot_get_io(f, p, s->io);
-            const ingot_tensor *t = ingot_get_tensor(f, p, io->tensor);
-            ok = s->size == ingot_view_bytes(t->dtype, t->rank, t->dims, t->pitch) &&
-                 (s->mode == INGOT_SELFTEST_EXACT || t->dtype == INGOT_F32 || t->dtype == INGOT_F64);
-        }
-        if (!ok)
+        if (s->mode > INGOT_SELFTEST_TOLERANCE || s->data % 64 || s->data > constants || s->size > constants - s->data ||
+            !(s->relative >= 0) || !(s->absolute >= 0))
             return ingot_fail(error, INGOT_ERR_FORMAT, ingot_record_offset(table, i), "self-test record %u is out of range",
                               i);
     }

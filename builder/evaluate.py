@@ -1,0 +1,81 @@
+"""Run one node on constants, with the portable kernels that would run it later: constant folding and tests."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ingot._kernel import empty, make_params, run_kernel
+from ingot.builder.ir import Node, Value
+from ingot.kernels.spec import DType, Tactic, TensorType, Unsupported
+
+
+def select_tactic(node: Node) -> Tactic:
+    """The first tactic that can do the node; :class:`Unsupported` when none can."""
+    for tactic in node.op.tactics:
+        if tactic.when(node):
+            return tactic
+    types = ", ".join("-" if v is None else str(v.type) for v in node.inputs)
+    raise Unsupported(f"{node.op.name} of {types}: no kernel takes these operands")
+
+
+def cast_array(array: np.ndarray, source: DType, target: DType) -> np.ndarray:
+    """Convert between element types; float16 and bfloat16 by round to nearest even."""
+    if source is DType.BF16:
+        array = (array.astype(np.uint32) << 16).view(np.float32)
+    if target is DType.BF16:
+        bits = array.astype(np.float32).view(np.uint32)
+        rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16
+        return np.where(np.isnan(array), 0x7FC0, rounded).astype(np.uint16)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return array.astype(target.numpy)
+
+
+def evaluate(node: Node, *, isa: str | None = "portable") -> list[np.ndarray]:
+    """The values of the node's outputs. All present inputs must be constants."""
+    arrays = [None if v is None else v.data for v in node.inputs]
+    if any(v is not None and v.type.dtype in node.op.cast_to for v in [*node.inputs, *node.outputs]):
+        return _evaluate_cast(node, arrays, isa)
+    tactic = select_tactic(node)
+    if tactic.kernel == "":
+        return [node.inputs[0].data.reshape(node.output.type.shape)]
+    for index, pack in tactic.pack.items():
+        if arrays[index] is not None:
+            arrays[index] = np.ascontiguousarray(pack(node, arrays[index]))
+    outputs = [empty(v.type.shape, v.type.dtype.numpy) for v in node.outputs]
+    run_kernel(
+        tactic.kernel,
+        arrays,
+        outputs,
+        make_params(tactic.params_type, tactic.params(node)),
+        isa=isa,
+        constant=[i for i, a in enumerate(arrays) if a is not None],
+        workspace=tactic.workspace(node),
+    )
+    return outputs
+
+
+def _evaluate_cast(node: Node, arrays: Sequence[np.ndarray | None], isa: str | None) -> list[np.ndarray]:
+    """Compute in the type that the operator casts to, then convert the results back."""
+    wide = node.op.cast_to
+
+    def widen(value: Value | None, array: np.ndarray | None) -> Value | None:
+        if value is None:
+            return None
+        dtype = wide.get(value.type.dtype, value.type.dtype)
+        data = array if array is None or dtype is value.type.dtype else cast_array(array, value.type.dtype, dtype)
+        return Value(value.name, TensorType(dtype, value.type.shape), data)
+
+    copy = Node(
+        node.op,
+        node.attrs,
+        [widen(v, a) for v, a in zip(node.inputs, arrays)],
+        [widen(v, None) for v in node.outputs],
+        node.source,
+    )
+    results = evaluate(copy, isa=isa)
+    return [
+        cast_array(r, c.type.dtype, v.type.dtype) if c.type.dtype is not v.type.dtype else r
+        for r, c, v in zip(results, copy.outputs, node.outputs)
+    ]
