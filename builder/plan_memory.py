@@ -25,7 +25,7 @@ class PlanError(AssertionError):
 
 @dataclass(frozen=True, slots=True)
 class Buffer:
-    """``size`` bytes, needed from step ``first``, which writes it, to step ``last``, the last to read it (inclusive)."""
+    """``size`` bytes, needed from step ``first``, which writes it, to step ``last``, the last to read it."""
 
     name: str
     size: int
