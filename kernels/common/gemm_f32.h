@@ -18,7 +18,7 @@
 #include "activation.h"
 
 enum {
-    INGOT_GEMM_MR = 12,   /* most rows of a tile, and the stride of `rows` */
+    INGOT_GEMM_MR = 10,   /* most rows of a tile, and the stride of `rows` */
     INGOT_GEMM_NR = 16,   /* columns of a panel */
     INGOT_GEMM_GROUP = 2, /* panels that a tile should cover: a work unit is a tile by this many panels */
 };
@@ -53,6 +53,7 @@ typedef void (*ingot_row_f32_fn)(const ingot_row_f32 *task);
 typedef struct ingot_gemm_f32_isa {
     ingot_gemm_f32_fn tile;
     ingot_row_f32_fn row, row_transposed;
+    void (*activate)(const ingot_activation *activation, float *x, int64_t n);
 } ingot_gemm_f32_isa;
 
 extern const ingot_gemm_f32_isa ingot_gemm_f32__portable, ingot_gemm_f32__avx2, ingot_gemm_f32__avx512,

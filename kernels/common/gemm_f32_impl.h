@@ -275,4 +275,4 @@ static void row_times_transposed(const ingot_row_f32 *t) {
 
 #define GEMM_ISA_(isa) ingot_gemm_f32__##isa
 #define GEMM_ISA(isa) GEMM_ISA_(isa)
-const ingot_gemm_f32_isa GEMM_ISA(INGOT_ISA) = {gemm_tile, row_times_matrix, row_times_transposed};
+const ingot_gemm_f32_isa GEMM_ISA(INGOT_ISA) = {gemm_tile, row_times_matrix, row_times_transposed, ingot_activate_f32};
