@@ -174,7 +174,8 @@ class OpSpec:
     ``infer`` gives the output types or raises :class:`Unsupported`. ``permute(attrs, perm, node)`` answers, for
     transposes that move through the operator: the attributes with which ``op(transpose(x, perm)) ==
     transpose(op(x), perm)``, all inputs of full rank transposed alike, or ``None`` when there are none.
-    ``cast_to`` names the type to compute in for element types no kernel takes (float16 -> float32).
+    ``cast_to`` names the type to compute in for element types no kernel takes (float16 -> float32); ``widen`` gives
+    the attributes for that.
     """
 
     name: str
@@ -184,6 +185,8 @@ class OpSpec:
     samples: Callable[[], Iterable[Sample]] = lambda: ()
     permute: Callable[[Any, tuple[int, ...], NodeView], Any | None] | None = None
     cast_to: Mapping[DType, DType] = field(default_factory=dict)
+    #: attributes that name element types themselves, with those of ``cast_to`` replaced
+    widen: Callable[[Any], Any] | None = None
 
 
 class Builder(Protocol):

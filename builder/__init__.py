@@ -1,0 +1,107 @@
+"""The builder: a trained ONNX model becomes the bytes of an engine."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+
+from ingot._kernel import kernels
+from ingot.builder import onnx_model, select
+from ingot.builder.ir import Graph
+from ingot.builder.onnx_import import import_model
+from ingot.builder.pipeline import run_passes
+from ingot.builder.plan import Program, copies_where_needed, make_program
+from ingot.builder.selftest import make_self_test
+from ingot.builder.writer import Variant, write_engine
+from ingot.errors import BuildError
+from ingot.targets import Target, UnknownTarget
+from ingot.targets import get as get_target
+
+VERSION = "0.1.0"
+Shape = Sequence[int]
+
+
+def build(
+    model: str | os.PathLike[str] | bytes | onnx.ModelProto,
+    *,
+    target: str = "cpu",
+    precision: str = "fp32",
+    profiles: Sequence[Mapping[str, Shape]] | None = None,
+    constants: Mapping[str, np.ndarray] | None = None,
+    dump_after: str | None = None,
+    self_test: bool = True,
+    log: Callable[[str], None] | None = None,
+) -> bytes:
+    """Build an engine and return its bytes.
+
+    ``model`` is a file, its bytes or a ModelProto. ``profiles`` holds one mapping from input name to shape, needed for
+    inputs whose shape the model leaves open. ``constants`` takes inputs of the model as constants. The same model and
+    options give the same bytes on any machine. Raises :class:`ingot.BuildError` when the model cannot be built.
+    """
+    if precision != "fp32":
+        raise BuildError(f"precision {precision!r} is not supported; use fp32")
+    device = _target(target)
+    if profiles is not None and len(profiles) != 1:
+        raise BuildError(f"{len(profiles)} profiles were given; one with fixed shapes is supported")
+    source = onnx_model.read(model)
+    shapes = dict(profiles[0]) if profiles else {}
+    graph = import_model(source, shapes, constants)
+    output_names = [info.name for info in source.proto.graph.output]
+    run_passes(graph, dump_after=dump_after, log=log)
+    program = lower(graph, source.name, output_names)
+    metadata = _metadata(source, device, shapes, graph, program)
+    abi = {k.name: (k.abi, k.params_size) for k in kernels().values()}
+    variant = Variant(device.name, [program])
+    engine = write_engine([variant], metadata, abi)
+    if self_test:
+        tests = make_self_test(engine, program, log)
+        if tests:
+            engine = write_engine([variant], metadata, abi, tests)
+    return engine
+
+
+def lower(graph: Graph, name: str, output_names: list[str]) -> Program:
+    """Choose tactics, pack constants, insert the copies that cannot be avoided, place every tensor."""
+    select.run(graph)
+    select.pack(graph)
+    copies_where_needed(graph)
+    return make_program(graph, name, output_names)
+
+
+def _target(name: str) -> Target:
+    try:
+        device = get_target(name)
+    except UnknownTarget as error:
+        raise BuildError(str(error)) from None
+    if device.backend != "cpu":
+        raise BuildError(f"target {name}: backend {device.backend} is not supported by this version")
+    return device
+
+
+def _metadata(
+    source: onnx_model.Model, device: Target, shapes: Mapping[str, Shape], graph: Graph, program: Program
+) -> dict[str, Any]:
+    """What people may want to know of an engine: no times, no paths, nothing that differs from build to build."""
+    return {
+        "builder": VERSION,
+        "model": {
+            "name": source.proto.graph.name,
+            "sha256": hashlib.sha256(source.proto.SerializeToString(deterministic=True)).hexdigest(),
+        },
+        "options": {"target": device.name, "precision": "fp32", "profile": {k: list(v) for k, v in shapes.items()}},
+        "memory": {
+            "arena": program.arena_size,
+            "lower_bound": program.lower_bound,
+            "constants": sum(b.size for b in program.buffers if b.data is not None),
+        },
+        "passes": [f"{name}: {message}" for name, message in graph.report],
+        "ledger": [
+            {"layer": s.name, "kernel": s.kernel, "asked": "fp32", "got": "fp32", "exact_across_targets": False}
+            for s in program.steps
+        ],
+    }

@@ -1,0 +1,51 @@
+"""The passes, in the order they run. Each is a plain function on the graph; a verifier runs after each."""
+
+from __future__ import annotations
+
+import importlib
+import time
+from collections.abc import Callable
+
+from ingot.builder.ir import Graph
+from ingot.builder.verify import verify
+
+PASSES = (
+    "legalize",
+    "canonicalize",
+    "fold",
+    "cse",
+    "dce",
+    "recognise",
+    "fold_scale",
+    "layout",
+    "fold",
+    "fuse_pad",
+    "fuse_epilogue",
+    "fuse_elementwise",
+    "horizontal",
+    "canonicalize",
+    "fold",
+    "cse",
+    "dce",
+    "schedule",
+)
+
+
+def run_passes(
+    graph: Graph,
+    passes: tuple[str, ...] = PASSES,
+    *,
+    dump_after: str | None = None,
+    dump: Callable[[str], None] = print,
+    log: Callable[[str], None] | None = None,
+) -> None:
+    """Run the passes over the graph in place; ``dump`` gets the text of the graph after every pass of that name."""
+    verify(graph)
+    for name in passes:
+        start = time.perf_counter()
+        importlib.import_module(f"ingot.builder.passes.{name}").run(graph)
+        verify(graph)
+        if log:
+            log(f"{name}: {len(graph.nodes)} nodes, {time.perf_counter() - start:.2f} s")
+        if name == dump_after:
+            dump(f"# after {name}\n{graph}")

@@ -1,0 +1,263 @@
+"""Graph with tactics -> program: steps over flat tables, every tensor at its place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ingot import kernels
+from ingot._kernel import make_params
+from ingot.builder import plan_memory
+from ingot.builder.errors import ModelError
+from ingot.builder.ir import Graph, Node, Value
+from ingot.builder.evaluate import select_tactic
+from ingot.kernels.spec import DType, TensorType
+from ingot.kernels.transpose.op import TransposeAttrs
+
+ARENA, CONSTANT, INPUT, OUTPUT = 0, 1, 2, 3
+NO_INDEX = 0xFFFFFFFF
+
+
+@dataclass(slots=True)
+class Buffer:
+    """A piece of memory; ``data`` for constants. ``offset`` is set by the plan (arena) or the writer (constants)."""
+
+    storage: int
+    size: int
+    data: np.ndarray | None = None
+    offset: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """A view of a buffer: ``offset`` in bytes, ``pitch`` in elements."""
+
+    name: str
+    type: TensorType
+    buffer: int
+    offset: int
+    pitch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A kernel with its operands (tensor indices, ``NO_INDEX`` when absent) and parameters."""
+
+    name: str
+    kernel: str
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    workspace: int
+    params: bytes
+
+
+@dataclass(slots=True)
+class Program:
+    """What the runtime executes, in the order of the file."""
+
+    name: str
+    buffers: list[Buffer] = field(default_factory=list)
+    tensors: list[Tensor] = field(default_factory=list)
+    inputs: list[int] = field(default_factory=list)
+    outputs: list[int] = field(default_factory=list)
+    io_names: list[str] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)
+    arena_size: int = 0
+    lower_bound: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a value lies: rows inside the root's memory, ``offset`` and ``pitch`` in elements of its own type."""
+
+    root: Value
+    offset: int
+    pitch: int
+
+
+def _last(value: Value) -> int:
+    return value.type.shape[-1] if value.type.shape else 1
+
+
+class Placement:
+    """Follows reshapes and views to the value that owns the memory."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.places: dict[Value, Place] = {}
+        for value in graph.inputs:
+            self.places[value] = Place(value, 0, _last(value))
+        # A base is written by its parts, so it may come after them: roots first.
+        for view in graph.views.values():
+            self.places.setdefault(view.base, Place(view.base, 0, _last(view.base)))
+
+    def of(self, value: Value) -> Place:
+        if value not in self.places:
+            self.places[value] = self._find(value)
+        return self.places[value]
+
+    def _find(self, value: Value) -> Place:
+        view = self.graph.views.get(value)
+        if view is not None:
+            base = self.of(view.base)
+            if base.pitch != _last(view.base):
+                raise AssertionError(f"{value.name} is a view of {view.base.name}, which is itself pitched")
+            return Place(base.root, base.offset + view.offset, view.pitch)
+        node = value.producer
+        if node is not None and node.tactic is not None and node.tactic.kernel == "" and not node.inputs[0].is_constant:
+            source = self.of(node.inputs[0])
+            return Place(source.root, source.offset, _last(value))
+        return Place(value, 0, _last(value))
+
+
+def copies_where_needed(graph: Graph) -> None:
+    """Insert copies where memory cannot be shared: outputs that are inputs, constants or each other; reshapes of
+    pitched views."""
+    placement = Placement(graph)
+    transpose = kernels.load()["transpose"]
+
+    def copy_of(value: Value, suffix: str) -> Node:
+        node = Node(transpose, TransposeAttrs(tuple(range(value.type.rank))), [value], [], ("copy",))
+        node.outputs = [Value(f"{value.name}{suffix}", value.type, None, node)]
+        node.tactic = select_tactic(node)
+        return node
+
+    nodes: list[Node] = []
+    for node in graph.nodes:
+        if node.tactic.kernel == "" and not node.inputs[0].is_constant:
+            place = placement.of(node.inputs[0])
+            if place.pitch != _last(node.inputs[0]):
+                dense = copy_of(node.inputs[0], ".dense")
+                nodes.append(dense)
+                node.inputs = [dense.output]
+                placement.places.pop(node.output, None)
+        nodes.append(node)
+    graph.nodes = nodes
+    taken: set[Value] = set()
+    outputs = []
+    for value in graph.outputs:
+        root = placement.of(value)
+        whole = root.offset == 0 and root.pitch == _last(value) and root.root.type.nbytes == value.type.nbytes
+        mine = root.root.producer is not None or root.root in {v.base for v in graph.views.values()}
+        if value.is_constant or not mine or root.root in taken or not whole or root.root.is_constant:
+            node = copy_of(value, ".out")
+            graph.nodes.append(node)
+            taken.add(node.output)
+            outputs.append(node.output)
+        else:
+            taken.add(root.root)
+            outputs.append(value)
+    graph.outputs = outputs
+
+
+def make_program(graph: Graph, name: str, output_names: list[str]) -> Program:
+    """Lay out the graph. Tactics are chosen, constants packed, copies inserted."""
+    maker = _Maker(graph, name)
+    maker.inputs_and_outputs(output_names)
+    for node in graph.nodes:
+        if node.tactic.kernel != "":
+            maker.step(node)
+        elif node.inputs[0].is_constant:
+            raise ModelError(f"{name}: reshape of constant {node.inputs[0].name} was not folded")
+    maker.arena()
+    return maker.program
+
+
+class _Maker:
+    def __init__(self, graph: Graph, name: str) -> None:
+        self.graph = graph
+        self.program = Program(name)
+        self.placement = Placement(graph)
+        self.buffers: dict[Value, int] = {}
+        self.tensors: dict[Value, int] = {}
+        self.constants: dict[tuple[str, tuple[int, ...], bytes], int] = {}
+        self.life: dict[int, list[int]] = {}  # arena buffer -> [first, last]
+        self.inplace: list[tuple[int, int]] = []  # (output buffer, input buffer)
+        self.output_roots = {self.placement.of(v).root for v in graph.outputs}
+
+    def inputs_and_outputs(self, output_names: list[str]) -> None:
+        p = self.program
+        for value in self.graph.inputs:
+            p.inputs.append(self.tensor(value))
+        for value in self.graph.outputs:
+            p.outputs.append(self.tensor(value))
+        p.io_names = [v.name for v in self.graph.inputs] + output_names
+
+    def buffer(self, value: Value) -> int:
+        """The buffer of a root value."""
+        if value not in self.buffers:
+            storage, data = ARENA, None
+            if value.is_constant:
+                storage, data = CONSTANT, value.data
+                key = (value.type.dtype.name, (), np.ascontiguousarray(value.data).tobytes())
+                if key in self.constants:
+                    return self.buffers.setdefault(value, self.constants[key])
+                self.constants[key] = len(self.program.buffers)
+            elif value in self.output_roots:
+                storage = OUTPUT
+            elif value.producer is None and value in self.graph.inputs:
+                storage = INPUT
+            self.buffers[value] = len(self.program.buffers)
+            self.program.buffers.append(Buffer(storage, value.type.nbytes, data))
+        return self.buffers[value]
+
+    def tensor(self, value: Value | None) -> int:
+        if value is None:
+            return NO_INDEX
+        if value not in self.tensors:
+            place = self.placement.of(value)
+            buffer = self.buffer(place.root)
+            self.tensors[value] = len(self.program.tensors)
+            self.program.tensors.append(
+                Tensor(value.name, value.type, buffer, place.offset * value.type.dtype.size, place.pitch)
+            )
+        return self.tensors[value]
+
+    def _touch(self, tensor: int) -> None:
+        if tensor == NO_INDEX:
+            return
+        buffer = self.program.tensors[tensor].buffer
+        if self.program.buffers[buffer].storage == ARENA:
+            now = len(self.program.steps)
+            self.life.setdefault(buffer, [now, now])[1] = now
+
+    def step(self, node: Node) -> None:
+        tactic = node.tactic
+        inputs = [self.tensor(v) for v in node.inputs]
+        outputs = [self.tensor(v) for v in node.outputs]
+        workspace, size = NO_INDEX, tactic.workspace(node)
+        if size:
+            self.program.buffers.append(Buffer(ARENA, size))
+            workspace = len(self.program.tensors)
+            scratch = TensorType(DType.U8, (size,))
+            self.program.tensors.append(
+                Tensor(f"{node.name}.workspace", scratch, len(self.program.buffers) - 1, 0, size)
+            )
+        for tensor in [*inputs, *outputs, workspace]:
+            self._touch(tensor)
+        for index in tactic.inplace:
+            if index < len(inputs) and inputs[index] != NO_INDEX:
+                self._offer_inplace(inputs[index], outputs[0])
+        params = make_params(tactic.params_type, tactic.params(node))
+        self.program.steps.append(Step(node.name, tactic.kernel, tuple(inputs), tuple(outputs), workspace, params))
+
+    def _offer_inplace(self, source: int, target: int) -> None:
+        """The output may take over the input's bytes: both dense, whole buffers with rows of the same bytes."""
+        a, b = self.program.tensors[source], self.program.tensors[target]
+        if a.buffer == b.buffer or a.type.shape != b.type.shape or a.type.dtype.size != b.type.dtype.size:
+            return
+        if all(t.offset == 0 and self.program.buffers[t.buffer].size == t.type.nbytes for t in (a, b)):
+            self.inplace.append((b.buffer, a.buffer))
+
+    def arena(self) -> None:
+        p = self.program
+        order = sorted(self.life)
+        index = {buffer: i for i, buffer in enumerate(order)}
+        intervals = [plan_memory.Buffer(str(b), p.buffers[b].size, *self.life[b]) for b in order]
+        pairs = [(index[o], index[i]) for o, i in self.inplace if o in index and i in index]
+        made = plan_memory.plan(intervals, pairs)
+        for buffer, offset in zip(order, made.offsets):
+            p.buffers[buffer].offset = offset
+        p.arena_size = -(-made.size // 64) * 64
+        p.lower_bound = made.bound

@@ -1,0 +1,39 @@
+"""Binds every node to a tactic and its constants to the arrangement that the tactic's kernel reads."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ingot.builder.errors import Problem, UnsupportedModel
+from ingot.builder.evaluate import select_tactic
+from ingot.builder.ir import Graph, Value
+from ingot.kernels.spec import DType, TensorType, Unsupported
+
+
+def run(graph: Graph) -> None:
+    """Choose tactics, then pack. Everything that no kernel can do is reported at once."""
+    problems = []
+    for node in graph.nodes:
+        try:
+            node.tactic = select_tactic(node)
+        except Unsupported as problem:
+            problems.append(Problem(node.name, node.op.name, problem.what, problem.nearest))
+    if problems:
+        raise UnsupportedModel(graph.name or "model", problems)
+
+
+def pack(graph: Graph) -> None:
+    """Replace constants by what the chosen kernels read. A constant packed the same way twice is stored once."""
+    packed: dict[tuple[int, str, int, str], Value] = {}
+    for node in graph.nodes:
+        for index, function in node.tactic.pack.items():
+            value = node.inputs[index] if index < len(node.inputs) else None
+            if value is None or not value.is_constant:
+                continue
+            key = (id(value), node.tactic.kernel, index, repr(node.attrs))
+            if key not in packed:
+                array = np.ascontiguousarray(function(node, value.data))
+                dtype = value.type.dtype if array.dtype == value.type.dtype.numpy else DType.of(array.dtype)
+                name = f"{value.name}.packed{len(packed)}"
+                packed[key] = Value(name, TensorType(dtype, array.shape), array)
+            node.inputs[index] = packed[key]

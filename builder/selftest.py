@@ -1,0 +1,81 @@
+"""The engine's self-test: generated inputs, and what the portable kernels make of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from ingot._native import check, ffi, lib, new_error
+from ingot.builder.plan import Program
+from ingot.builder.writer import SelfTest
+from ingot.errors import RunError
+from ingot.kernels.spec import DType
+
+SEED = 0x1A607
+#: elements of an output that are kept, evenly spread
+MAX_ELEMENTS = 512
+#: D4: what FP32 steps may differ between instruction sets
+RELATIVE, ABSOLUTE = 1e-4, 1e-3
+
+
+def make_self_test(engine: bytes, program: Program, log: Callable[[str], None] | None = None) -> list[SelfTest]:
+    """Run the engine once with the portable kernels. Empty when the generated inputs are out of a model's domain."""
+    tests = [SelfTest(io, seed=SEED + (io << 32)) for io in range(len(program.inputs))]
+    try:
+        outputs = _run_portable(engine, program)
+    except RunError as error:
+        if log:
+            log(f"no self-test: {error}")
+        return []
+    for index, array in enumerate(outputs):
+        flat = array.ravel()
+        stride = max(-(-flat.size // MAX_ELEMENTS), 1)
+        sample = np.ascontiguousarray(flat[::stride])
+        is_float = sample.dtype in (np.float32, np.float64)
+        largest = float(np.abs(sample[np.isfinite(sample)]).max(initial=0.0)) if is_float else 0.0
+        tests.append(
+            SelfTest(
+                len(program.inputs) + index,
+                data=sample,
+                stride=stride,
+                exact=not is_float,
+                relative=RELATIVE if is_float else 0.0,
+                absolute=ABSOLUTE * max(largest, 1e-6) if is_float else 0.0,
+            )
+        )
+    return tests
+
+
+def _run_portable(engine: bytes, program: Program) -> list[np.ndarray]:
+    block = np.zeros(len(engine) + 64, np.uint8)
+    start = -block.ctypes.data % 64
+    block[start : start + len(engine)] = np.frombuffer(engine, np.uint8)
+    error = new_error()
+    name = ffi.new("char[]", b"portable")
+    options = ffi.new("ingot_options *", {"size": ffi.sizeof("ingot_options"), "isa": name})
+    opened = ffi.new("ingot_engine **")
+    check(
+        lib.ingot_engine_open(ffi.cast("void *", block.ctypes.data + start), len(engine), options, opened, error), error
+    )
+    try:
+        made = ffi.new("ingot_context **")
+        check(lib.ingot_context_create(opened[0], ffi.NULL, made, error), error)
+        try:
+            for io, tensor in enumerate(program.inputs):
+                t = program.tensors[tensor].type
+                if t.dtype.is_float or t.dtype is DType.BOOL:
+                    data = lib.ingot_context_data(made[0], io)
+                    lib.ingot_direct_fill(data, t.dtype.value, t.nbytes, SEED + (io << 32))
+            check(lib.ingot_context_run(made[0], error), error)
+            outputs = []
+            for index, tensor in enumerate(program.outputs):
+                t = program.tensors[tensor].type
+                data = lib.ingot_context_data(made[0], len(program.inputs) + index)
+                raw = bytes(ffi.buffer(data, t.nbytes))
+                outputs.append(np.frombuffer(raw, t.dtype.numpy).reshape(t.shape))
+            return outputs
+        finally:
+            lib.ingot_context_destroy(made[0])
+    finally:
+        lib.ingot_engine_close(opened[0])
