@@ -60,7 +60,7 @@ def infer(attrs: ReduceAttrs, inputs: Sequence[TensorType | None]) -> tuple[Tens
 
 
 def permute(attrs: ReduceAttrs, perm: tuple[int, ...], node: NodeView) -> ReduceAttrs:
-    return ReduceAttrs(attrs.kind, tuple(sorted(perm[a] for a in attrs.axes)))
+    return ReduceAttrs(attrs.kind, tuple(sorted(perm.index(a) for a in attrs.axes)))
 
 
 def _params(node: NodeView) -> dict[str, int]:

@@ -46,7 +46,7 @@ def infer(attrs: SoftmaxAttrs, inputs: Sequence[TensorType | None]) -> tuple[Ten
 
 
 def permute(attrs: SoftmaxAttrs, perm: tuple[int, ...], node: NodeView) -> SoftmaxAttrs:
-    return SoftmaxAttrs(perm[attrs.axis], attrs.kind)
+    return SoftmaxAttrs(perm.index(attrs.axis), attrs.kind)
 
 
 def _tactic(dtype: DType) -> Tactic:
