@@ -59,11 +59,33 @@ static inline float ingot_copysign_f32(float magnitude, float sign) {
     return ingot_float_of_bits((ingot_bits_f32(magnitude) & 0x7fffffffu) | (ingot_bits_f32(sign) & 0x80000000u));
 }
 
+/* `condition ? yes : no` in bits, for places where the compiler would make a branch of it and keep the loop scalar. */
+static inline float ingot_select_f32(int condition, float yes, float no) {
+    const uint32_t mask = 0u - (uint32_t)condition;
+    return ingot_float_of_bits((ingot_bits_f32(yes) & mask) | (ingot_bits_f32(no) & ~mask));
+}
+
 /* Adding 1.5 * 2^23 leaves the nearest integer (ties to even) in the low mantissa bits, for |x| < 2^22: a rounding
  * and a conversion in one add on every instruction set. */
 #define INGOT_ROUND_MAGIC_F32 12582912.0f
 
 static inline float ingot_sqrt_f32(float x) { return __builtin_sqrtf(x); }
+
+/* To the nearest integer, ties to even; the sign of zero is kept. */
+static inline float ingot_round_f32(float x) {
+    const float a = ingot_abs_f32(x);
+    return a < 8388608.0f ? ingot_copysign_f32((a + 8388608.0f) - 8388608.0f, x) : x;
+}
+
+static inline float ingot_floor_f32(float x) {
+    const float r = ingot_round_f32(x);
+    return r > x ? r - 1.0f : r;
+}
+
+static inline float ingot_ceil_f32(float x) {
+    const float r = ingot_round_f32(x);
+    return r < x ? ingot_copysign_f32(r + 1.0f, x) : r;
+}
 
 /* -- exp, log ------------------------------------------------------------------------------------------------------ */
 
@@ -413,10 +435,10 @@ static inline float ingot_pow_f32(float x, float y) {
     const float a = ingot_abs_f32(x);
     const float b = ingot_abs_f32(y);
     /* Whole and odd exponents: from 2^24 on every float is an even integer. */
-    const float small = b < 16777216.0f ? b : 0.0f;
+    const float small = ingot_select_f32(b < 16777216.0f, b, 0.0f);
     const int32_t whole = (int32_t)small;
     const int is_whole = (float)whole == small;
-    const uint32_t odd = is_whole ? (uint32_t)whole & 1u : 0u;
+    const uint32_t odd = (uint32_t)(whole & is_whole);
     double l = ingot_log2_wide(a);
     l = a == 0.0f ? -(double)INGOT_INF_F32 : l;
     l = a == INGOT_INF_F32 ? (double)INGOT_INF_F32 : l;
@@ -424,11 +446,11 @@ static inline float ingot_pow_f32(float x, float y) {
     v = v > 300.0 ? 300.0 : v;
     v = v < -300.0 ? -300.0 : v;
     float r = (float)ingot_exp2_wide(v);
-    r = x < 0.0f && !is_whole && a != INGOT_INF_F32 ? INGOT_NAN_F32 : r;
+    r = ingot_select_f32((x < 0.0f) & !is_whole & (a != INGOT_INF_F32), INGOT_NAN_F32, r);
     r = ingot_float_of_bits(ingot_bits_f32(r) | ((ingot_bits_f32(x) & 0x80000000u) & (0u - odd)));
-    r = x != x || y != y ? INGOT_NAN_F32 : r;
-    r = a == 1.0f && b == INGOT_INF_F32 ? 1.0f : r;
-    return x == 1.0f || y == 0.0f ? 1.0f : r;
+    r = ingot_select_f32((x != x) | (y != y), INGOT_NAN_F32, r);
+    r = ingot_select_f32((a == 1.0f) & (b == INGOT_INF_F32), 1.0f, r);
+    return ingot_select_f32((x == 1.0f) | (y == 0.0f), 1.0f, r);
 }
 
 #endif
