@@ -1,0 +1,1 @@
+#include "pool/pool_f32_impl.h"
