@@ -25,7 +25,6 @@ from ingot.kernels.spec import ONNX, DType, TensorType, Unsupported
 MAX_NODES = 200_000
 MAX_FUNCTION_DEPTH = 32
 MAX_VALUE_BYTES = 1 << 34
-_HANDLED_HERE = ("Constant", "If", "Identity")
 
 Shapes = Mapping[str, Sequence[int]]
 
@@ -215,15 +214,32 @@ class Importer:
         raise Unsupported(f"Constant with {attribute.name}", "a tensor, float(s) or int(s)")
 
     def _if(self, b: NodeBuilder, scope: Scope, depth: int) -> Sequence[Value | None]:
+        """The branch that a constant condition takes; else both, and a selection of each output.
+
+        Branches have no side effects, so computing both is right wherever both can be built and agree in shape.
+        """
         condition = b.inputs[0]
-        if not condition.is_constant:
-            raise Unsupported("If with a condition that is known only at run time", "a condition that is constant once shapes are")
-        branch = b.attr("then_branch" if bool(condition.data.ravel()[0]) else "else_branch")
+        if condition.is_constant:
+            return self._branch(b, "then_branch" if condition.data.ravel()[0] else "else_branch", scope, depth)
+        before = len(self.problems)
+        then, other = (self._branch(b, name, scope, depth) for name in ("then_branch", "else_branch"))
+        if len(self.problems) > before:
+            return [None] * len(b.node.output)
+        for x, y in zip(then, other):
+            if x.type != y.type:
+                raise Unsupported(
+                    f"If with a condition known only at run time, whose branches give {x.type} and {y.type}",
+                    "a constant condition, or branches that give the same shapes",
+                )
+        return [b.elementwise("Where", b.reshape(condition, ()), x, y) for x, y in zip(then, other)]
+
+    def _branch(self, b: NodeBuilder, name: str, scope: Scope, depth: int) -> list[Value | None]:
+        graph = b.attr(name)
         inner = Scope(scope, attributes=scope.attributes, opsets=scope.opsets, path=f"{b.name}/")
-        for tensor in branch.initializer:
+        for tensor in graph.initializer:
             inner.values[tensor.name] = self.tensor(tensor)
-        self.nodes(branch.node, inner, depth + 1)
-        return [inner.find(info.name) for info in branch.output]
+        self.nodes(graph.node, inner, depth + 1)
+        return [inner.find(info.name) for info in graph.output]
 
     def _call(self, body: onnx.FunctionProto, b: NodeBuilder, scope: Scope, depth: int) -> Sequence[Value | None]:
         opsets = {_domain(entry.domain): entry.version for entry in body.opset_import} or scope.opsets
