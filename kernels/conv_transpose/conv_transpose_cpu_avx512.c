@@ -1,0 +1,5 @@
+#include "conv_transpose_f32.h"
+
+INGOT_KERNEL_FN(conv_transpose_f32_n16) {
+    return ingot_conv_transpose_f32_n16_run(call, begin, end, scratch, &ingot_gemm_f32__avx512);
+}
