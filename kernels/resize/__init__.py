@@ -1,0 +1,1 @@
+"""Interpolation onto another grid of the same axes."""

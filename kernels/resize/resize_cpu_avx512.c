@@ -1,0 +1,2 @@
+/* resize for this instruction set. */
+#include "resize/resize_body.h"
