@@ -91,6 +91,7 @@ class Sweep:
         self.names = Names(graph)
         self.changes = 0
         self._done: list[Node] = []
+        self._position: dict[Node, int] = {}
         self._instead: dict[Value, Value] = {}
         self._outputs = {id(value) for value in graph.outputs}
         self._source: tuple[str, ...] = ()
@@ -107,7 +108,7 @@ class Sweep:
                 del self._done[mark:]
                 for value in node.outputs:
                     value.producer = node
-                self._done.append(node)
+                self._append(node)
                 continue
             self.changes += 1
             for old, value in zip(node.outputs, new):
@@ -117,6 +118,14 @@ class Sweep:
         self.graph.outputs = [self._instead.get(value, value) for value in self.graph.outputs]
         drop_dead(self.graph)
         return self.changes
+
+    def _append(self, node: Node) -> None:
+        self._position[node] = len(self._position)
+        self._done.append(node)
+
+    def position(self, node: Node) -> int:
+        """Where the node stands among those that have been visited or made."""
+        return self._position[node]
 
     def single_use(self, value: Value | None) -> bool:
         """Whether one node reads the value, once, and it is no output of the graph."""
@@ -164,7 +173,7 @@ class Sweep:
         for value in outputs:
             value.producer = node
             self.uses.setdefault(value, 1)
-        self._done.append(node)
+        self._append(node)
         return list(outputs)
 
     def constant(self, data: np.ndarray, stem: str = "", dtype: DType | None = None) -> Value:
