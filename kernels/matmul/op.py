@@ -1,0 +1,214 @@
+"""Matrix product with batch axes, either operand transposed, bias and residual."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ingot.kernels.common.activation import NO_ACTIVATION, Activation, ActivationKind
+from ingot.kernels.conv.op import pack_panels
+from ingot.kernels.spec import (
+    Builder,
+    DType,
+    NodeView,
+    OpSpec,
+    Sample,
+    Tactic,
+    TensorType,
+    Unsupported,
+    broadcast_shape,
+    onnx_op,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class MatMulAttrs:
+    """``activation(alpha * a @ b + bias + residual)``.
+
+    Inputs: a ``[..., M, K]`` (``[..., K, M]`` with ``trans_a``), b ``[..., K, N]`` (``[..., N, K]`` with ``trans_b``),
+    batch axes broadcast; bias ``[N]`` or None; residual like the result or None. Result ``[..., M, N]``.
+    """
+
+    trans_a: bool = False
+    trans_b: bool = False
+    alpha: float = 1.0
+    activation: Activation = NO_ACTIVATION
+
+
+def infer(attrs: MatMulAttrs, inputs: Sequence[TensorType | None]) -> tuple[TensorType, ...]:
+    """[..., M, K], [..., K, N] -> [..., M, N]; Unsupported when the extents do not go together."""
+    a, b = inputs[0], inputs[1]
+    if a.rank < 2 or b.rank < 2 or a.dtype is not b.dtype:
+        raise Unsupported(f"a product of {a} and {b}", "matrices of one element type")
+    m, k = a.shape[:-3:-1] if attrs.trans_a else a.shape[-2:]
+    k_too, n = b.shape[:-3:-1] if attrs.trans_b else b.shape[-2:]
+    if k != k_too:
+        raise Unsupported(f"a product of {a} and {b}", "matrices with the same inner extent")
+    result = TensorType(a.dtype, (*broadcast_shape(a.shape[:-2], b.shape[:-2]), m, n))
+    if len(inputs) > 3 and inputs[3] is not None and inputs[3] != result:
+        raise Unsupported(f"a residual {inputs[3]} for {result}", "a residual of the result's type")
+    return (result,)
+
+
+def _params(node: NodeView) -> dict[str, Any]:
+    attrs: MatMulAttrs = node.attrs
+    return {
+        "trans_a": int(attrs.trans_a),
+        "trans_b": int(attrs.trans_b),
+        "alpha": attrs.alpha,
+        "reserved": 0,
+        "activation": attrs.activation.params(),
+    }
+
+
+def _packed_params(node: NodeView) -> dict[str, Any]:
+    return _params(node) | {"trans_b": 0, "alpha": 1.0}
+
+
+def pack(node: NodeView, b: np.ndarray) -> np.ndarray:
+    """[K, N], or its transpose with ``trans_b`` -> [ceil(N / 16), K, 16], scaled by ``alpha``."""
+    attrs: MatMulAttrs = node.attrs
+    matrix = b.reshape(b.shape[-2:])
+    columns = matrix if attrs.trans_b else matrix.T
+    if attrs.alpha != 1.0:
+        columns = columns * np.float32(attrs.alpha)
+    return pack_panels(columns[None, :, None, :])[:, 0]
+
+
+def _packed(node: NodeView) -> bool:
+    a, b = node.inputs[0].type, node.inputs[1]
+    one_matrix = b.data is not None and math.prod(b.type.shape[:-2]) == 1 and b.type.rank <= a.rank
+    return one_matrix and a.dtype is DType.F32
+
+
+def _free(node: NodeView) -> bool:
+    return node.inputs[0].type.dtype is DType.F32
+
+
+_PLAIN = (DType.F64, DType.I32, DType.U32, DType.I64, DType.U64)
+
+
+def _plain(node: NodeView) -> bool:
+    attrs: MatMulAttrs = node.attrs
+    dtype = node.inputs[0].type.dtype
+    scaled = attrs.alpha != 1.0 and dtype is not DType.F64
+    return dtype in _PLAIN and attrs.activation.kind is ActivationKind.NONE and not scaled
+
+
+TACTICS = (
+    Tactic(
+        kernel="matmul_f32_n16",
+        params_type="ingot_matmul_params",
+        params=_packed_params,
+        when=_packed,
+        pack={1: pack},
+        pitched_inputs=(0, 3),
+        pitched_outputs=(0,),
+        inplace=(3,),
+    ),
+    Tactic(
+        kernel="matmul_f32",
+        params_type="ingot_matmul_params",
+        params=_params,
+        when=_free,
+        pitched_inputs=(0, 1, 3),
+        pitched_outputs=(0,),
+        inplace=(3,),
+    ),
+    Tactic(kernel="matmul_plain", params_type="ingot_matmul_params", params=_params, when=_plain, inplace=(3,)),
+)
+
+
+def _sample(
+    name: str,
+    a: tuple[int, ...],
+    b: tuple[int, ...],
+    *,
+    constant: tuple[int, ...] = (),
+    bias: bool = False,
+    residual: bool = False,
+    dtype: DType = DType.F32,
+    **fields: Any,
+) -> Sample:
+    attrs = MatMulAttrs(**fields)
+    left, right = TensorType(dtype, a), TensorType(dtype, b)
+    (result,) = infer(attrs, (left, right))
+    inputs = (left, right, TensorType(dtype, result.shape[-1:]) if bias else None, result if residual else None)
+    return Sample(attrs, inputs, constant, name)
+
+
+def samples() -> Iterable[Sample]:
+    """Vectors, tall and wide matrices, batches, transposes; packed, free and exact integers."""
+    relu = Activation(ActivationKind.RELU)
+    sigmoid = Activation(ActivationKind.SIGMOID)
+    for m, k, n in ((1, 48, 256), (1, 128, 12), (2, 5, 17), (3, 33, 40), (10, 16, 15), (23, 17, 33), (49, 64, 16)):
+        yield _sample(f"packed {m}x{k}x{n}", (m, k), (k, n), constant=(1, 2), bias=True, activation=relu)
+        yield _sample(f"free {m}x{k}x{n}", (m, k), (k, n), bias=True, residual=True)
+        yield _sample(f"free transposed {m}x{k}x{n}", (k, m), (n, k), trans_a=True, trans_b=True, alpha=0.5)
+    yield _sample("packed batch", (2, 3, 5, 7), (7, 20), constant=(1,), residual=True, activation=sigmoid)
+    yield _sample("packed transposed", (2, 7, 13), (20, 7), constant=(1,), trans_a=True, trans_b=True, alpha=0.25)
+    yield _sample("constant batch", (4, 5, 7), (4, 7, 9), constant=(1,))
+    yield _sample("broadcast", (3, 1, 5, 7), (2, 7, 18), activation=sigmoid)
+    yield _sample("broadcast left", (5, 7), (2, 3, 7, 18))
+    yield _sample("tall", (190, 20), (20, 35), bias=True)
+    yield _sample("no depth", (3, 0), (0, 5), bias=True)
+    for dtype in _PLAIN:
+        yield _sample(f"{dtype.name.lower()}", (2, 5, 9), (9, 33), dtype=dtype, bias=True, residual=True)
+        yield _sample(f"{dtype.name.lower()} transposed", (9, 5), (3, 4, 9), dtype=dtype, trans_a=True, trans_b=True)
+
+
+SPEC = OpSpec(
+    name="matmul",
+    attrs=MatMulAttrs,
+    infer=infer,
+    tactics=TACTICS,
+    samples=samples,
+    cast_to={
+        DType.F16: DType.F32,
+        DType.BF16: DType.F32,
+        DType.I8: DType.I32,
+        DType.I16: DType.I32,
+        DType.U8: DType.U32,
+        DType.U16: DType.U32,
+    },
+)
+
+
+@onnx_op("MatMul")
+def _matmul(b: Builder) -> Any:
+    x, y = b.input(0), b.input(1)
+    if 0 in (x.type.rank, y.type.rank):
+        raise Unsupported(f"MatMul of {x.type} and {y.type}", "operands of rank 1 or more")
+    left = b.reshape(x, (1, *x.type.shape)) if x.type.rank == 1 else x
+    right = b.reshape(y, (*y.type.shape, 1)) if y.type.rank == 1 else y
+    z = b.emit("matmul", MatMulAttrs(), [left, right, None, None])[0]
+    shape = list(z.type.shape)
+    if y.type.rank == 1:
+        del shape[-1]
+    if x.type.rank == 1:
+        del shape[-1 if y.type.rank == 1 else -2]
+    return b.reshape(z, shape) if len(shape) < z.type.rank else z
+
+
+@onnx_op("Gemm")
+def _gemm(b: Builder) -> Any:
+    x, y, c = b.input(0), b.input(1), b.input(2)
+    alpha, beta = float(b.attr("alpha", 1.0)), float(b.attr("beta", 1.0))
+    integer = not x.type.dtype.is_float
+    if integer and (alpha != 1.0 or beta != 1.0):
+        raise Unsupported(f"Gemm of {x.type.dtype.name} with alpha {alpha:g}, beta {beta:g}", "alpha 1 and beta 1")
+    attrs = MatMulAttrs(bool(b.attr("transA", 0)), bool(b.attr("transB", 0)), alpha)
+    if c is None or beta == 0.0:
+        return b.emit("matmul", attrs, [x, y, None, None])[0]
+    if beta != 1.0:
+        c = b.elementwise("Mul", c, b.constant(np.array(beta, c.type.dtype.numpy)))
+    (result,) = infer(attrs, (x.type, y.type))
+    if c.type.shape == result.shape and result.shape[0] != 1:
+        return b.emit("matmul", attrs, [x, y, None, c])[0]
+    if c.type.count == result.shape[1] == c.type.shape[-1]:
+        return b.emit("matmul", attrs, [x, y, b.reshape(c, (result.shape[1],)), None])[0]
+    return b.elementwise("Add", b.emit("matmul", attrs, [x, y, None, None])[0], c)
