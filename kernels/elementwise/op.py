@@ -1,0 +1,92 @@
+"""The elementwise operator: its rule, its tactic, its samples. The importers stand in ``onnx_*.py``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+from ingot.kernels.spec import DType, NodeView, OpSpec, Sample, Tactic, TensorType
+
+from . import lower, onnx_activation, onnx_arithmetic, onnx_quantize  # noqa: F401 - the importers register themselves
+from .functions import ELEMENTWISE, Function
+from .program import Insn, Program, cast_program, compose, infer, single
+from .recognise import as_activation
+
+__all__ = [
+    "ELEMENTWISE", "SPEC", "Function", "Insn", "Program", "as_activation", "cast_program", "compose", "infer", "single",
+]  # fmt: skip
+
+
+def _types(node: NodeView) -> list[DType]:
+    return [value.type.dtype for value in node.inputs]
+
+
+def _permute(program: Program, perm: tuple[int, ...], node: NodeView) -> Program | None:
+    """The program knows nothing of axes: any transpose moves through when every input has all axes, or none."""
+    rank = node.outputs[0].type.rank
+    return program if all(v.type.rank in (0, rank) for v in node.inputs) else None
+
+
+#: Exact inputs are unlikely to be an element short of a vector: 37 is odd, more than two vectors and less than three.
+_SHAPE = (3, 37)
+
+
+def _values(dtype: DType, shape: tuple[int, ...], seed: int) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    if dtype.is_float:
+        return rng.uniform(0.05, 0.95, shape).astype(dtype.numpy)
+    return rng.integers(0, 2 if dtype is DType.BOOL else 7, shape).astype(dtype.numpy)
+
+
+def _samples() -> Iterable[Sample]:
+    for function in ELEMENTWISE.values():
+        if function.name == "Cast":
+            continue
+        for dtype in (DType.F32, DType.F64, DType.F16, DType.I32, DType.I64, DType.U8, DType.BOOL):
+            if dtype in function.types:
+                types = [DType.BOOL, dtype, dtype] if function.name == "Where" else [dtype] * function.arity
+                inputs = tuple(_values(t, _SHAPE, i) for i, t in enumerate(types))
+                program = single(function.name, [TensorType(t, _SHAPE) for t in types], 0.25, 0.75)
+                yield Sample(program, inputs, name=f"{function.name}_{dtype.name.lower()}")
+    for source in DType:
+        for target in DType:
+            if DType.BF16 not in (source, target):
+                yield Sample(
+                    cast_program(source, target),
+                    (_values(source, _SHAPE, 0),),
+                    name=f"Cast_{source.name.lower()}_{target.name.lower()}",
+                )
+    yield from _broadcasts()
+
+
+def _broadcasts() -> Iterable[Sample]:
+    """x * a + b, each operand broadcast in another way."""
+    program = Program((Insn("Mul", DType.F32, (0, 1)), Insn("Add", DType.F32, (3, 2))))
+    for name, shapes in {
+        "scalar": ((5, 100), (), (1,)),
+        "channel": ((2, 11, 11, 3), (3,), (1, 1, 1, 3)),
+        "wide_channel": ((40, 600), (600,), (1, 600)),
+        "row": ((40, 600), (40, 1), (40, 1)),
+        "outer": ((40, 1), (1, 600), ()),
+        "middle": ((4, 5, 6, 7), (1, 5, 1, 7), (4, 1, 6, 1)),
+        "empty": ((0, 4), (4,), (1, 1)),
+    }.items():
+        yield Sample(program, tuple(TensorType(DType.F32, shape) for shape in shapes), name=f"broadcast_{name}")
+
+
+SPEC = OpSpec(
+    name="elementwise",
+    attrs=Program,
+    infer=infer,
+    tactics=(
+        Tactic(
+            kernel="elementwise",
+            params_type="ingot_elementwise_params",
+            params=lambda node: lower.params(node.attrs, _types(node)),
+            when=lambda node: lower.fits(node.attrs, _types(node)),
+            inplace=tuple(range(lower.MAX_INPUTS)),
+        ),
+    ),
+    samples=_samples,
+    permute=_permute,
+)
