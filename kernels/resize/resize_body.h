@@ -31,6 +31,12 @@
     /* The same for runs of one element, where the loop goes along the row instead */                                  \
     static void mix_single_##TYPE(TYPE *restrict to, const TYPE *restrict from, const resize_tap *tap, int64_t taps,    \
                                   int64_t width, TYPE outside) {                                                       \
+        if (taps == 2 && tap[0].offset >= 0 && tap[2 * width - 1].offset >= 0) { /* the places are in order */            \
+            for (int64_t x = 0; x < width; x++, tap += 2) {                                                            \
+                to[x] = (TYPE)tap[0].weight * from[tap[0].offset] + (TYPE)tap[1].weight * from[tap[1].offset];         \
+            }                                                                                                          \
+            return;                                                                                                    \
+        }                                                                                                              \
         for (int64_t x = 0; x < width; x++, tap += taps) {                                                             \
             TYPE sum = 0;                                                                                              \
             for (int64_t t = 0; t < taps; t++) {                                                                       \
