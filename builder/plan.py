@@ -5,17 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-
 from ingot import kernels
 from ingot._kernel import make_params
 from ingot.builder import plan_memory
 from ingot.builder.errors import ModelError
-from ingot.builder.ir import Graph, Node, Value
 from ingot.builder.evaluate import select_tactic
+from ingot.builder.ir import Graph, Node, Value
 from ingot.kernels.spec import DType, TensorType
 from ingot.kernels.transpose.op import TransposeAttrs
 
-ARENA, CONSTANT, INPUT, OUTPUT = 0, 1, 2, 3
+ARENA, CONSTANT, INPUT, OUTPUT, STATE = 0, 1, 2, 3, 4
 NO_INDEX = 0xFFFFFFFF
 
 
@@ -52,9 +51,45 @@ class Step:
     params: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class ShapeInsn:
+    """One instruction of the shape program: ``ingot_shape_insn``."""
+
+    op: int
+    dst: int
+    a: int = 0
+    b: int = 0
+    imm: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """Where a register of the shape program goes: ``ingot_patch``."""
+
+    kind: int
+    reg: int
+    index: int
+    field: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """A tensor of a STATE buffer whose content the runtime makes: ``ingot_fill``."""
+
+    tensor: int
+    kind: int
+    value: int = 0
+    seed: int = 0
+
+
 @dataclass(slots=True)
 class Program:
-    """What the runtime executes, in the order of the file."""
+    """What the runtime executes, in the order of the file.
+
+    ``edges`` are pairs of steps, the first before the second; ``None`` means serial, each step before the next.
+    ``smallest`` gives the smallest extents of inputs (by their position) whose shape may vary; the tensors have the
+    largest.
+    """
 
     name: str
     buffers: list[Buffer] = field(default_factory=list)
@@ -64,7 +99,13 @@ class Program:
     io_names: list[str] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
     arena_size: int = 0
+    state_size: int = 0
     lower_bound: int = 0
+    edges: list[tuple[int, int]] | None = None
+    smallest: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    shape_code: list[ShapeInsn] = field(default_factory=list)
+    patches: list[Patch] = field(default_factory=list)
+    fills: list[Fill] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

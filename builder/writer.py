@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
-
 from ingot._native import ffi, lib
 from ingot.builder.plan import CONSTANT, INPUT, NO_INDEX, OUTPUT, Program
 from ingot.kernels.spec import DType
+
+#: from the 32 bytes of an engine's digest to (public key, signature): Ed25519, 32 and 64 bytes
+Signer = Callable[[bytes], tuple[bytes, bytes]]
 
 MAGIC = b"\x89INGOT\r\n"
 HEADER, SECTION = ffi.sizeof("ingot_header"), ffi.sizeof("ingot_section")
@@ -30,6 +32,8 @@ class Variant:
     backend: int = 0
     arch: int = 0
     preference: int = 0
+    min_driver: int = 0
+    sm_count: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +141,7 @@ def _add_program(t: _Tables, p: Program, kernel_abi: Mapping[str, tuple[int, int
             name=t.string(p.io_names[index]),
             tensor=tensor,
             is_output=int(index >= len(p.inputs)),
-            dims_min=dims,
+            dims_min=_dims(p.smallest[index]) if index in p.smallest else dims,
             dims_max=dims,
         )
     for s in p.steps:
@@ -160,16 +164,33 @@ def _add_program(t: _Tables, p: Program, kernel_abi: Mapping[str, tuple[int, int
             params=params,
             launch=NO_INDEX,
         )
+    edges, shape_code, patches = (t.count(f"ingot_{k}") for k in ("edge", "shape_insn", "patch"))
+    for before, after in p.edges or ():
+        # `from` is a keyword
+        t.add("ingot_edge", **{"from": before, "to": after})
+    for insn in p.shape_code:
+        t.add("ingot_shape_insn", **asdict(insn))
+    for patch in p.patches:
+        t.add("ingot_patch", **asdict(patch))
+    program = t.count("ingot_program")
+    for fill in p.fills:
+        t.add("ingot_fill", program=program, **asdict(fill))
+    registers = max((insn.dst + 1 for insn in p.shape_code), default=0)
     return t.add(
         "ingot_program",
         name=t.string(p.name),
         role=lib.INGOT_ROLE_RUN,
-        flags=lib.INGOT_PROGRAM_SERIAL,
+        flags=lib.INGOT_PROGRAM_SERIAL if p.edges is None else 0,
+        register_count=registers,
         buffers=(buffers, len(p.buffers)),
         tensors=(tensors, len(p.tensors)),
         io=(io, len(p.io_names)),
         steps=(steps, len(p.steps)),
+        edges=(edges, len(p.edges or ())),
+        shape_code=(shape_code, len(p.shape_code)),
+        patches=(patches, len(p.patches)),
         arena_size=p.arena_size,
+        state_size=p.state_size,
         lower_bound=p.lower_bound,
     )
 
@@ -179,6 +200,7 @@ def write_engine(
     metadata: Mapping[str, Any],
     kernel_abi: Mapping[str, tuple[int, int]],
     self_test: Sequence[SelfTest] = (),
+    sign: Signer | None = None,
 ) -> bytes:
     """The bytes of an engine. ``kernel_abi`` gives (abi, size of the parameters) of every kernel used."""
     t = _Tables()
@@ -192,6 +214,8 @@ def write_engine(
             backend=v.backend,
             arch=v.arch,
             preference=v.preference,
+            min_driver=v.min_driver,
+            sm_count=v.sm_count,
             programs=(programs, len(v.programs)),
         )
     for test in self_test:
@@ -217,18 +241,24 @@ def write_engine(
         lib.INGOT_SECTION_KERNELS: "ingot_kernel_ref",
         lib.INGOT_SECTION_STEPS: "ingot_step",
         lib.INGOT_SECTION_OPERANDS: "uint32_t",
+        lib.INGOT_SECTION_EDGES: "ingot_edge",
+        lib.INGOT_SECTION_SHAPE_CODE: "ingot_shape_insn",
+        lib.INGOT_SECTION_PATCHES: "ingot_patch",
+        lib.INGOT_SECTION_FILLS: "ingot_fill",
         lib.INGOT_SECTION_SELFTEST: "ingot_selftest",
     }
     sections = [(lib.INGOT_SECTION_STRINGS, bytes(t.strings), "")]
     sections += [(kind, t.pack(struct), struct) for kind, struct in records.items() if t.count(struct)]
     sections += [(lib.INGOT_SECTION_PARAMS, bytes(t.params), ""), (lib.INGOT_SECTION_CONSTANTS, bytes(t.constants), "")]
     sections += [(lib.INGOT_SECTION_METADATA, meta, "")]
-    return seal(sorted(sections))
+    return seal(sorted(sections), sign)
 
 
-def seal(sections: Sequence[tuple[int, bytes, str]]) -> bytes:
+def seal(sections: Sequence[tuple[int, bytes, str]], sign: Signer | None = None) -> bytes:
     """Header, table and sections (kind, bytes, struct of its records or "") with their checksums and the identity."""
     sections = [s for s in sections if s[1]]
+    if sign:
+        sections.append((lib.INGOT_SECTION_SIGNATURE, bytes(ffi.sizeof("ingot_signature")), "ingot_signature"))
     table = ffi.new("ingot_section[]", len(sections))
     body = bytearray(HEADER + SECTION * len(sections))
     for entry, (kind, data, struct) in zip(table, sections):
@@ -239,8 +269,9 @@ def seal(sections: Sequence[tuple[int, bytes, str]]) -> bytes:
         if struct:
             entry.entry_size = ffi.sizeof(struct)
             entry.entry_count = len(data) // ffi.sizeof(struct)
-        entry.crc32c = crc32c(data)
-        entry.sha256 = hashlib.sha256(data).digest()
+        if kind != lib.INGOT_SECTION_SIGNATURE:
+            entry.crc32c = crc32c(data)
+            entry.sha256 = hashlib.sha256(data).digest()
         body += data
     header = ffi.new("ingot_header *")
     header.magic = MAGIC
@@ -248,8 +279,13 @@ def seal(sections: Sequence[tuple[int, bytes, str]]) -> bytes:
     header.header_size, header.section_entry_size = HEADER, SECTION
     header.section_count = len(sections)
     header.file_size = len(body)
+    digest = hashlib.sha256(bytes(ffi.buffer(header)) + bytes(ffi.buffer(table))).digest()
+    header.digest = digest
+    if sign:  # the last section; what depends on it is not part of what is signed
+        record = b"".join(sign(digest))
+        table[len(sections) - 1].crc32c = crc32c(record)
+        body[-len(record) :] = record
     raw_table = bytes(ffi.buffer(table))
-    header.digest = hashlib.sha256(bytes(ffi.buffer(header)) + raw_table).digest()
     header.table_crc32c = crc32c(raw_table)
     header.header_crc32c = crc32c(bytes(ffi.buffer(header)))
     body[:HEADER] = bytes(ffi.buffer(header))
@@ -257,4 +293,4 @@ def seal(sections: Sequence[tuple[int, bytes, str]]) -> bytes:
     return bytes(body)
 
 
-__all__ = ["INPUT", "OUTPUT", "DType", "SelfTest", "Variant", "crc32c", "seal", "write_engine"]
+__all__ = ["INPUT", "OUTPUT", "DType", "SelfTest", "Signer", "Variant", "crc32c", "seal", "write_engine"]
