@@ -1,0 +1,1 @@
+"""Layer, RMS, instance, group and batch normalisation."""
