@@ -38,7 +38,7 @@ def main(argv: list[str] | None = None) -> int:
         parser.error("--seconds must be from 5 to 600")
     try:
         return run(options.output, options.seconds)
-    except (DemoError, OSError) as error:
+    except (DemoError, OSError, ingot.IngotError) as error:
         print(f"ingot demo: {error}", file=sys.stderr)
         return 1
 

@@ -3,14 +3,12 @@
 #include <stdio.h>
 #include <string.h>
 
-static int fail(const char *what, const char *why)
-{
+static int fail(const char *what, const char *why) {
     fprintf(stderr, "%s: %s\n", what, why);
     return 1;
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     ingot_engine *engine = NULL;
     ingot_context *context = NULL;
     ingot_error error;

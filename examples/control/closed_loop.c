@@ -54,33 +54,29 @@ typedef struct policy {
     float *observation, *action;
 } policy;
 
-static int64_t now_ns(void)
-{
+static int64_t now_ns(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (int64_t)now.tv_sec * SECOND_NS + now.tv_nsec;
 }
 
-static void sleep_until(int64_t deadline)
-{
+static void sleep_until(int64_t deadline) {
     struct timespec when = {.tv_sec = deadline / SECOND_NS, .tv_nsec = deadline % SECOND_NS};
     while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &when, NULL) == EINTR) {
     }
 }
 
-static plant_target target_at(double time)
-{
+static plant_target target_at(double time) {
     double rate = 2.0 * pi / target_seconds, angle = rate * (time - swing_up_seconds);
     if (time < swing_up_seconds) {
         return (plant_target){.x = target_amplitude};
     }
-    double x = target_amplitude * cos(angle);
-    return (plant_target){.x = x, .v = -target_amplitude * rate * sin(angle), .a = -rate * rate * x};
+    double x = target_amplitude * cos(angle), v = -target_amplitude * rate * sin(angle);
+    return (plant_target){.x = x, .v = v, .a = -rate * rate * x, .j = -rate * rate * v};
 }
 
 /* Opens the engine and finds its input and output. The file is locked into memory if the system lets us. */
-static bool policy_open(policy *p, const char *path)
-{
+static bool policy_open(policy *p, const char *path) {
     ingot_error error = {0};
     ingot_options locked = {.size = sizeof locked, .flags = INGOT_OPEN_LOCK};
     if (ingot_engine_open_file(path, &locked, &p->engine, &error) != INGOT_OK &&
@@ -98,7 +94,7 @@ static bool policy_open(policy *p, const char *path)
     if (ingot_engine_io_info(p->engine, input, &in) != INGOT_OK ||
         ingot_engine_io_info(p->engine, output, &out) != INGOT_OK || in.dtype != 1 || out.dtype != 1 ||
         in.bytes != PLANT_OBSERVATIONS * sizeof(float) || out.bytes != sizeof(float)) {
-        fprintf(stderr, "%s: not a policy of 'observation' [1, 7] to 'action' [1, 1], float32\n", path);
+        fprintf(stderr, "%s: not a policy of 'observation' [1, 8] to 'action' [1, 1], float32\n", path);
         return false;
     }
     p->observation = ingot_context_data(p->context, input);
@@ -106,16 +102,14 @@ static bool policy_open(policy *p, const char *path)
     return true;
 }
 
-static void policy_close(policy *p)
-{
+static void policy_close(policy *p) {
     ingot_context_destroy(p->context);
     ingot_engine_close(p->engine);
 }
 
 /* Asks for what a real-time loop wants of Linux, and says what was granted: without the right to it, the loop runs
  * all the same and wakes up later now and then. */
-static void prepare_process(void)
-{
+static void prepare_process(void) {
     struct sched_param priority = {.sched_priority = FIFO_PRIORITY};
     bool memory = mlockall(MCL_CURRENT | MCL_FUTURE) == 0;
     bool scheduling = sched_setscheduler(0, SCHED_FIFO, &priority) == 0;
@@ -124,8 +118,7 @@ static void prepare_process(void)
            memory ? "locked" : "not locked (no right to)");
 }
 
-static bool run_loop(policy *p, const settings *set, sample *samples, int64_t count)
-{
+static bool run_loop(policy *p, const settings *set, sample *samples, int64_t count) {
     const plant_params params = plant_default();
     plant_state state = initial_state;
     ingot_error error = {0};
@@ -157,8 +150,7 @@ static bool run_loop(policy *p, const settings *set, sample *samples, int64_t co
     return true;
 }
 
-static bool write_log(const char *path, const sample *samples, int64_t count)
-{
+static bool write_log(const char *path, const sample *samples, int64_t count) {
     FILE *file = fopen(path, "w");
     if (file == NULL) {
         fprintf(stderr, "%s: %s\n", path, strerror(errno));
@@ -179,15 +171,13 @@ static bool write_log(const char *path, const sample *samples, int64_t count)
     return true;
 }
 
-static int compare_ns(const void *a, const void *b)
-{
+static int compare_ns(const void *a, const void *b) {
     int64_t left = *(const int64_t *)a, right = *(const int64_t *)b;
     return (left > right) - (left < right);
 }
 
 /* Sorts values and prints percentiles (nearest rank) in microseconds. */
-static void print_percentiles(const char *what, int64_t *values, int64_t count)
-{
+static void print_percentiles(const char *what, int64_t *values, int64_t count) {
     qsort(values, (size_t)count, sizeof *values, compare_ns);
     int64_t tail = (count * 999 + 999) / 1000 - 1;
     printf("%s: p50 %.2f us, p99.9 %.2f us, max %.2f us\n", what, (double)values[(count - 1) / 2] / 1e3,
@@ -195,8 +185,7 @@ static void print_percentiles(const char *what, int64_t *values, int64_t count)
 }
 
 /* Prints how it went; true if the pole was up from the end of the swing-up on. `scratch` holds count entries. */
-static bool report(const settings *set, const sample *samples, int64_t count, int64_t *scratch)
-{
+static bool report(const settings *set, const sample *samples, int64_t count, int64_t *scratch) {
     int64_t missed = 0, tracked = 0, last_down = -1;
     double squared = 0.0;
     for (int64_t i = 0; i < count; ++i) {
@@ -233,8 +222,7 @@ static bool report(const settings *set, const sample *samples, int64_t count, in
     return up;
 }
 
-static bool parse(int argc, char **argv, settings *set)
-{
+static bool parse(int argc, char **argv, settings *set) {
     *set = (settings){.seconds = 10.0};
     for (int i = 1; i < argc; ++i) {
         if (strcmp(argv[i], "--fast") == 0) {
@@ -252,8 +240,7 @@ static bool parse(int argc, char **argv, settings *set)
     return set->engine != NULL && set->seconds >= 0.001 && set->seconds <= 3600.0;
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     settings set;
     if (!parse(argc, argv, &set)) {
         fprintf(stderr, "usage: %s ENGINE [--seconds 10] [--fast] [--log FILE.csv]\n", argv[0]);
@@ -268,7 +255,9 @@ int main(int argc, char **argv)
         fprintf(stderr, "no memory for %lld samples\n", (long long)count);
     } else if (policy_open(&p, set.engine)) {
         memset(samples, 0xff, (size_t)count * sizeof *samples); /* touches every page before the loop does */
-        prepare_process();
+        if (!set.fast) {
+            prepare_process();
+        }
         for (int i = 0; i < WARM_UP_RUNS; ++i) { /* caches and branch predictors, as after the first moments */
             ingot_context_run(p.context, NULL);
         }

@@ -39,14 +39,17 @@ class Expert:
         return np.linalg.solve(ACTION_COST, b.T @ riccati)[0]
 
     def action(self, states: np.ndarray, targets: np.ndarray) -> np.ndarray:
-        """Actions [n] for states [n, 4] and targets [n, 3], float64."""
+        """Actions [n] for states [n, 4] and targets [n, 4], float64."""
         x, v, theta, omega = states.T
         theta = np.arctan2(np.sin(theta), np.cos(theta))
         position_error = POSITION_ERROR * np.tanh((x - targets[:, 0]) / POSITION_ERROR)
         velocity_error = v - targets[:, 1]
-        lean = np.arctan2(targets[:, 2], self.params.gravity)  # at which the pole keeps up with the target
+        slope = targets[:, 2:] / self.params.gravity
+        lean = np.arctan(slope[:, 0])  # at which the pole keeps up with the target, and the rate of that:
+        turn = slope[:, 1] / (1 + slope[:, 0] ** 2)
         follow = (self.mass * targets[:, 2] + self.params.cart_friction * targets[:, 1]) / self.params.max_force
-        regulate = follow - np.stack([position_error, velocity_error, theta - lean, omega], axis=1) @ self.gain
+        error = np.stack([position_error, velocity_error, theta - lean, omega - turn], axis=1)
+        regulate = follow - error @ self.gain
         swing = self._swing(position_error, velocity_error, v, theta, omega)
         near = _smooth_step((CATCH - np.abs(theta + omega / self.rate)) / 0.05)
         near *= _smooth_step((0.9 - np.abs(theta)) / 0.05)

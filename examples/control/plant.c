@@ -2,8 +2,7 @@
 
 #include <math.h>
 
-plant_params plant_default(void)
-{
+plant_params plant_default(void) {
     return (plant_params){
         .cart_mass = 1.0,
         .pole_mass = 0.2,
@@ -20,8 +19,7 @@ plant_params plant_default(void)
  *     (M + m) x'' + m l cos(theta) theta'' = force + push - b x' + m l sin(theta) theta'^2
  *     m l cos(theta) x'' + J theta''       = m g l sin(theta) - c theta' + 2 l cos(theta) push
  * a symmetric linear system in (x'', theta''), whose determinant is positive for any theta. */
-static plant_state derivative(const plant_params *p, plant_state s, double force, double push)
-{
+static plant_state derivative(const plant_params *p, plant_state s, double force, double push) {
     double half = 0.5 * p->pole_length, ml = p->pole_mass * half;
     double sine = sin(s.theta), cosine = cos(s.theta);
     double a = p->cart_mass + p->pole_mass, b = ml * cosine, d = 4.0 / 3.0 * ml * half;
@@ -36,13 +34,11 @@ static plant_state derivative(const plant_params *p, plant_state s, double force
     };
 }
 
-static plant_state advanced(plant_state s, plant_state rate, double dt)
-{
+static plant_state advanced(plant_state s, plant_state rate, double dt) {
     return (plant_state){s.x + dt * rate.x, s.v + dt * rate.v, s.theta + dt * rate.theta, s.omega + dt * rate.omega};
 }
 
-void plant_step(const plant_params *params, plant_state *state, double action, double push, double dt)
-{
+void plant_step(const plant_params *params, plant_state *state, double action, double push, double dt) {
     double force = params->max_force * fmin(fmax(action, -1.0), 1.0);
     plant_state k1 = derivative(params, *state, force, push);
     plant_state k2 = derivative(params, advanced(*state, k1, 0.5 * dt), force, push);
@@ -54,8 +50,7 @@ void plant_step(const plant_params *params, plant_state *state, double action, d
     state->omega += dt / 6.0 * (k1.omega + 2.0 * k2.omega + 2.0 * k3.omega + k4.omega);
 }
 
-void plant_observe(const plant_state *state, const plant_target *target, float observation[PLANT_OBSERVATIONS])
-{
+void plant_observe(const plant_state *state, const plant_target *target, float observation[PLANT_OBSERVATIONS]) {
     observation[0] = (float)(state->x - target->x);
     observation[1] = (float)state->v;
     observation[2] = (float)cos(state->theta);
@@ -63,18 +58,17 @@ void plant_observe(const plant_state *state, const plant_target *target, float o
     observation[4] = (float)state->omega;
     observation[5] = (float)target->v;
     observation[6] = (float)target->a;
+    observation[7] = (float)target->j;
 }
 
-double plant_pole_energy(const plant_params *params, const plant_state *state)
-{
+double plant_pole_energy(const plant_params *params, const plant_state *state) {
     double half = 0.5 * params->pole_length, ml = params->pole_mass * half;
     return 0.5 * (4.0 / 3.0 * ml * half) * state->omega * state->omega +
            ml * params->gravity * (cos(state->theta) - 1.0);
 }
 
 void plant_step_many(const plant_params *params, plant_state *states, const double *actions, const double *pushes,
-                     size_t count, double dt, size_t steps)
-{
+                     size_t count, double dt, size_t steps) {
     for (size_t i = 0; i < count; ++i) {
         for (size_t step = 0; step < steps; ++step) {
             plant_step(&params[i], &states[i], actions[i], pushes[i], dt);
@@ -82,8 +76,7 @@ void plant_step_many(const plant_params *params, plant_state *states, const doub
     }
 }
 
-void plant_observe_many(const plant_state *states, const plant_target *targets, float *observations, size_t count)
-{
+void plant_observe_many(const plant_state *states, const plant_target *targets, float *observations, size_t count) {
     for (size_t i = 0; i < count; ++i) {
         plant_observe(&states[i], &targets[i], observations + i * PLANT_OBSERVATIONS);
     }

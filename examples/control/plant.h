@@ -13,7 +13,7 @@
 
 #include <stddef.h>
 
-enum { PLANT_OBSERVATIONS = 7 };
+enum { PLANT_OBSERVATIONS = 8 };
 
 typedef struct plant_params {
     double cart_mass;      /* kg */
@@ -31,7 +31,7 @@ typedef struct plant_state {
 
 /* Where the cart should be, and how that place moves. */
 typedef struct plant_target {
-    double x, v, a; /* m, m/s, m/s^2 */
+    double x, v, a, j; /* position and its first three derivatives: m, m/s, m/s^2, m/s^3 */
 } plant_target;
 
 /* The nominal parameters. */
@@ -42,7 +42,7 @@ plant_params plant_default(void);
 void plant_step(const plant_params *params, plant_state *state, double action, double push, double dt);
 
 /* What the policy sees: cart position relative to the target, cart velocity, cos and sin of theta, omega, and the
- * velocity and acceleration of the target. */
+ * velocity, acceleration and jerk of the target. */
 void plant_observe(const plant_state *state, const plant_target *target, float observation[PLANT_OBSERVATIONS]);
 
 /* Energy of the pole relative to standing still upright, joules; hanging still it is -gravity * pole_mass * length. */

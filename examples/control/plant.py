@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 HERE = Path(__file__).resolve().parent
-OBSERVATIONS = 7
+OBSERVATIONS = 8
 
 
 @dataclasses.dataclass
@@ -68,7 +68,7 @@ def step(params: np.ndarray, states: np.ndarray, actions: np.ndarray, pushes: np
 
 
 def observe(states: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """Observations [n, 7] float32 of states [n, 4] and targets [n, 3] (position, velocity, acceleration), float64."""
+    """Observations [n, 8] float32 of states [n, 4] and targets [n, 4] (position and three derivatives), float64."""
     observations = np.empty((len(states), OBSERVATIONS), np.float32)
     _library.plant_observe_many(states, targets, observations, len(states))
     return observations

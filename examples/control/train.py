@@ -29,13 +29,13 @@ PERIOD, SUBSTEPS = 0.001, 5  # training decides every 5 ms; the closed loop ever
 SECONDS = 6.0
 KEEP_EVERY = 4  # decisions between samples kept of a run
 ROUNDS = 20
-ROUND_STEPS, FINAL_STEPS = 400, 16000
+ROUND_STEPS, FINAL_STEPS = 400, 20000
 BATCH = 4096
-MIRROR = np.array([-1, -1, 1, -1, -1, -1, -1], np.float32)  # the observation seen from behind
+MIRROR = np.array([-1, -1, 1, -1, -1, -1, -1, -1], np.float32)  # the observation seen from behind
 
 
 class Policy(nn.Module):
-    """[n, 7] observations -> [n, 1] actions in (-1, 1)."""
+    """[n, 8] observations -> [n, 1] actions in (-1, 1)."""
 
     def __init__(self):
         super().__init__()
@@ -49,7 +49,7 @@ class Policy(nn.Module):
         return x
 
     def act(self, observations: np.ndarray) -> np.ndarray:
-        """Actions [n] float64 of observations [n, 7] float32."""
+        """Actions [n] float64 of observations [n, 8] float32."""
         with torch.no_grad():
             return self(torch.from_numpy(observations))[:, 0].double().numpy()
 
@@ -70,15 +70,17 @@ class Scenario:
         self.push_force = rng.uniform(-1.2, 1.2, count)
         self.jump_time = rng.uniform(0, seconds, count)
         self.jump = rng.uniform(-1.0, 1.0, count)
-        self.amplitude = rng.uniform(0, 0.5, count) * (rng.random(count) < 0.7)
-        self.frequency = rng.uniform(0.1, 1.6, count)  # rad/s
+        self.frequency = rng.uniform(0.3, 2.0, count)  # rad/s
+        acceleration = rng.uniform(0, 1.3, count) * (rng.random(count) < 0.8)  # m/s^2, of the target at most
+        self.amplitude = np.minimum(acceleration / self.frequency**2, 0.6)
         self.phase = rng.uniform(0, 2 * np.pi, count)
 
     def targets(self, time: float) -> np.ndarray:
-        """[count, 3] position, velocity and acceleration: a slow sine, and at some moment a jump."""
+        """[count, 4] position and its first three derivatives: a slow sine, and at some moment a jump."""
         angle, rate = self.frequency * time + self.phase, self.frequency
         sine, cosine = self.amplitude * np.sin(angle), self.amplitude * np.cos(angle)
-        return np.stack([sine + self.jump * (time > self.jump_time), rate * cosine, -(rate**2) * sine], axis=1)
+        place = sine + self.jump * (time > self.jump_time)
+        return np.stack([place, rate * cosine, -(rate**2) * sine, -(rate**3) * cosine], axis=1)
 
     def pushes(self, time: float) -> np.ndarray:
         """[count] forces on the tip: once, for a tenth of a second."""
@@ -86,7 +88,7 @@ class Scenario:
 
 
 def collect(rng: np.random.Generator, expert: Expert, policy: Policy | None) -> tuple[np.ndarray, np.ndarray]:
-    """Runs the plants under the policy (or the expert) and returns observations [n, 7] and the expert's actions [n]."""
+    """Runs the plants under the policy (or the expert) and returns observations [n, 8] and the expert's actions [n]."""
     scenario = Scenario(rng, PLANTS, SECONDS, spread=0.2)
     observations, actions = [], []
     wobble = np.zeros(PLANTS)  # slow noise on a fifth of the plants, to meet states that a good policy avoids
