@@ -1,0 +1,1 @@
+"""Interpolation at given points."""

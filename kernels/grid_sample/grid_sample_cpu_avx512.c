@@ -1,0 +1,2 @@
+/* grid_sample for this instruction set. */
+#include "grid_sample/grid_sample_body.h"
