@@ -85,10 +85,8 @@ def _position(log: np.ndarray, axes: Axes) -> None:
     axes.set_scales((0, _times(log)[-1]), (-reach, reach))
     axes.title("Cart position, m", [(BLUE, "cart"), (MUTED, "its target")])
     axes.grid_x(_times(log), None)
-    axes.grid_y(
-        [t / 2 for t in range(-3, 4) if abs(t) <= 2 * reach] if reach < 2 else [-reach, 0, reach],
-        lambda tick: f"{tick:g}",
-    )
+    ticks = [t / 2 for t in range(-3, 4) if abs(t) <= 2 * reach] if reach < 2 else [-reach, 0, reach]
+    axes.grid_y(ticks, lambda tick: f"{tick:g}")
     axes.plot(few["time_s"], few["x_m"], stroke=BLUE, stroke_width=2)
     axes.plot(few["time_s"], few["target_m"], stroke=INK, stroke_opacity=0.6, stroke_width=1.5, stroke_dasharray="5 4")
 
