@@ -58,8 +58,10 @@ class Maker:
     def ew(self, function: str, *inputs: Value, dtype: DType | None = None, alpha: float = 0, beta: float = 0) -> Value:
         """One elementwise function."""
         elementwise = importlib.import_module("ingot.kernels.elementwise.op")
-        insn = elementwise.Insn(function, dtype or inputs[0].type.dtype, tuple(range(len(inputs))), alpha, beta)
-        return self.op("elementwise", elementwise.Program((insn,)), *inputs)
+        if function == "Cast":
+            return self.op("elementwise", elementwise.cast_program(inputs[0].type.dtype, dtype), *inputs)
+        program = elementwise.single(function, [value.type for value in inputs], alpha, beta)
+        return self.op("elementwise", program, *inputs)
 
     def reshape(self, x: Value, *shape: int) -> Value:
         return self.op("reshape", {"shape": shape}, x)
@@ -74,11 +76,14 @@ class Maker:
     def concat(self, axis: int, *pieces: Value) -> Value:
         return self.op("concat", {"axis": axis}, *pieces)
 
+    def matmul(self, a: Value, b: Value, bias: Value | None = None, residual: Value | None = None, **attrs) -> Value:
+        return self.op("matmul", attrs, a, b, bias, residual)
+
     def conv(self, x: Value, out: int, kernel: int = 1, *, bias: bool = False, **attrs: Any) -> Value:
         """A convolution of random weights; ``x`` is channels-last."""
         spatial, groups = x.type.rank - 2, attrs.get("groups", 1)
         ones = (1,) * spatial
-        fields = {"strides": ones, "pads": (0,) * 2 * spatial, "dilations": ones, "groups": groups, **attrs}
+        fields = {"kernel": (kernel,) * spatial, "strides": ones, "pads": (0,) * 2 * spatial, "dilations": ones, "groups": groups, **attrs}
         w = self.random(out, x.type.shape[-1] // groups, *(kernel,) * spatial)
         return self.op("conv", fields, x, w, self.random(out) if bias else None, None)
 
