@@ -1,7 +1,87 @@
-"""Ingot: runs engine files, and builds them from ONNX models when ``ingot[build]`` is installed."""
+"""Ingot: runs engine files, and builds them from ONNX models when ``ingot[build]`` is installed.
+
+>>> engine = ingot.load("model.ingot")
+>>> ctx = engine.context()
+>>> ctx.inputs["image"][...] = image; ctx.run(); logits = ctx.outputs["logits"]
+"""
 
 from __future__ import annotations
 
-from .errors import ArgumentError, BuildError, EngineError, IngotError, ResourceError, RunError
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["ArgumentError", "BuildError", "EngineError", "IngotError", "ResourceError", "RunError"]
+from .arrays import Arrays, TensorInfo
+from .context import Context, Stats, StepTime
+from .engine import Engine, load
+from .errors import ArgumentError, BuildError, EngineError, IngotError, ResourceError, RunError
+from .paths import get_include, get_library
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Mapping, Sequence
+
+    import numpy as np
+
+__version__ = "0.1.0"
+__all__ = [
+    "ArgumentError",
+    "Arrays",
+    "BuildError",
+    "Context",
+    "Engine",
+    "EngineError",
+    "IngotError",
+    "ResourceError",
+    "RunError",
+    "Stats",
+    "StepTime",
+    "TensorInfo",
+    "build",
+    "get_include",
+    "get_library",
+    "load",
+]
+
+
+def build(
+    model: str | os.PathLike[str] | bytes | Any,
+    *,
+    target: str = "cpu",
+    precision: str = "fp32",
+    profiles: Sequence[Mapping[str, Sequence[int]]] | None = None,
+    constants: Mapping[str, np.ndarray] | None = None,
+    dump_after: str | None = None,
+    self_test: bool = True,
+    log: Callable[[str], None] | None = None,
+) -> Engine:
+    """Build an engine from an ONNX model (a file, its bytes, or a ``ModelProto``) and load it.
+
+    ``profiles`` is a list with one dict from input name to shape, for inputs whose shape the model leaves open;
+    ``constants`` takes inputs as constants; ``dump_after`` prints the graph after a pass; ``log`` gets a line for each
+    piece of work. The same model and options give the same bytes on any machine. Needs ``pip install "ingot[build]"``.
+
+    Raises :class:`BuildError` with everything that is wrong with the model.
+    """
+    builder = _builder()
+    return load(
+        builder.build(
+            model,
+            target=target,
+            precision=precision,
+            profiles=profiles,
+            constants=constants,
+            dump_after=dump_after,
+            self_test=self_test,
+            log=log,
+        )
+    )
+
+
+def _builder() -> Any:
+    try:
+        from ingot import builder
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] in ("onnx", "google", "tomli"):
+            missing = f'building needs {error.name}, which is not installed: pip install "ingot[build]"'
+            raise BuildError(missing) from None
+        raise
+    return builder

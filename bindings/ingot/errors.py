@@ -22,6 +22,8 @@ class EngineError(IngotError):
 class ArgumentError(IngotError, ValueError):
     """A wrong name, shape, element type or option."""
 
+    status = "argument"
+
 
 class ResourceError(IngotError, OSError):
     """The system has no memory, file or thread to give, or the machine does not fit the engine."""
@@ -33,3 +35,5 @@ class RunError(IngotError):
 
 class BuildError(IngotError):
     """The model cannot be built as asked."""
+
+    status = "build"

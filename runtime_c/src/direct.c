@@ -113,3 +113,8 @@ void ingot_direct_fill(void *data, uint32_t dtype, uint64_t bytes, uint64_t seed
 }
 
 void ingot_direct_sha256(const void *data, size_t size, uint8_t *digest) { ingot_sha256(data, size, digest); }
+
+const void *ingot_direct_engine_bytes(const ingot_engine *engine, uint64_t *size) {
+    *size = engine->file.size;
+    return engine->file.bytes;
+}

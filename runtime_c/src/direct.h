@@ -41,6 +41,8 @@ uint32_t ingot_direct_crc32c(uint32_t crc, const void *data, size_t size);
 /* Generated data as fills and self-tests have it. */
 void ingot_direct_fill(void *data, uint32_t dtype, uint64_t bytes, uint64_t seed);
 void ingot_direct_sha256(const void *data, size_t size, uint8_t *digest);
+/* The bytes of the file where the engine reads them; they live as long as the engine. */
+const void *ingot_direct_engine_bytes(const ingot_engine *engine, uint64_t *size);
 /* cffi:end */
 
 #endif

@@ -1,0 +1,297 @@
+"""A context: the memory and threads in which an engine runs."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from ._native import check, ffi, lib, new_error
+from .arrays import Arrays, TensorInfo, check_shape, shape_text, to_array, unknown_name
+from .errors import ArgumentError, RunError
+from .handle import Handle
+
+if TYPE_CHECKING:
+    from .engine import Engine
+
+_WAITS = {"block": lib.INGOT_WAIT_BLOCK, "spin": lib.INGOT_WAIT_SPIN}
+_HOST_ALIGN = 4096
+_run = lib.ingot_context_run
+
+
+class StepTime(NamedTuple):
+    """How long a step of the program took."""
+
+    name: str
+    kernel: str
+    nanoseconds: int
+
+
+@dataclass(frozen=True)
+class Stats:
+    """``runs`` since the context was made, its threads, and its memory in bytes."""
+
+    runs: int
+    threads: int
+    host_bytes: int
+    arena_bytes: int
+
+
+class Context:
+    """Runs an engine. Made by :meth:`Engine.context`, which takes all memory; a run then allocates nothing.
+
+    ``inputs[name]`` and ``outputs[name]`` are NumPy arrays over the memory that a run reads and writes, so the loop is
+    ``ctx.inputs["x"][...] = x; ctx.run(); y = ctx.outputs["y"]``. They stay valid as long as somebody holds them, the
+    context closed or not, and offer ``__dlpack__`` as NumPy does.
+
+    A context belongs to one thread at a time, as in C: while a run lasts the GIL is released, and a second call on the
+    same context raises :class:`RunError` instead of disturbing it. Take one context a thread; they share the engine.
+    """
+
+    inputs: Arrays
+    outputs: Arrays
+
+    def __init__(
+        self,
+        engine: Engine,
+        threads: int = 1,
+        wait: str = "block",
+        priority: int = 0,
+        cpus: Sequence[int] | None = None,
+    ) -> None:
+        options = ffi.new("ingot_context_options *", {"size": ffi.sizeof("ingot_context_options")})
+        if wait not in _WAITS:
+            raise ArgumentError(f"wait is {wait!r}: give 'block' or 'spin'")
+        if threads < 1 or not 0 <= priority <= 99 or any(cpu < 0 for cpu in cpus or ()):
+            raise ArgumentError("threads must be at least 1, priority 0 to 99 and cpus not negative")
+        options.threads, options.wait, options.priority = min(threads, 2**31), _WAITS[wait], priority
+        if cpus is not None:
+            options.cpus = cpu_list = ffi.new("uint32_t[]", list(cpus))
+            options.cpu_count = len(cpu_list)
+        self._error = error = new_error()
+        need = ffi.new("ingot_memory *", {"size": ffi.sizeof("ingot_memory")})
+        check(lib.ingot_context_memory(engine.handle.pointer, options, need, error), error)
+        # NumPy owns the memory: arrays over it stay valid as long as somebody holds them, whatever becomes of this.
+        block = np.empty(need.host_size + _HOST_ALIGN, np.uint8)
+        start = -block.ctypes.data % _HOST_ALIGN
+        self._host = block[start : start + need.host_size]
+        need.host = ffi.cast("void *", self._host.ctypes.data)
+        made = ffi.new("ingot_context **")
+        check(lib.ingot_context_init(engine.handle.pointer, options, need, made, error), error)
+        self._engine_handle: Handle | None = engine.handle
+        self._handle: Handle | None = Handle(made[0], lib.ingot_context_destroy, engine.handle, block)
+        self._pointer = made[0]
+        self._engine = engine
+        self._step_count = engine._step_count
+        self._busy = threading.Lock()
+        self._bound: dict[str, np.ndarray] = {}
+        self._infos = {info.name: (i, info) for i, info in reversed(list(enumerate([*engine.inputs, *engine.outputs])))}
+        self.inputs, self.outputs = Arrays("input"), Arrays("output")
+        self._refresh()
+
+    # -- running -----------------------------------------------------------------------------------------------------
+
+    def run(self, inputs: Mapping[str, Any] | None = None) -> dict[str, np.ndarray] | None:
+        """Run once. Without arguments: on what stands in ``inputs``, into ``outputs``; returns nothing.
+
+        With a dict: copies its arrays in, runs, and returns a dict of fresh arrays. Every input that is not bound must
+        be there, with its element type and shape; Python lists are converted, DLPack objects in CPU memory read.
+        Raises :class:`ArgumentError` for a wrong input, :class:`RunError` when an index in the data is out of range.
+        """
+        busy = self._busy
+        if not busy.acquire(False):
+            raise RunError("the context is running in another thread: take one context a thread", "argument")
+        try:
+            if inputs is not None:
+                self._take(inputs)
+            status = _run(self._pointer, self._error)
+            if status:
+                self._open()
+                check(status, self._error)
+            if inputs is not None:
+                return {name: array.copy() for name, array in self.outputs.items()}
+        finally:
+            busy.release()
+        return None
+
+    def _take(self, inputs: Mapping[str, Any]) -> None:
+        engine = self._open()
+        if not isinstance(inputs, Mapping):
+            raise ArgumentError(f"run takes a dict of arrays by input name, not {type(inputs).__name__}")
+        for name in inputs:
+            if name not in self.inputs:
+                raise unknown_name("input", name, self.inputs)
+            if name in self._bound:
+                raise ArgumentError(f"input {name!r} is bound to an array: leave it out, or bind({name!r}, None) first")
+        missing = [name for name in self.inputs if name not in inputs and name not in self._bound]
+        if missing:
+            raise ArgumentError(
+                f"input {missing[0]!r} is missing" if len(missing) == 1 else f"inputs {', '.join(missing)} are missing"
+            )
+        arrays = {}
+        for index, info in enumerate(engine.inputs):
+            if info.name not in inputs:
+                continue
+            array = arrays[info.name] = to_array(info, inputs[info.name])
+            if info.shape != info.min_shape and array.shape != self.inputs[info.name].shape:
+                self._set_shape(index, info, array.shape)
+        for name, array in arrays.items():
+            check_shape(self._infos[name][1], array, self.inputs[name].shape)
+            np.copyto(self.inputs[name], array)
+
+    # -- memory ------------------------------------------------------------------------------------------------------
+
+    def bind(self, name: str, array: Any) -> None:
+        """Let a run read an input from ``array``, or write an output into it, without a copy; ``None`` unbinds.
+
+        The array must be C-contiguous, aligned to its element, of the exact type and current shape, and writable for an
+        output; DLPack objects in CPU memory will do. The context holds on to it. Inputs are never written.
+        """
+        with self._exclusive():
+            index, info = self._info(name)
+            is_output = index >= len(self.inputs)
+            kind = "output" if is_output else "input"
+            if array is None:
+                self._bound.pop(name, None)
+                check(lib.ingot_context_bind(self._pointer, index, ffi.NULL, 0, self._error), self._error)
+                self._refresh()
+                return
+            if isinstance(array, (bool, int, float, list, tuple)):
+                raise ArgumentError(f"{kind} {name!r}: only an array can be bound, not {type(array).__name__}")
+            array = to_array(info, array, kind)
+            check_shape(info, array, self._shape(index, len(info.shape)), kind)
+            if not array.flags.c_contiguous or not array.flags.aligned:
+                raise ArgumentError(f"{kind} {name!r}: the array is not C-contiguous and aligned; bind a copy of it")
+            if is_output and not array.flags.writeable:
+                raise ArgumentError(f"output {name!r}: the array is read-only")
+            for other, bound in self._bound.items():
+                other_is_output = self._infos[other][0] >= len(self.inputs)
+                if other != name and (is_output or other_is_output) and np.may_share_memory(array, bound):
+                    raise ArgumentError(f"{kind} {name!r}: the array shares memory with what {other!r} is bound to")
+            data = ffi.cast("void *", array.ctypes.data)
+            check(lib.ingot_context_bind(self._pointer, index, data, array.nbytes, self._error), self._error)
+            self._bound[name] = array
+            self._refresh()
+
+    def set_shape(self, name: str, shape: Sequence[int]) -> None:
+        """Set the shape of an input within its range. Arrays taken from ``inputs`` and ``outputs`` before are stale."""
+        with self._exclusive():
+            index, info = self._info(name)
+            self._set_shape(index, info, tuple(shape))
+
+    def _set_shape(self, index: int, info: TensorInfo, shape: tuple[int, ...]) -> None:
+        if len(shape) != len(info.shape):
+            raise ArgumentError(f"input {info.name!r}: wanted rank {len(info.shape)}, got {shape_text(shape)}")
+        if self._bound and shape != self._shape(index, len(shape)):
+            raise ArgumentError(f"{next(iter(self._bound))!r} is bound to an array: unbind before a shape changes")
+        dims = ffi.new("int64_t[8]", list(shape))
+        check(lib.ingot_context_set_shape(self._pointer, index, dims, len(shape), self._error), self._error)
+        self._refresh()
+
+    def _shape(self, index: int, rank: int) -> tuple[int, ...]:
+        dims = ffi.new("int64_t[8]")
+        lib.ingot_context_shape(self._pointer, index, dims)
+        return tuple(dims[0:rank])
+
+    def _refresh(self) -> None:
+        """Make the arrays over the memory that the C context now names."""
+        base = self._host.ctypes.data
+        count = len(self._engine.inputs)
+        for index, info in enumerate([*self._engine.inputs, *self._engine.outputs]):
+            arrays = self.inputs if index < count else self.outputs
+            bound = self._bound.get(info.name) if self._infos[info.name][0] == index else None
+            if bound is not None:
+                arrays._arrays[info.name] = bound
+                continue
+            shape = self._shape(index, len(info.shape))
+            size = int(np.prod(shape, dtype=np.int64)) * info.dtype.itemsize
+            start = int(ffi.cast("uintptr_t", lib.ingot_context_data(self._pointer, index))) - base
+            former = arrays._arrays.get(info.name)
+            if former is None or former.shape != shape or former.ctypes.data != base + start:
+                arrays._arrays[info.name] = self._host[start : start + size].view(info.dtype).reshape(shape)
+
+    # -- asking ------------------------------------------------------------------------------------------------------
+
+    def profile(self) -> list[StepTime]:
+        """Run once, timing every step, and return the times in the order of the program."""
+        with self._exclusive():
+            times = ffi.new("uint64_t[]", max(self._step_count, 1))
+            check(lib.ingot_context_profile(self._pointer, times, self._step_count, self._error), self._error)
+            pointer = self._engine_handle.pointer
+            names = [_text(lib.ingot_engine_step_name(pointer, i)) for i in range(self._step_count)]
+            kernels = [_text(lib.ingot_engine_step_kernel(pointer, i)) for i in range(self._step_count)]
+            return list(map(StepTime, names, kernels, times[0 : self._step_count]))
+
+    @property
+    def stats(self) -> Stats:
+        """Runs, threads and memory of this context."""
+        self._open()
+        record = ffi.new("ingot_stats *", {"size": ffi.sizeof("ingot_stats")})
+        check(lib.ingot_context_stats(self._pointer, record), new_error())
+        return Stats(record.runs, record.threads, record.host_bytes, record.arena_bytes)
+
+    def reset(self) -> None:
+        """Set the state that is kept from run to run to zero, as in a new context."""
+        with self._exclusive():
+            check(lib.ingot_context_reset(self._pointer), self._error)
+
+    def close(self) -> None:
+        """End the worker threads. Arrays taken before stay valid. Closing twice is fine."""
+        if self._handle is not None:
+            with self._exclusive():
+                self._pointer = ffi.NULL
+                self._handle = self._engine_handle = None
+                self._bound.clear()
+
+    # -- inside ------------------------------------------------------------------------------------------------------
+
+    def _open(self) -> Engine:
+        if self._handle is None:
+            raise ArgumentError("the context is closed")
+        return self._engine
+
+    def _info(self, name: str) -> tuple[int, TensorInfo]:
+        if name not in self._infos:
+            raise unknown_name("input or output", name, self._infos)
+        return self._infos[name]
+
+    def _exclusive(self) -> _Exclusive:
+        return _Exclusive(self)
+
+    def __enter__(self) -> Context:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        state = f"{self.stats.threads} threads, {self.stats.runs} runs" if self._handle else "closed"
+        return f"<ingot.Context of {self._engine.digest[:12]}: {state}>"
+
+
+class _Exclusive:
+    """Keeps other threads out of a context for one call, and gives its engine."""
+
+    __slots__ = ("_context",)
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def __enter__(self) -> Engine:
+        if not self._context._busy.acquire(False):
+            raise RunError("the context is running in another thread: take one context a thread", "argument")
+        try:
+            return self._context._open()
+        except ArgumentError:
+            self._context._busy.release()
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        self._context._busy.release()
+
+
+def _text(string: Any) -> str:
+    return "" if string == ffi.NULL else ffi.string(string).decode("utf-8", "replace")

@@ -1,0 +1,187 @@
+"""Engines and contexts: a file that is loaded once, and the memory and threads it runs in."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ._native import check, ffi, lib, new_error
+from .arrays import NUMPY, TensorInfo
+from .context import Context
+from .errors import ArgumentError, IngotError
+from .handle import Handle
+from .inspect import inspect_engine
+
+
+def load(
+    source: str | os.PathLike[str] | bytes | bytearray | memoryview | np.ndarray,
+    lock: bool = False,
+    check_sha256: bool = False,
+    public_keys: Sequence[bytes] = (),
+    isa: str | None = None,
+) -> Engine:
+    """Open an engine file, or the bytes of one, after checking all of it.
+
+    A file is mapped, so install a new version by rename (as :meth:`Engine.save` does); with ``lock`` it is copied into
+    locked memory instead, which a control loop should do. Bytes are copied. ``check_sha256`` also verifies the
+    identity; ``public_keys`` (Ed25519, 32 bytes each) demands a signature by one of them. ``isa`` is the best
+    instruction set to use, by default what ``INGOT_ISA`` in the environment says, else the best of the processor.
+
+    Raises :class:`EngineError` when the file is damaged or not an engine, :class:`ResourceError` when it cannot be read
+    or does not fit the machine, :class:`ArgumentError` for a wrong option.
+    """
+    options = ffi.new("ingot_options *", {"size": ffi.sizeof("ingot_options")})
+    options.flags = (lib.INGOT_OPEN_LOCK if lock else 0) | (lib.INGOT_OPEN_CHECK_SHA256 if check_sha256 else 0)
+    held: list[Any] = []
+    if public_keys:
+        keys = [bytes(key) for key in public_keys]
+        if any(len(key) != 32 for key in keys):
+            raise ArgumentError("a public key has 32 bytes (Ed25519)")
+        held.append(ffi.new("uint8_t[]", b"".join(keys)))
+        options.flags |= lib.INGOT_OPEN_REQUIRE_SIGNATURE
+        options.public_keys, options.key_count = held[-1], len(keys)
+    if isa is not None:
+        held.append(ffi.new("char[]", isa.encode()))
+        options.isa = held[-1]
+    opened, error = ffi.new("ingot_engine **"), new_error()
+    if isinstance(source, (str, os.PathLike)):
+        path = os.fspath(source)
+        try:
+            check(lib.ingot_engine_open_file(os.fsencode(path), options, opened, error), error)
+        except IngotError as refusal:
+            if refusal.status == "file":  # such a message begins with the path
+                raise
+            raise type(refusal)(f"{path}: {refusal}", refusal.status, refusal.offset) from None
+        return Engine(Handle(opened[0], lib.ingot_engine_close))
+    if lock:
+        raise ArgumentError("lock applies to a file: give its path")
+    block = _aligned_copy(source)
+    check(lib.ingot_engine_open(ffi.cast("void *", block.ctypes.data), block.size, options, opened, error), error)
+    return Engine(Handle(opened[0], lib.ingot_engine_close, block))
+
+
+def _aligned_copy(source: Any, alignment: int = 256) -> np.ndarray:
+    try:
+        data = np.frombuffer(source, np.uint8)
+    except (TypeError, ValueError, BufferError) as error:
+        raise ArgumentError(f"an engine is a path or bytes, not {type(source).__name__}: {error}") from None
+    block = np.empty(data.size + alignment, np.uint8)
+    start = -block.ctypes.data % alignment
+    block = block[start : start + data.size]
+    block[:] = data
+    return block
+
+
+class Engine:
+    """A loaded engine: immutable, so any number of threads may use it. Made by :func:`load` and :func:`ingot.build`.
+
+    ``digest`` is the SHA-256 identity (hex), ``inputs`` and ``outputs`` say what goes in and out, in the model's order,
+    ``variant`` is the target whose program was taken, ``isa`` the best instruction set in use.
+    """
+
+    digest: str
+    variant: str
+    isa: str
+    inputs: tuple[TensorInfo, ...]
+    outputs: tuple[TensorInfo, ...]
+
+    def __init__(self, handle: Handle) -> None:
+        self._handle: Handle | None = handle
+        info = ffi.new("ingot_engine_info *", {"size": ffi.sizeof("ingot_engine_info")})
+        lib.ingot_engine_get_info(handle.pointer, info)
+        self.digest = bytes(info.digest).hex()
+        self.variant = ffi.string(info.variant).decode()
+        self.isa = ffi.string(info.isa).decode()
+        self._step_count: int = info.step_count
+        inputs, outputs = [], []
+        record = ffi.new("ingot_io_info *", {"size": ffi.sizeof("ingot_io_info")})
+        for index in range(lib.ingot_engine_io_count(handle.pointer)):
+            lib.ingot_engine_io_info(handle.pointer, index, record)
+            shape = tuple(record.dims[0 : record.rank])
+            least = shape if record.is_output else tuple(record.dims_min[0 : record.rank])
+            name = ffi.string(record.name).decode()
+            (outputs if record.is_output else inputs).append(TensorInfo(name, NUMPY[record.dtype], shape, least))
+        self.inputs, self.outputs = tuple(inputs), tuple(outputs)
+
+    @property
+    def handle(self) -> Handle:
+        """The C engine; for contexts."""
+        if self._handle is None:
+            raise ArgumentError("the engine is closed")
+        return self._handle
+
+    def _view(self) -> Any:
+        size = ffi.new("uint64_t *")
+        data = lib.ingot_direct_engine_bytes(self.handle.pointer, size)
+        return ffi.buffer(data, size[0])
+
+    @property
+    def bytes(self) -> bytes:
+        """A copy of the file's bytes."""
+        return bytes(self._view())
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the engine to a file: under a temporary name, then renamed, so that nobody ever sees half of it."""
+        path = os.path.abspath(os.fspath(path))
+        data = self._view()
+        descriptor, temporary = tempfile.mkstemp(dir=os.path.dirname(path), prefix=f".{os.path.basename(path)}.")
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            mask = os.umask(0)
+            os.umask(mask)
+            os.chmod(temporary, 0o666 & ~mask)  # mkstemp's own mode is for secrets
+            os.replace(temporary, path)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+
+    def context(
+        self, threads: int = 1, wait: str = "block", priority: int = 0, cpus: Sequence[int] | None = None
+    ) -> Context:
+        """All the memory and threads for running the engine; see :class:`Context`.
+
+        ``threads`` counts the caller's own. ``wait="block"`` lets workers sleep after a bounded spin, ``"spin"`` keeps
+        them spinning, one core each. ``priority`` (1 to 99) is the workers' SCHED_FIFO priority, 0 leaves it. ``cpus``
+        names the cpu of each worker thread (``threads - 1`` of them).
+        """
+        return Context(self, threads, wait, priority, cpus)
+
+    def self_test(self) -> None:
+        """Run the file's self-test; :class:`EngineError` names the output that differed first.
+
+        Raises :class:`RunError` with ``status == "unsupported"`` when the file has none.
+        """
+        error = new_error()
+        check(lib.ingot_self_test(self.handle.pointer, error), error)
+
+    def inspect(self) -> dict[str, Any]:
+        """Everything the file holds, as plain values: header, sections, variants, programs with their inputs, outputs,
+        tensors, steps and memory, self-test, and the builder's metadata with the precision ledger."""
+        return {
+            "digest": self.digest,
+            "variant": self.variant,
+            "isa": self.isa,
+            **inspect_engine(self.bytes),
+        }
+
+    def close(self) -> None:
+        """Let go of the file, which is released once its contexts are closed too. Closing twice is fine."""
+        self._handle = None
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        ends = ", ".join(map(str, self.inputs)), ", ".join(map(str, self.outputs))
+        state = "" if self._handle else " (closed)"
+        return f"<ingot.Engine {self.digest[:12]} for {self.variant}{state}: {ends[0]} -> {ends[1]}>"
