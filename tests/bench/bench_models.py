@@ -39,6 +39,7 @@ def runners(model: ZooModel, threads: int) -> dict[str, Callable[[], object]]:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
+    options.log_severity_level = 3  # its warnings about initialisers that are inputs are not ours
     session = onnxruntime.InferenceSession(str(model.path), options, providers=["CPUExecutionProvider"])
     engine = ingot.build(model.path, profiles=[{n: a.shape for n, a in inputs.items()}], self_test=False)
     context = engine.context(threads=threads, wait="spin")
