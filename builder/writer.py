@@ -77,9 +77,9 @@ class _Tables:
             self.strings += text.encode("utf-8").replace(b"\0", b"?") + b"\0"
         return self.string_offsets[text]
 
-    def add(self, kind: str, **fields: Any) -> int:
+    def add(self, struct: str, /, **fields: Any) -> int:
         """Append a record and give its index."""
-        rows = self.records.setdefault(kind, [])
+        rows = self.records.setdefault(struct, [])
         rows.append(fields)
         return len(rows) - 1
 
