@@ -1,0 +1,1 @@
+"""ArgMax and ArgMin."""

@@ -1,0 +1,99 @@
+"""ArgMax and ArgMin. The reduced axis keeps extent 1, which a reshape drops, so that transposes can move through."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ingot.kernels.spec import (
+    Builder,
+    DType,
+    NodeView,
+    OpSpec,
+    Sample,
+    Tactic,
+    TensorType,
+    Unsupported,
+    normal_axis,
+    onnx_op,
+)
+
+_TYPES = (DType.F32, DType.F64, DType.I8, DType.U8, DType.I32, DType.I64)
+
+
+@dataclass(frozen=True, slots=True)
+class ArgReduceAttrs:
+    """``axis`` counted from the front; of equal elements the first counts, or the ``last``."""
+
+    axis: int
+    smallest: bool = False
+    last: bool = False
+
+
+def infer(attrs: ArgReduceAttrs, inputs: Sequence[TensorType | None]) -> tuple[TensorType, ...]:
+    """[...] -> int64 with extent 1 at the axis."""
+    x = inputs[0]
+    if x.rank and x.shape[attrs.axis] == 0:
+        raise Unsupported("the largest of no elements", "an axis that is not empty")
+    return (TensorType(DType.I64, tuple(1 if a == attrs.axis else d for a, d in enumerate(x.shape))),)
+
+
+def permute(attrs: ArgReduceAttrs, perm: tuple[int, ...], node: NodeView) -> ArgReduceAttrs:
+    return replace(attrs, axis=perm.index(attrs.axis))
+
+
+def _params(node: NodeView) -> dict[str, Any]:
+    attrs: ArgReduceAttrs = node.attrs
+    return {"axis": attrs.axis, "smallest": int(attrs.smallest), "last": int(attrs.last)}
+
+
+def samples() -> Iterable[Sample]:
+    for shape, axis in (((3, 40), 1), ((5, 7, 70), 1), ((4, 3), 0), ((9,), 0)):
+        for smallest in (False, True):
+            for last in (False, True):
+                attrs = ArgReduceAttrs(axis, smallest, last)
+                yield Sample(attrs, (TensorType(DType.F32, shape),), name=f"{shape}-{axis}-{smallest}-{last}")
+    for dtype in _TYPES:
+        yield Sample(ArgReduceAttrs(1), (TensorType(dtype, (3, 20, 5)),), name=dtype.name)
+
+
+SPEC = OpSpec(
+    name="arg_reduce",
+    attrs=ArgReduceAttrs,
+    infer=infer,
+    tactics=(
+        Tactic(
+            "arg_reduce",
+            "ingot_arg_reduce_params",
+            _params,
+            when=lambda node: node.inputs[0].type.dtype in _TYPES,
+            numerics="exact",
+        ),
+    ),
+    samples=samples,
+    permute=permute,
+    cast_to={
+        DType.F16: DType.F32,
+        DType.BF16: DType.F32,
+        DType.I16: DType.I32,
+        DType.U16: DType.I32,
+        DType.U32: DType.I64,
+        DType.BOOL: DType.U8,
+    },
+)
+
+
+@onnx_op("ArgMax", "ArgMin")
+def import_arg_reduce(b: Builder):
+    """All forms; a scalar's largest element is element 0."""
+    x = b.input(0)
+    shape = x.type.shape
+    if not shape:
+        x = b.reshape(x, (1,))
+    axis = normal_axis(b.attr("axis", 0), max(len(shape), 1))
+    attrs = ArgReduceAttrs(axis, b.op_type == "ArgMin", bool(b.attr("select_last_index", 0)))
+    result = b.emit("arg_reduce", attrs, [x])[0]
+    if not shape or not b.attr("keepdims", 1):
+        result = b.reshape(result, shape[:axis] + shape[axis + 1 :])
+    return [result]
