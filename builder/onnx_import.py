@@ -20,6 +20,7 @@ from ingot.builder.evaluate import evaluate
 from ingot.builder.ir import Graph, Node, Value
 from ingot.builder.onnx_model import Model, dtype_of, tensor_array
 from ingot.builder.passes.fold import may_fold
+from ingot.kernels.elementwise.op import cast_program, single
 from ingot.kernels.spec import ONNX, DType, TensorType, Unsupported
 
 MAX_NODES = 200_000
@@ -334,7 +335,7 @@ def _schema_function(b: NodeBuilder) -> onnx.FunctionProto | None:
         if value is not None:
             t = onnx.helper.make_tensor_type_proto(_ONNX_TYPES[value.type.dtype], list(value.type.shape))
         types.append(t.SerializeToString())
-    body = schema.get_context_dependent_function(b.node.SerializeToString(), types)
+    body = schema.get_context_dependent_function(b.resolved_node().SerializeToString(), types)
     function = onnx.FunctionProto()
     function.ParseFromString(body)
     return function if function.node else None
@@ -375,6 +376,14 @@ class NodeBuilder:
         copy = onnx.AttributeProto()
         copy.CopyFrom(found)
         copy.name = attribute.name
+        return copy
+
+    def resolved_node(self) -> onnx.NodeProto:
+        """The node with every reference to a function's attribute replaced by what it refers to."""
+        copy = onnx.NodeProto()
+        copy.CopyFrom(self.node)
+        del copy.attribute[:]
+        copy.attribute.extend(a for a in self._attributes.values() if a.name)
         return copy
 
     def has_output(self, index: int) -> bool:
@@ -430,13 +439,9 @@ class NodeBuilder:
     def cast(self, x: Value, dtype: DType) -> Value:
         if x.type.dtype is dtype:
             return x
-        from ingot.kernels.elementwise.op import cast_program
-
         return self.emit("elementwise", cast_program(x.type.dtype, dtype), [x])[0]
 
     def elementwise(self, function: str, *operands: Value, alpha: float = 0.0, beta: float = 0.0) -> Value:
-        from ingot.kernels.elementwise.op import single
-
         program = single(function, [v.type for v in operands], alpha, beta)
         return self.emit("elementwise", program, list(operands))[0]
 
