@@ -18,7 +18,7 @@
 #include "activation.h"
 
 enum {
-    INGOT_GEMM_MR = 10,   /* most rows of a tile, and the stride of `rows` */
+    INGOT_GEMM_MR = 10,   /* most rows of a tile, and the stride of `rows`: 10 x 32 or twice 5 x 16 */
     INGOT_GEMM_NR = 16,   /* columns of a panel */
     INGOT_GEMM_GROUP = 2, /* panels that a tile should cover: a work unit is a tile by this many panels */
 };

@@ -1,5 +1,8 @@
-/* 6 x 16: twenty-four accumulators, four registers of weights and one of the left operand, of thirty-two. */
-#define GEMM_ROWS 6
+/* 5 x 16: twenty accumulators, four registers of weights and five of the left operand, of thirty-two. */
+#define GEMM_ROWS 5
 #define GEMM_PANELS 1
 #define GEMM_ROW_PANELS 1
+#define GEMM_UNROLL_1 4
+#define GEMM_UNROLL_2 2
+#define GEMM_UNROLL_3 2
 #include "gemm_f32_impl.h"

@@ -1,7 +1,8 @@
 /* The micro-kernel of gemm_f32.h for the instruction set of the including file, which defines
  *   GEMM_ROWS        rows of a register tile (the accumulators of GEMM_ROWS x GEMM_PANELS panels stay in registers)
  *   GEMM_PANELS      panels of a register tile
- *   GEMM_ROW_PANELS  panels of a register tile of one row */
+ *   GEMM_ROW_PANELS  panels of a register tile of one row
+ *   GEMM_UNROLL_1, _2, _3  accumulators a result for tiles of that many rows and one panel */
 #include "gemm_f32.h"
 #include "vec16.h"
 
@@ -50,7 +51,7 @@ INGOT_INLINE void gemm_block(const ingot_gemm_f32 *t, int row, int64_t panel, co
 #pragma GCC unroll 4
         for (int p = 0; p < panels; p++) {
             v16 start = u == 0 ? gemm_bias(t, panel + p) : v16_zero();
-#pragma GCC unroll 12
+#pragma GCC unroll 10
             for (int r = 0; r < rows; r++) {
                 sum[u][r][p] = start;
             }
@@ -59,7 +60,7 @@ INGOT_INLINE void gemm_block(const ingot_gemm_f32 *t, int row, int64_t panel, co
     for (int64_t tap = 0; tap < t->taps; tap++) {
         const float *const *pointers = t->rows + tap * INGOT_GEMM_MR + row;
         const float *a[GEMM_ROWS];
-#pragma GCC unroll 12
+#pragma GCC unroll 10
         for (int r = 0; r < rows; r++) {
             a[r] = pointers[r];
         }
@@ -72,7 +73,7 @@ INGOT_INLINE void gemm_block(const ingot_gemm_f32 *t, int row, int64_t panel, co
                 for (int p = 0; p < panels; p++) {
                     weight[p] = v16_load(b + p * stride);
                 }
-#pragma GCC unroll 12
+#pragma GCC unroll 10
                 for (int r = 0; r < rows; r++) {
                     v16 x = v16_set1(a[r][k + u]);
 #pragma GCC unroll 4
@@ -85,7 +86,7 @@ INGOT_INLINE void gemm_block(const ingot_gemm_f32 *t, int row, int64_t panel, co
         }
         if (unroll > 1) {
             for (; k < length; k++) {
-#pragma GCC unroll 12
+#pragma GCC unroll 10
                 for (int r = 0; r < rows; r++) {
                     v16 x = v16_set1(a[r][k]);
 #pragma GCC unroll 4
@@ -97,7 +98,7 @@ INGOT_INLINE void gemm_block(const ingot_gemm_f32 *t, int row, int64_t panel, co
             }
         }
     }
-#pragma GCC unroll 12
+#pragma GCC unroll 10
     for (int r = 0; r < rows; r++) {
 #pragma GCC unroll 4
         for (int p = 0; p < panels; p++) {
@@ -116,19 +117,17 @@ INGOT_INLINE void gemm_block(const ingot_gemm_f32 *t, int row, int64_t panel, co
         gemm_block(t, row, panel, rows, panels, unroll);                                            \
     }
 
-GEMM_BLOCK(1, 1, 8)
-GEMM_BLOCK(2, 1, 4)
-GEMM_BLOCK(3, 1, 2)
+GEMM_BLOCK(1, 1, GEMM_UNROLL_1)
+GEMM_BLOCK(2, 1, GEMM_UNROLL_2)
+GEMM_BLOCK(3, 1, GEMM_UNROLL_3)
 GEMM_BLOCK(4, 1, 1)
 GEMM_BLOCK(5, 1, 1)
+#if GEMM_ROWS == 10
 GEMM_BLOCK(6, 1, 1)
-#if GEMM_ROWS == 12
 GEMM_BLOCK(7, 1, 1)
 GEMM_BLOCK(8, 1, 1)
 GEMM_BLOCK(9, 1, 1)
 GEMM_BLOCK(10, 1, 1)
-GEMM_BLOCK(11, 1, 1)
-GEMM_BLOCK(12, 1, 1)
 #endif
 #if GEMM_PANELS == 2
 GEMM_BLOCK(2, 2, 2)
@@ -140,23 +139,21 @@ GEMM_BLOCK(7, 2, 1)
 GEMM_BLOCK(8, 2, 1)
 GEMM_BLOCK(9, 2, 1)
 GEMM_BLOCK(10, 2, 1)
-GEMM_BLOCK(11, 2, 1)
-GEMM_BLOCK(12, 2, 1)
 #endif
 #if GEMM_ROW_PANELS == 4
 GEMM_BLOCK(1, 2, 4)
 GEMM_BLOCK(1, 4, 2)
 #endif
 
-#if GEMM_ROWS == 12
-static const gemm_tile_fn one_panel[] = {gemm_1x1, gemm_2x1, gemm_3x1, gemm_4x1,  gemm_5x1,  gemm_6x1,
-                                         gemm_7x1, gemm_8x1, gemm_9x1, gemm_10x1, gemm_11x1, gemm_12x1};
+#if GEMM_ROWS == 10
+static const gemm_tile_fn one_panel[] = {gemm_1x1, gemm_2x1, gemm_3x1, gemm_4x1, gemm_5x1,
+                                         gemm_6x1, gemm_7x1, gemm_8x1, gemm_9x1, gemm_10x1};
 #else
-static const gemm_tile_fn one_panel[] = {gemm_1x1, gemm_2x1, gemm_3x1, gemm_4x1, gemm_5x1, gemm_6x1};
+static const gemm_tile_fn one_panel[] = {gemm_1x1, gemm_2x1, gemm_3x1, gemm_4x1, gemm_5x1};
 #endif
 #if GEMM_PANELS == 2
-static const gemm_tile_fn two_panels[] = {gemm_1x2, gemm_2x2, gemm_3x2, gemm_4x2,  gemm_5x2,  gemm_6x2,
-                                          gemm_7x2, gemm_8x2, gemm_9x2, gemm_10x2, gemm_11x2, gemm_12x2};
+static const gemm_tile_fn two_panels[] = {gemm_1x2, gemm_2x2, gemm_3x2, gemm_4x2, gemm_5x2,
+                                          gemm_6x2, gemm_7x2, gemm_8x2, gemm_9x2, gemm_10x2};
 #endif
 
 static void gemm_tile(const ingot_gemm_f32 *t) {

@@ -5,7 +5,7 @@
 
 #include "conv_shape.h"
 
-enum { INGOT_DW_LANES = 16, INGOT_DW_CHUNK = 16 /* output pixels of a work unit, all in one row */ };
+enum { INGOT_DW_LANES = 16, INGOT_DW_CHUNK = 32 /* output pixels of a work unit, all in one row */ };
 
 typedef struct ingot_dw_plan {
     ingot_conv_shape shape;

@@ -10,9 +10,12 @@ typedef struct dw_window {
     int64_t planes, lines, taps; /* kernel extents inside the image */
 } dw_window;
 
-/* A block of `pixels` neighbours in the row by up to 16 channels; `pixels` and `whole` are constants where inlined. */
+/* A block of `pixels` neighbours in the row by up to 16 channels; `pixels`, `whole` and, unless 0, `taps` are constants
+ * where this is inlined. */
 INGOT_INLINE void dw_block(const ingot_conv_shape *s, const ingot_gemm_f32 *t, const dw_window *v, const float *x,
-                           const float *weights, int64_t channel, int64_t count, const int pixels, const int whole) {
+                           const float *weights, int64_t channel, int64_t count, const int pixels, const int taps,
+                           const int whole) {
+    const int64_t width = taps != 0 ? taps : v->taps;
     const int64_t line = s->dilation[1] * s->in[2] * s->in_pitch;
     const int64_t plane = s->dilation[0] * s->in[1] * s->in[2] * s->in_pitch;
     const int64_t tap = s->dilation[2] * s->in_pitch, step = s->stride[2] * s->in_pitch;
@@ -29,7 +32,8 @@ INGOT_INLINE void dw_block(const ingot_conv_shape *s, const ingot_gemm_f32 *t, c
         for (int64_t ky = 0; ky < v->lines; ky++) {
             const float *from = x + kz * plane + ky * line;
             const float *w = weights + (kz * s->kernel[1] + ky) * s->kernel[2] * INGOT_DW_LANES;
-            for (int64_t kx = 0; kx < v->taps; kx++, from += tap, w += INGOT_DW_LANES) {
+#pragma GCC unroll 3
+            for (int64_t kx = 0; kx < width; kx++, from += tap, w += INGOT_DW_LANES) {
                 v16 weight = v16_load(w);
 #pragma GCC unroll 8
                 for (int i = 0; i < pixels; i++) {
@@ -57,14 +61,14 @@ INGOT_INLINE void dw_block(const ingot_conv_shape *s, const ingot_gemm_f32 *t, c
 }
 
 INGOT_INLINE void dw_channels(const ingot_conv_shape *s, const ingot_gemm_f32 *t, const dw_window *v,
-                              const int pixels) {
+                              const int pixels, const int taps) {
     const float *weights = v->weights;
     int64_t c = 0;
     for (; c + INGOT_DW_LANES <= s->in_channels; c += INGOT_DW_LANES, weights += s->taps * INGOT_DW_LANES) {
-        dw_block(s, t, v, v->x + c, weights, c, INGOT_DW_LANES, pixels, 1);
+        dw_block(s, t, v, v->x + c, weights, c, INGOT_DW_LANES, pixels, taps, 1);
     }
     if (c < s->in_channels) {
-        dw_block(s, t, v, v->x + c, weights, c, s->in_channels - c, pixels, 0);
+        dw_block(s, t, v, v->x + c, weights, c, s->in_channels - c, pixels, taps, 0);
     }
     if (t->activation != NULL) {
         for (int i = 0; i < pixels; i++) {
@@ -73,12 +77,36 @@ INGOT_INLINE void dw_channels(const ingot_conv_shape *s, const ingot_gemm_f32 *t
     }
 }
 
-static void dw_pixels_many(const ingot_conv_shape *s, const ingot_gemm_f32 *t, const dw_window *v) {
-    dw_channels(s, t, v, DW_PIXELS);
-}
+typedef void (*dw_pixels_fn)(const ingot_conv_shape *s, const ingot_gemm_f32 *t, const dw_window *v);
 
-static void dw_pixels_one(const ingot_conv_shape *s, const ingot_gemm_f32 *t, const dw_window *v) {
-    dw_channels(s, t, v, 1);
+#define DW_PIXELS_FUNCTION(pixels)                                                                                  \
+    static void dw_pixels_##pixels(const ingot_conv_shape *s, const ingot_gemm_f32 *t, const dw_window *v) { \
+        if (v->taps == 3) {                                                                                         \
+            dw_channels(s, t, v, pixels, 3);                                                                        \
+        } else {                                                                                                    \
+            dw_channels(s, t, v, pixels, 0);                                                                        \
+        }                                                                                                           \
+    }
+
+DW_PIXELS_FUNCTION(1)
+DW_PIXELS_FUNCTION(2)
+#if DW_PIXELS >= 4
+DW_PIXELS_FUNCTION(4)
+#else
+#define dw_pixels_4 NULL
+#endif
+#if DW_PIXELS >= 8
+DW_PIXELS_FUNCTION(8)
+#else
+#define dw_pixels_8 NULL
+#endif
+
+/* By the logarithm of how many pixels. */
+static const dw_pixels_fn dw_pixels[] = {dw_pixels_1, dw_pixels_2, dw_pixels_4, dw_pixels_8};
+
+/* The largest block, as logarithm, that fits `count` pixels. */
+INGOT_INLINE int dw_block_log(int64_t count) {
+    return DW_PIXELS >= 8 && count >= 8 ? 3 : DW_PIXELS >= 4 && count >= 4 ? 2 : count >= 2 ? 1 : 0;
 }
 
 /* Taps of one axis that lie inside: the window begins at `origin`. Gives the first one and how many. */
@@ -114,10 +142,12 @@ INGOT_KERNEL_FN(conv_f32_dw) {
         v.planes = dw_clip(z0, s->dilation[0], s->kernel[0], s->in[0], &kz);
         v.lines = dw_clip(y0, s->dilation[1], s->kernel[1], s->in[1], &ky);
         while (x < x_end) {
-            const int inner = x >= plan->inner_begin && x + DW_PIXELS <= plan->inner_end && x + DW_PIXELS <= x_end;
-            const int pixels = inner ? DW_PIXELS : 1;
+            const int inner = x >= plan->inner_begin && x < plan->inner_end;
+            const int log = inner ? dw_block_log((x_end < plan->inner_end ? x_end : plan->inner_end) - x) : 0;
+            const int pixels = 1 << log;
             const int64_t x0 = x * s->stride[2] - s->pad[2];
-            v.taps = dw_clip(x0, s->dilation[2], s->kernel[2], s->in[2], &kx);
+            kx = 0;
+            v.taps = inner ? s->kernel[2] : dw_clip(x0, s->dilation[2], s->kernel[2], s->in[2], &kx);
             v.weights = weights + ((kz * s->kernel[1] + ky) * s->kernel[2] + kx) * INGOT_DW_LANES;
             v.x = image;
             if (v.planes > 0 && v.lines > 0 && v.taps > 0) {
@@ -131,11 +161,7 @@ INGOT_KERNEL_FN(conv_f32_dw) {
                     residual_rows[i] = (const float *)residual->data + pixel * residual->pitch;
                 }
             }
-            if (inner) {
-                dw_pixels_many(s, &tile, &v);
-            } else {
-                dw_pixels_one(s, &tile, &v);
-            }
+            dw_pixels[log](s, &tile, &v);
             x += pixels;
         }
     }
