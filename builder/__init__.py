@@ -14,7 +14,7 @@ from ingot._kernel import kernels
 from ingot.builder import onnx_model, select
 from ingot.builder.ir import Graph
 from ingot.builder.onnx_import import import_model
-from ingot.builder.pipeline import run_passes
+from ingot.builder.pipeline import PASSES, PLACEMENT_PASSES, run_passes
 from ingot.builder.plan import Program, copies_where_needed, make_program
 from ingot.builder.selftest import make_self_test
 from ingot.builder.writer import Variant, write_engine
@@ -52,8 +52,8 @@ def build(
     shapes = dict(profiles[0]) if profiles else {}
     graph = import_model(source, shapes, constants)
     output_names = [info.name for info in source.proto.graph.output]
-    run_passes(graph, dump_after=dump_after, log=log)
-    program = lower(graph, source.name, output_names)
+    run_passes(graph, PASSES, dump_after=dump_after, log=log)
+    program = lower(graph, source.name, output_names, dump_after=dump_after, log=log)
     metadata = _metadata(source, device, shapes, graph, program)
     abi = {k.name: (k.abi, k.params_size) for k in kernels().values()}
     variant = Variant(device.name, [program])
@@ -65,9 +65,18 @@ def build(
     return engine
 
 
-def lower(graph: Graph, name: str, output_names: list[str]) -> Program:
+def lower(
+    graph: Graph,
+    name: str,
+    output_names: list[str],
+    *,
+    dump_after: str | None = None,
+    log: Callable[[str], None] | None = None,
+) -> Program:
     """Choose tactics, pack constants, insert the copies that cannot be avoided, place every tensor."""
     select.run(graph)
+    run_passes(graph, PLACEMENT_PASSES, dump_after=dump_after, log=log)
+    select.run(graph)  # of the copies that the passes put in
     select.pack(graph)
     copies_where_needed(graph)
     return make_program(graph, name, output_names)

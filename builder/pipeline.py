@@ -27,13 +27,14 @@ PASSES = (
     "fold",
     "cse",
     "dce",
-    "schedule",
 )
+#: once tactics are chosen: what needs memory, and in which order
+PLACEMENT_PASSES = ("views", "schedule")
 
 
 def run_passes(
     graph: Graph,
-    passes: tuple[str, ...] = PASSES,
+    passes: tuple[str, ...],
     *,
     dump_after: str | None = None,
     dump: Callable[[str], None] = print,

@@ -8,7 +8,6 @@ import numpy as np
 from ingot import kernels
 from ingot._kernel import make_params
 from ingot.builder import plan_memory
-from ingot.builder.errors import ModelError
 from ingot.builder.evaluate import select_tactic
 from ingot.builder.ir import Graph, Node, Value
 from ingot.kernels.spec import DType, TensorType
@@ -146,7 +145,7 @@ class Placement:
                 raise AssertionError(f"{value.name} is a view of {view.base.name}, which is itself pitched")
             return Place(base.root, base.offset + view.offset, view.pitch)
         node = value.producer
-        if node is not None and node.tactic is not None and node.tactic.kernel == "" and not node.inputs[0].is_constant:
+        if node is not None and node.tactic is not None and node.tactic.kernel == "":
             source = self.of(node.inputs[0])
             return Place(source.root, source.offset, _last(value))
         return Place(value, 0, _last(value))
@@ -166,7 +165,7 @@ def copies_where_needed(graph: Graph) -> None:
 
     nodes: list[Node] = []
     for node in graph.nodes:
-        if node.tactic.kernel == "" and not node.inputs[0].is_constant:
+        if node.tactic.kernel == "" and node.output not in graph.views:
             place = placement.of(node.inputs[0])
             if place.pitch != _last(node.inputs[0]):
                 dense = copy_of(node.inputs[0], ".dense")
@@ -199,8 +198,6 @@ def make_program(graph: Graph, name: str, output_names: list[str]) -> Program:
     for node in graph.nodes:
         if node.tactic.kernel != "":
             maker.step(node)
-        elif node.inputs[0].is_constant:
-            raise ModelError(f"{name}: reshape of constant {node.inputs[0].name} was not folded")
     maker.arena()
     return maker.program
 

@@ -11,9 +11,11 @@ from ingot.kernels.spec import DType, TensorType, Unsupported
 
 
 def run(graph: Graph) -> None:
-    """Choose tactics, then pack. Everything that no kernel can do is reported at once."""
+    """Give a tactic to every node that has none. Everything that no kernel can do is reported at once."""
     problems = []
     for node in graph.nodes:
+        if node.tactic is not None:
+            continue
         try:
             node.tactic = select_tactic(node)
         except Unsupported as problem:
