@@ -56,14 +56,23 @@ def anything(name: str) -> Pattern:
     return pattern
 
 
-def number(expected: float | None = None, name: str = "", tolerance: float = 1e-3) -> Pattern:
-    """A constant of equal elements: of about ``expected``, or any number, bound to ``name``."""
+#: how far a constant of a model may be from the number it means: an activation changes less than D4 allows
+TOLERANCE = 1e-5
+
+
+def about(found: float | None, expected: float) -> bool:
+    """Whether a constant that was found means the number."""
+    return found is not None and abs(found - expected) <= TOLERANCE * abs(expected)
+
+
+def number(expected: float | None = None, name: str = "") -> Pattern:
+    """A constant with one element: of about ``expected``, or any number, bound to ``name``."""
 
     def pattern(value: Value, found: Match) -> Iterator[Match]:
         element = uniform(value)
         if element is None or value.type.count != 1:
             return
-        if expected is None or abs(element - expected) <= tolerance * abs(expected):
+        if expected is None or about(element, expected):
             yield Match({**found.values, name: element} if name else found.values, found.nodes)
 
     return pattern

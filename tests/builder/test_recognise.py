@@ -1,0 +1,149 @@
+"""Operators spelled out in primitives."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from ingot.kernels.reduce.op import ReduceAttrs, ReduceKind
+
+CLOSE = {"rtol": 1e-5, "atol": 1e-5}
+
+
+def functions(graph):
+    return [node.attrs.insns[0].function if node.op.name == "elementwise" else node.op.name for node in graph.nodes]
+
+
+def c(make, value):
+    return make.constant([value])
+
+
+def silu(make, x):
+    return make.ew("Mul", make.ew("Sigmoid", x), x)
+
+
+def swish(make, x):
+    return make.ew("Mul", x, make.ew("Sigmoid", make.ew("Mul", x, c(make, 1.702))))
+
+
+def hard_swish_by_division(make, x):
+    return make.ew("Div", make.ew("Mul", x, make.ew("Clip", make.ew("Add", x, c(make, 3)), beta=6)), c(make, 6))
+
+
+def hard_swish_by_sigmoid(make, x):
+    return make.ew("Mul", x, make.ew("HardSigmoid", x, alpha=1 / 6, beta=0.5))
+
+
+def hard_swish_of_parts(make, x):
+    return make.ew("Mul", hard_sigmoid(make, x), x)
+
+
+def hard_sigmoid(make, x):
+    return make.ew("Mul", make.ew("Clip", make.ew("Add", c(make, 3), x), beta=6), c(make, 1 / 6))
+
+
+def gelu_one(make, x):
+    gate = make.ew("Add", make.ew("Erf", make.ew("Div", x, c(make, math.sqrt(2)))), c(make, 1))
+    return make.ew("Mul", make.ew("Mul", x, gate), c(make, 0.5))
+
+
+def gelu_two(make, x):
+    gate = make.ew("Add", c(make, 1), make.ew("Erf", make.ew("Mul", x, c(make, math.sqrt(0.5)))))
+    return make.ew("Mul", make.ew("Mul", c(make, 0.5), x), gate)
+
+
+def gelu_tanh(make, x):
+    cube = make.ew("Mul", c(make, 0.044715), make.ew("Pow", x, c(make, 3)))
+    bent = make.ew("Tanh", make.ew("Mul", make.ew("Add", x, cube), c(make, math.sqrt(2 / math.pi))))
+    return make.ew("Mul", x, make.ew("Mul", make.ew("Add", bent, c(make, 1)), c(make, 0.5)))
+
+
+def gelu_tanh_by_products(make, x):
+    cube = make.ew("Mul", make.ew("Mul", make.ew("Mul", x, x), x), c(make, 0.044715))
+    bent = make.ew("Tanh", make.ew("Mul", c(make, math.sqrt(2 / math.pi)), make.ew("Add", x, cube)))
+    return make.ew("Mul", make.ew("Mul", x, c(make, 0.5)), make.ew("Add", bent, c(make, 1)))
+
+
+def mish(make, x):
+    soft = make.ew("Log", make.ew("Add", make.ew("Exp", x), c(make, 1)))
+    return make.ew("Mul", x, make.ew("Tanh", soft))
+
+
+def relu(make, x):
+    return make.ew("Max", x, c(make, 0))
+
+
+def clip(make, x):
+    return make.ew("Min", make.ew("Max", x, c(make, -0.5)), c(make, 0.5))
+
+
+def leaky(make, x):
+    return make.ew("Max", make.ew("Mul", x, c(make, 0.1)), x)
+
+
+def prelu(make, x):
+    return make.ew("PRelu", x, make.constant([0.25] * 6))
+
+
+CASES = {
+    silu: "Silu", swish: "Swish", hard_swish_by_division: "HardSwish", hard_swish_by_sigmoid: "HardSwish",
+    hard_swish_of_parts: "HardSwish", hard_sigmoid: "HardSigmoid", gelu_one: "Gelu", gelu_two: "Gelu",
+    gelu_tanh: "GeluTanh", gelu_tanh_by_products: "GeluTanh", mish: "Mish", relu: "Relu", clip: "Clip",
+    leaky: "LeakyRelu", prelu: "LeakyRelu",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("spell", CASES, ids=lambda f: f.__name__)
+def test_activation(make, check, spell) -> None:
+    graph = check(make.graph(spell(make, make.input(4, 6))), "recognise", **CLOSE)
+    assert functions(graph) == [CASES[spell]]
+
+
+@pytest.mark.parametrize("spell", CASES, ids=lambda f: f.__name__)
+def test_activation_of_a_product(make, check, spell) -> None:
+    x = make.ew("Mul", make.input(4, 6), make.input(4, 6))
+    graph = check(make.graph(spell(make, x)), "recognise", **CLOSE)
+    assert functions(graph) == ["Mul", CASES[spell]]
+
+
+def test_almost_gelu_stays(make, check) -> None:
+    x = make.input(4, 6)
+    gate = make.ew("Add", make.ew("Erf", make.ew("Mul", x, c(make, 0.7))), c(make, 1))
+    graph = check(make.graph(make.ew("Mul", make.ew("Mul", x, gate), c(make, 0.5))), "recognise")
+    assert "Gelu" not in functions(graph)
+
+
+def mean(make, x, *axes):
+    return make.op("reduce", ReduceAttrs(ReduceKind.MEAN, axes), x)
+
+
+def layer_norm(make, x, axes, inverse):
+    d = make.ew("Sub", x, mean(make, x, *axes))
+    square = make.ew("Pow", d, c(make, 2)) if inverse else make.ew("Mul", d, d)
+    total = make.ew("Add", mean(make, square, *axes), c(make, 1e-5))
+    if inverse:
+        return make.ew("Mul", d, make.ew("Reciprocal", make.ew("Sqrt", total)))
+    return make.ew("Div", d, make.ew("Sqrt", total))
+
+
+@pytest.mark.parametrize("inverse", [False, True])
+@pytest.mark.parametrize("axes", [(2,), (1, 2)])
+def test_layer_normalization(make, check, ops, axes, inverse) -> None:
+    y = layer_norm(make, make.input(3, 4, 5), axes, inverse)
+    y = make.ew("Add", make.ew("Mul", y, make.random(5)), make.random(1, 1, 5))
+    assert ops(check(make.graph(y), "recognise", **CLOSE)) == ["normalize"]
+
+
+def test_normalisation_over_leading_axes_stays(make, check, ops) -> None:
+    y = layer_norm(make, make.input(3, 4, 5), (1,), False)
+    assert "normalize" not in ops(check(make.graph(y), "recognise", **CLOSE))
+
+
+@pytest.mark.parametrize("division", [False, True])
+def test_rms_normalization(make, check, ops, division) -> None:
+    x = make.input(3, 4, 5)
+    root = make.ew("Sqrt", make.ew("Add", mean(make, make.ew("Mul", x, x), 2), c(make, 1e-6)))
+    y = make.ew("Div", x, root) if division else make.ew("Mul", x, make.ew("Div", c(make, 1), root))
+    graph = check(make.graph(make.ew("Mul", y, make.random(5))), "recognise", **CLOSE)
+    assert ops(graph) == ["normalize"]
