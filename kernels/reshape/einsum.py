@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ingot.kernels.expand.op import expand
+from ingot.kernels.matmul.op import MatMulAttrs
+from ingot.kernels.reduce.op import ReduceAttrs, ReduceKind
 from ingot.kernels.slice.op import slice_ranges
 from ingot.kernels.spec import Builder, DType, Unsupported, onnx_op
 
@@ -57,17 +59,13 @@ class _Einsum:
         """The term summed over the labels ``gone``."""
         if not gone:
             return term
-        from ingot.kernels.reduce.op import ReduceAttrs
-
         kept = [label for label in term.labels if label not in gone]
         x = self.b.reshape(self.arrange(term, kept + gone), (math.prod(self.shape(kept)), math.prod(self.shape(gone))))
-        x = self.b.emit("reduce", ReduceAttrs("sum", (1,), False), [x])[0]
+        x = self.b.emit("reduce", ReduceAttrs(ReduceKind.SUM, (1,)), [x])[0]
         return _Term(self.b.reshape(x, self.shape(kept)), kept)
 
     def product(self, left: _Term, right: _Term, needed: set[str]) -> _Term:
         """One term for two; labels that are not ``needed`` are summed over."""
-        from ingot.kernels.matmul.op import MatMulAttrs
-
         left = self.sum_out(left, [c for c in left.labels if c not in needed and c not in right.labels])
         right = self.sum_out(right, [c for c in right.labels if c not in needed and c not in left.labels])
         batch = [c for c in left.labels if c in right.labels and c in needed]
@@ -76,10 +74,10 @@ class _Einsum:
         cols = [c for c in right.labels if c not in left.labels]
         if not inner:
             return self.outer(left, right)
-        count, depth = math.prod(self.shape(batch)), math.prod(self.shape(inner))
-        m, n = math.prod(self.shape(rows)), math.prod(self.shape(cols))
-        x = self.b.reshape(self.arrange(left, batch + rows + inner), (count, m, depth))
-        y = self.b.reshape(self.arrange(right, batch + inner + cols), (count, depth, n))
+        count = [math.prod(self.shape(batch))] if batch else []
+        depth, m, n = (math.prod(self.shape(labels)) for labels in (inner, rows, cols))
+        x = self.b.reshape(self.arrange(left, batch + rows + inner), (*count, m, depth))
+        y = self.b.reshape(self.arrange(right, batch + inner + cols), (*count, depth, n))
         z = self.b.emit("matmul", MatMulAttrs(), [x, y, None, None])[0]
         labels = batch + rows + cols
         return _Term(self.b.reshape(z, self.shape(labels)), labels)
@@ -135,7 +133,7 @@ def _contract(b: Builder, terms: list[_Term], wanted: list[str], extents: dict[s
     terms = [_Term(expand(b, t.value, work.shape(t.labels)), t.labels) for t in terms]
     dtype = terms[0].value.type.dtype
     if not dtype.is_float:
-        terms = [_Term(b.cast(t.value, DType.F64), t.labels) for t in terms]  # exact up to 2**53
+        terms = [_Term(b.cast(t.value, DType.I64), t.labels) for t in terms]  # wraps as the narrower type would
     terms = [work.diagonal(t) for t in terms]
     result = terms[0]
     for i, term in enumerate(terms[1:], 2):
