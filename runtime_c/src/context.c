@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "context.h"
+#include "fpenv.h"
 
 enum { HOST_ALIGN = 4096, MAX_THREADS = 64 };
 
@@ -69,6 +70,10 @@ static ingot_context *lay_out(layout *l, const ingot_engine *engine, const ingot
     const ingot_program *p = program->record;
     uint32_t steps = p->steps.count, ios = p->io.count;
     int varies = p->shape_code.count || p->patches.count;
+    for (uint32_t i = 0; i < ios; i++) {
+        const ingot_io *io = ingot_get_io(&engine->file, p, i);
+        varies |= !io->is_output && memcmp(io->dims_min, io->dims_max, sizeof io->dims_min) != 0;
+    }
     ingot_context *place = take(l, 1, sizeof *c, 64);
     c->steps = take(l, steps, sizeof *c->steps, 64);
     c->args = take(l, program->operand_count, sizeof *c->args, 64);
@@ -76,6 +81,7 @@ static ingot_context *lay_out(layout *l, const ingot_engine *engine, const ingot
     c->io_own = take(l, ios, sizeof *c->io_own, 8);
     c->io_dims = take(l, (uint64_t)ios * INGOT_MAX_RANK, sizeof *c->io_dims, 8);
     c->io_bytes = take(l, ios, sizeof *c->io_bytes, 8);
+    c->io_bound = take(l, ios, sizeof *c->io_bound, 8);
     c->io_uses_first = take(l, (uint64_t)ios + 1, sizeof *c->io_uses_first, 8);
     c->io_uses = take(l, program->operand_count, sizeof *c->io_uses, 8);
     c->kernel_state_size = take(l, steps, sizeof *c->kernel_state_size, 8);
@@ -183,10 +189,30 @@ static void fill_state(ingot_context *c) {
     }
 }
 
-static void point_io(ingot_context *c, uint32_t index, void *data) {
+/* The context's own buffers have room for the largest shape: `size` 0 stands for them. */
+static void point_io(ingot_context *c, uint32_t index, void *data, uint64_t size) {
     c->io_data[index] = data;
+    c->io_bound[index] = size;
     for (uint32_t i = c->io_uses_first[index]; i < c->io_uses_first[index + 1]; i++)
         c->args[c->io_uses[i].arg].data = (uint8_t *)data + c->io_uses[i].offset;
+}
+
+void ingot_context_find_stale(ingot_context *c) {
+    c->stale = 0;
+    for (uint32_t i = 0; i < c->program->record->io.count && !c->stale; i++)
+        if (c->io_data[i] != c->io_own[i] && c->io_bound[i] != c->io_bytes[i]) c->stale = i + 1;
+}
+
+ingot_status ingot_context_not_ready(const ingot_context *c, ingot_error *error) {
+    if (c->shape_pending)
+        return ingot_fail(error, INGOT_ERR_SHAPE, INGOT_NO_OFFSET, "the shapes set for the inputs do not go together");
+    if (c->stale) {
+        const ingot_io *io = ingot_get_io(&c->engine->file, c->program->record, c->stale - 1);
+        return ingot_fail(error, INGOT_ERR_SHAPE, INGOT_NO_OFFSET, "the buffer bound to %.80s has %llu bytes, its new shape "
+                          "%llu: bind another", ingot_file_string(&c->engine->file, io->name),
+                          (unsigned long long)c->io_bound[c->stale - 1], (unsigned long long)c->io_bytes[c->stale - 1]);
+    }
+    return INGOT_OK;
 }
 
 ingot_status ingot_context_init(const ingot_engine *engine, const ingot_context_options *options,
@@ -226,9 +252,12 @@ ingot_status ingot_context_init(const ingot_engine *engine, const ingot_context_
     }
     resolve_steps(c);
     index_io(c);
-    for (uint32_t i = 0; i < p->io.count; i++) point_io(c, i, c->io_own[i]);
+    for (uint32_t i = 0; i < p->io.count; i++) point_io(c, i, c->io_own[i], 0);
+    /* Generated values and what kernels prepare must not depend on the caller's rounding either. */
+    ingot_fpenv mode = ingot_fpenv_enter();
     fill_state(c);
     status = ingot_context_apply_shapes(c, error);
+    ingot_fpenv_leave(mode);
     if (status) return status;
     if (filled.threads > 1) {
         status = ingot_context_start_workers(c, workers_memory, &filled, error);
@@ -241,6 +270,7 @@ ingot_status ingot_context_init(const ingot_engine *engine, const ingot_context_
 ingot_status ingot_context_create(const ingot_engine *engine, const ingot_context_options *options,
                                   ingot_context **context, ingot_error *error) {
     ingot_memory memory = {.size = sizeof memory};
+    if (context) *context = NULL;
     ingot_status status = ingot_context_memory(engine, options, &memory, error);
     if (status) return status;
     memory.host = aligned_alloc(HOST_ALIGN, memory.host_size);
@@ -269,7 +299,8 @@ ingot_status ingot_context_bind(ingot_context *c, uint32_t index, void *data, si
     if (!c || index >= c->program->record->io.count)
         return ingot_fail(error, INGOT_ERR_ARGUMENT, INGOT_NO_OFFSET, "bind: no input or output %u", index);
     if (!data) {
-        point_io(c, index, c->io_own[index]);
+        point_io(c, index, c->io_own[index], 0);
+        ingot_context_find_stale(c);
         return INGOT_OK;
     }
     const ingot_program *p = c->program->record;
@@ -281,13 +312,16 @@ ingot_status ingot_context_bind(ingot_context *c, uint32_t index, void *data, si
     if (bits > 8 && (uintptr_t)data % (bits / 8))
         return ingot_fail(error, INGOT_ERR_ALIGNMENT, INGOT_NO_OFFSET, "bind: the buffer of %.80s is not aligned to %u bytes",
                           ingot_file_string(&c->engine->file, io->name), bits / 8);
-    point_io(c, index, data);
+    point_io(c, index, data, size);
+    ingot_context_find_stale(c);
     return INGOT_OK;
 }
 
 ingot_status ingot_context_reset(ingot_context *context) {
     if (!context) return INGOT_ERR_ARGUMENT;
+    ingot_fpenv mode = ingot_fpenv_enter();
     fill_state(context);
+    ingot_fpenv_leave(mode);
     return INGOT_OK;
 }
 

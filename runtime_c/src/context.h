@@ -35,6 +35,7 @@ struct ingot_context {
     void **io_own;           /* the context's own */
     int64_t *io_dims;        /* io.count rows of INGOT_MAX_RANK */
     uint64_t *io_bytes;      /* of the current shape */
+    uint64_t *io_bound;      /* bytes of the caller's buffer; those of the current shape for the context's own */
     uint32_t *io_uses_first; /* io.count + 1: which entries of io_uses */
     ingot_io_use *io_uses;
 
@@ -43,6 +44,7 @@ struct ingot_context {
     uint8_t *params;       /* patched copies of the steps' parameters, in the order of the steps */
     int64_t *registers;
     uint32_t shape_pending; /* the inputs' shapes do not go together yet */
+    uint32_t stale;         /* 1 + the first input or output whose bound buffer is not of the current shape, or 0 */
 
     uint8_t *arena;
     uint8_t *state; /* STATE storage */
@@ -56,8 +58,14 @@ struct ingot_context {
     void *allocation;           /* what create allocated */
 };
 
+/* context.c: looks for bound buffers that a new shape has made too small or too large. */
+void ingot_context_find_stale(ingot_context *context);
+
 /* shapes.c: brings extents, parameters, kernel state and work units of every step up to date with io_dims. */
 ingot_status ingot_context_apply_shapes(ingot_context *context, ingot_error *error);
+
+/* Why a run must not begin: INGOT_OK when it may. */
+ingot_status ingot_context_not_ready(const ingot_context *context, ingot_error *error);
 
 /* run.c */
 ingot_status ingot_context_start_workers(ingot_context *context, void *memory, const ingot_context_options *options,

@@ -97,16 +97,14 @@ ingot_status ingot_context_start_workers(ingot_context *c, void *memory, const i
 
 ingot_status ingot_context_run(ingot_context *c, ingot_error *error) {
     if (!c) return ingot_fail(error, INGOT_ERR_ARGUMENT, INGOT_NO_OFFSET, "context is NULL");
-    if (c->shape_pending)
-        return ingot_fail(error, INGOT_ERR_SHAPE, INGOT_NO_OFFSET, "the shapes set for the inputs do not go together");
+    if (c->shape_pending || c->stale) return ingot_context_not_ready(c, error);
     return finish(c, c->workers ? run_together(c) : run_alone(c), error);
 }
 
 ingot_status ingot_context_profile(ingot_context *c, uint64_t *nanoseconds, uint32_t step_count, ingot_error *error) {
     if (!c || !nanoseconds || step_count != c->step_count)
         return ingot_fail(error, INGOT_ERR_ARGUMENT, INGOT_NO_OFFSET, "profile: NULL, or not an entry for each step");
-    if (c->shape_pending)
-        return ingot_fail(error, INGOT_ERR_SHAPE, INGOT_NO_OFFSET, "the shapes set for the inputs do not go together");
+    if (c->shape_pending || c->stale) return ingot_context_not_ready(c, error);
     memset(nanoseconds, 0, step_count * sizeof *nanoseconds);
     c->profile = nanoseconds;
     int32_t failed = c->workers ? run_together(c) : profile_alone(c);

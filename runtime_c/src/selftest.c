@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fpenv.h"
 #include "internal.h"
 
 static double element(const uint8_t *data, uint32_t dtype, uint64_t i) {
@@ -89,8 +90,11 @@ ingot_status ingot_self_test(const ingot_engine *engine, ingot_error *error) {
             void *data = ingot_context_data(context, test->io);
             if (test->size)
                 memcpy(data, constants + test->data, test->size);
-            else if (info.dtype <= INGOT_BF16 || info.dtype == INGOT_BOOL)
+            else if (info.dtype <= INGOT_BF16 || info.dtype == INGOT_BOOL) {
+                ingot_fpenv mode = ingot_fpenv_enter();
                 ingot_fill_random(data, info.dtype, info.bytes, test->seed);
+                ingot_fpenv_leave(mode);
+            }
         }
     }
     if (!status) status = ingot_context_run(context, error);

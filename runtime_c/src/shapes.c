@@ -2,19 +2,13 @@
 #include <string.h>
 
 #include "context.h"
+#include "fpenv.h"
 
 static ingot_status patch(ingot_context *c, ingot_error *error) {
     const ingot_file *f = &c->engine->file;
     const ingot_program *p = c->program->record;
     const ingot_table *table = &f->tables[INGOT_SECTION_PATCHES];
     ingot_status status = ingot_shape_run(f, p, c->io_dims, c->registers, error);
-    for (uint32_t i = 0; i < p->io.count; i++) {
-        const ingot_io *io = ingot_get_io(f, p, i);
-        ingot_tensor *t = &c->tensors[io->tensor];
-        if (io->is_output) continue;
-        memcpy(t->dims, c->io_dims + (size_t)i * INGOT_MAX_RANK, sizeof t->dims);
-        t->pitch = t->rank ? t->dims[t->rank - 1] : 1;
-    }
     for (uint32_t i = 0; !status && i < p->patches.count; i++) {
         const ingot_patch *s = (const ingot_patch *)ingot_record(table, p->patches.first + i);
         uint64_t at = ingot_record_offset(table, p->patches.first + i);
@@ -41,6 +35,14 @@ static ingot_status patch(ingot_context *c, ingot_error *error) {
                 memcpy(params + s->field, &narrow, 4);
             }
         }
+    }
+    /* Last, so that no patch moves what the caller has set. */
+    for (uint32_t i = 0; i < p->io.count; i++) {
+        const ingot_io *io = ingot_get_io(f, p, i);
+        ingot_tensor *t = &c->tensors[io->tensor];
+        if (io->is_output) continue;
+        memcpy(t->dims, c->io_dims + (size_t)i * INGOT_MAX_RANK, sizeof t->dims);
+        t->pitch = t->rank ? t->dims[t->rank - 1] : 1;
     }
     return status;
 }
@@ -96,9 +98,10 @@ ingot_status ingot_context_apply_shapes(ingot_context *c, ingot_error *error) {
             refresh_args(c, bound->record, args);
             ingot_status status = ingot_check_step(f, p, bound, &step->call, i, error);
             if (status) return status;
-            if (family->state_size && family->state_size(&step->call) > c->kernel_state_size[i])
-                return ingot_fail(error, INGOT_ERR_SHAPE, INGOT_NO_OFFSET, "step %u needs more state for this shape than was "
-                                  "reserved", i);
+            if ((family->state_size && family->state_size(&step->call) > c->kernel_state_size[i]) ||
+                (family->scratch_size && family->scratch_size(&step->call) > c->scratch_stride))
+                return ingot_fail(error, INGOT_ERR_SHAPE, INGOT_NO_OFFSET, "step %u needs more memory for this shape than was "
+                                  "reserved for the largest", i);
         }
         step->call.state = c->kernel_state_size[i] ? state : NULL;
         state += ingot_align(c->kernel_state_size[i], 64);
@@ -141,14 +144,16 @@ ingot_status ingot_context_set_shape(ingot_context *c, uint32_t index, const int
         c->shape_pending = 1;
         return INGOT_OK;
     }
+    ingot_fpenv mode = ingot_fpenv_enter();
     ingot_status status = ingot_context_apply_shapes(c, error);
+    c->shape_pending = 0;
     if (status) {
         memcpy(row, former, sizeof former);
         c->shape_pending = ingot_context_apply_shapes(c, NULL) != INGOT_OK;
-        return status;
     }
-    c->shape_pending = 0;
-    return INGOT_OK;
+    ingot_fpenv_leave(mode);
+    ingot_context_find_stale(c);
+    return status;
 }
 
 ingot_status ingot_context_shape(const ingot_context *c, uint32_t index, int64_t *dims) {
