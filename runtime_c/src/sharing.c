@@ -140,8 +140,8 @@ static int dies_before(const proof *p, uint32_t a, uint32_t b) {
 
 static ingot_status check_pair(proof *p, uint32_t a, uint32_t b, ingot_error *error) {
     const ingot_buffer *x = ingot_get_buffer(p->file, p->program, a);
-    if (p->first[a] == p->first[a + 1] || p->first[b] == p->first[b + 1]) return INGOT_OK; /* nobody touches one of them */
     if (!spend(p, a, b)) return too_many(error);
+    if (p->first[a] == p->first[a + 1] || p->first[b] == p->first[b + 1]) return INGOT_OK; /* nobody touches one of them */
     if (x->storage == INGOT_STORAGE_ARENA && (dies_before(p, a, b) || dies_before(p, b, a))) return INGOT_OK;
     return ingot_fail(error, INGOT_ERR_PLAN, p->file->tables[INGOT_SECTION_BUFFERS].file_offset,
                       "buffers %u and %u share memory while both are needed", a, b);

@@ -18,6 +18,8 @@ void ingot_fill_arg(const ingot_tensor *tensor, const ingot_buffer *buffer, ingo
     arg->storage = (uint8_t)buffer->storage;
 }
 
+static const uint64_t MAX_EXTRA = (uint64_t)1 << 40;
+
 /* The memory an operand occupies: which block, and rows of bytes in it. */
 typedef struct span {
     uint32_t block; /* arena, constants and state are one block each; a bound buffer is one of its own */
@@ -85,9 +87,10 @@ ingot_status ingot_check_step(const ingot_file *f, const ingot_program *p, const
         for (uint32_t j = 0; j < count && k >= s->in_count; j++) {
             if (!spans_overlap(&spans[j], &spans[count])) continue;
             uint32_t i = operands[j];
-            int inplace = k == s->in_count && i < s->in_count && i < 32 && (family->inplace >> i & 1) &&
+            int inplace = k == s->in_count && k < total && i < s->in_count && i < 32 && (family->inplace >> i & 1) &&
                           spans[j].begin == spans[count].begin && spans[j].end == spans[count].end &&
-                          spans[j].pitch == spans[count].pitch && spans[j].row == spans[count].row;
+                          spans[j].pitch == spans[count].pitch && spans[j].row == spans[count].row &&
+                          call->in[i].count == arg->count;
             if (!inplace)
                 return ingot_fail(error, INGOT_ERR_PLAN, at, "step %u (%.60s) writes over its own operand %u", index, name,
                                   i);
@@ -98,6 +101,11 @@ ingot_status ingot_check_step(const ingot_file *f, const ingot_program *p, const
     if (reason)
         return ingot_fail(error, INGOT_ERR_STEP, at, "step %u (%.60s): kernel %s: %s", index, name, step->kernel->name,
                           reason);
+    uint64_t state = family->state_size ? family->state_size(call) : 0;
+    uint64_t scratch = family->scratch_size ? family->scratch_size(call) : 0;
+    if (state > MAX_EXTRA || scratch > MAX_EXTRA) /* the sums that lay a context out cannot overflow */
+        return ingot_fail(error, INGOT_ERR_STEP, at, "step %u (%.60s): kernel %s would need %llu bytes beside its operands",
+                          index, name, step->kernel->name, (unsigned long long)(state > scratch ? state : scratch));
     return INGOT_OK;
 }
 

@@ -6,7 +6,17 @@
 
 #include "internal.h"
 
-enum { MAX_STEPS = 1 << 16, MAX_BUFFERS = 1 << 16, MAX_REGISTERS = 1 << 12, MAX_EDGE_STEPS = 1 << 14 };
+enum {
+    MAX_PROGRAMS = 1 << 14,
+    MAX_STEPS = 1 << 16,
+    MAX_BUFFERS = 1 << 16,
+    MAX_TENSORS = 1 << 20,
+    MAX_IO = 1 << 10,
+    MAX_CODE = 1 << 20,
+    MAX_REGISTERS = 1 << 12,
+    MAX_EDGE_STEPS = 1 << 14,
+    MAX_EMPTY = 1 << 24 /* elements of an empty tensor, were its extents of 0 extents of 1 */
+};
 static const uint64_t MAX_BYTES = (uint64_t)1 << 47; /* larger sizes are nonsense, and sums of a few cannot overflow */
 
 static const struct {
@@ -85,18 +95,28 @@ static ingot_status check_tensor(const ingot_file *f, const ingot_program *p, ui
     if (!ingot_file_string(f, t->name) || bits == 0 || t->rank > INGOT_MAX_RANK || t->buffer >= p->buffers.count ||
         (t->quant != INGOT_NO_INDEX && t->quant >= f->tables[INGOT_SECTION_QUANT].count))
         return ingot_fail(error, INGOT_ERR_FORMAT, at, "tensor %u: name, type, rank, buffer or quant is out of range", i);
+    /* Extents of 0 count as 1 here: then no product of some of the extents overflows in any kernel, and no loop over
+     * the other axes of an empty tensor takes for ever. */
     int64_t count = 1;
-    for (uint32_t d = 0; d < INGOT_MAX_RANK; d++)
-        if (t->dims[d] < 0 || (d >= t->rank && t->dims[d] != 1) || __builtin_mul_overflow(count, t->dims[d], &count))
+    int empty = 0;
+    for (uint32_t d = 0; d < INGOT_MAX_RANK; d++) {
+        empty |= t->dims[d] == 0;
+        if (t->dims[d] < 0 || (d >= t->rank && t->dims[d] != 1) ||
+            __builtin_mul_overflow(count, t->dims[d] ? t->dims[d] : 1, &count) || (uint64_t)count > MAX_BYTES)
             return ingot_fail(error, INGOT_ERR_FORMAT, at, "tensor %u: extent %u is out of range", i, d);
+    }
+    if (empty && count > MAX_EMPTY)
+        return ingot_fail(error, INGOT_ERR_FORMAT, at, "tensor %u is empty, and its other extents are out of range", i);
     int64_t last = t->rank ? t->dims[t->rank - 1] : 1;
-    if (t->pitch < last || t->pitch > INT64_MAX / 64)
-        return ingot_fail(error, INGOT_ERR_FORMAT, at, "tensor %u: its pitch is smaller than a row", i);
+    if (t->pitch < last || (uint64_t)t->pitch > MAX_BYTES || (t->rank == 0 && t->pitch != 1))
+        return ingot_fail(error, INGOT_ERR_FORMAT, at, "tensor %u: its pitch is out of range", i);
     const ingot_buffer *b = ingot_get_buffer(f, p, t->buffer);
     uint64_t bytes = ingot_view_bytes(t->dtype, t->rank, t->dims, t->pitch);
     if (bytes > MAX_BYTES || t->offset > b->size || bytes > b->size - t->offset ||
         t->offset % (bits < 8 ? 1 : bits / 8))
         return ingot_fail(error, INGOT_ERR_FORMAT, at, "tensor %u reaches outside its buffer, or is not aligned", i);
+    if (b->storage == INGOT_STORAGE_CONSTANT && t->offset % 64)
+        return ingot_fail(error, INGOT_ERR_FORMAT, at, "tensor %u is a constant and not aligned to 64", i);
     return INGOT_OK;
 }
 
@@ -124,6 +144,12 @@ static ingot_status check_io(const ingot_file *f, const ingot_program *p, ingot_
         for (uint32_t j = 0; j < i; j++)
             if (ingot_get_tensor(f, p, ingot_get_io(f, p, j)->tensor)->buffer == t->buffer)
                 return ingot_fail(error, INGOT_ERR_FORMAT, at, "io %u and %u are the same buffer", i, j);
+        /* A caller aligns to the element of the io, so no view may need more. */
+        for (uint32_t k = 0; k < p->tensors.count; k++) {
+            const ingot_tensor *view = ingot_get_tensor(f, p, k);
+            if (view->buffer == t->buffer && ingot_dtype_bits(view->dtype) > ingot_dtype_bits(t->dtype))
+                return ingot_fail(error, INGOT_ERR_FORMAT, at, "tensor %u views io %u as elements of another size", k, i);
+        }
     }
     /* Every bound buffer belongs to an io, or nobody could bind it. */
     uint32_t bound = 0;
@@ -236,12 +262,12 @@ static ingot_status check_program(const ingot_file *f, uint32_t index, ingot_err
         uint32_t kind, limit;
     } ranges[] = {
         {&p->buffers, INGOT_SECTION_BUFFERS, MAX_BUFFERS},
-        {&p->tensors, INGOT_SECTION_TENSORS, UINT32_MAX},
-        {&p->io, INGOT_SECTION_IO, 4096},
+        {&p->tensors, INGOT_SECTION_TENSORS, MAX_TENSORS},
+        {&p->io, INGOT_SECTION_IO, MAX_IO},
         {&p->steps, INGOT_SECTION_STEPS, p->flags & INGOT_PROGRAM_SERIAL ? MAX_STEPS : MAX_EDGE_STEPS},
         {&p->edges, INGOT_SECTION_EDGES, UINT32_MAX},
-        {&p->shape_code, INGOT_SECTION_SHAPE_CODE, UINT32_MAX},
-        {&p->patches, INGOT_SECTION_PATCHES, UINT32_MAX},
+        {&p->shape_code, INGOT_SECTION_SHAPE_CODE, MAX_CODE},
+        {&p->patches, INGOT_SECTION_PATCHES, MAX_CODE},
     };
     for (size_t i = 0; i < sizeof ranges / sizeof ranges[0]; i++)
         if (!range_ok(ranges[i].range, &f->tables[ranges[i].kind]) || ranges[i].range->count > ranges[i].limit)
@@ -312,9 +338,12 @@ static ingot_status check_selftest(const ingot_file *f, ingot_error *error) {
 
 ingot_status ingot_verify_records(const ingot_file *f, ingot_error *error) {
     ingot_status status = check_variants(f, error);
+    const ingot_table *programs = &f->tables[INGOT_SECTION_PROGRAMS];
+    if (!status && programs->count > MAX_PROGRAMS)
+        status = ingot_fail(error, INGOT_ERR_FORMAT, programs->file_offset, "more than %d programs", MAX_PROGRAMS);
     if (!status) status = check_kernels(f, error);
     if (!status) status = check_quant(f, error);
-    for (uint32_t i = 0; !status && i < f->tables[INGOT_SECTION_PROGRAMS].count; i++) status = check_program(f, i, error);
+    for (uint32_t i = 0; !status && i < programs->count; i++) status = check_program(f, i, error);
     if (!status) status = check_fills(f, error);
     if (!status) status = check_selftest(f, error);
     return status;
