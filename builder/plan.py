@@ -165,7 +165,7 @@ def copies_where_needed(graph: Graph) -> None:
 
     nodes: list[Node] = []
     for node in graph.nodes:
-        if node.tactic.kernel == "" and node.output not in graph.views:
+        if node.tactic.kernel == "" and node.output not in graph.views and node.inputs[0] not in graph.views:
             place = placement.of(node.inputs[0])
             if place.pitch != _last(node.inputs[0]):
                 dense = copy_of(node.inputs[0], ".dense")
@@ -276,9 +276,16 @@ class _Maker:
             self._touch(tensor)
         for index in tactic.inplace:
             if index < len(inputs) and inputs[index] != NO_INDEX:
-                self._offer_inplace(inputs[index], outputs[0])
+                if not self._read_otherwise(inputs, index, tactic.inplace):
+                    self._offer_inplace(inputs[index], outputs[0])
         params = make_params(tactic.params_type, tactic.params(node))
         self.program.steps.append(Step(node.name, tactic.kernel, tuple(inputs), tuple(outputs), workspace, params))
+
+    def _read_otherwise(self, inputs: list[int], index: int, inplace: tuple[int, ...]) -> bool:
+        """Whether the step reads the same buffer through an operand that it must not overwrite."""
+        buffer = self.program.tensors[inputs[index]].buffer
+        others = [t for i, t in enumerate(inputs) if t != NO_INDEX and i not in inplace]
+        return any(self.program.tensors[t].buffer == buffer for t in others)
 
     def _offer_inplace(self, source: int, target: int) -> None:
         """The output may take over the input's bytes: both dense, whole buffers with rows of the same bytes."""
