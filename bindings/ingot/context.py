@@ -126,11 +126,9 @@ class Context:
                 raise unknown_name("input", name, self.inputs)
             if name in self._bound:
                 raise ArgumentError(f"input {name!r} is bound to an array: leave it out, or bind({name!r}, None) first")
-        missing = [name for name in self.inputs if name not in inputs and name not in self._bound]
+        missing = [i for i in engine.inputs if i.name not in inputs and i.name not in self._bound]
         if missing:
-            raise ArgumentError(
-                f"input {missing[0]!r} is missing" if len(missing) == 1 else f"inputs {', '.join(missing)} are missing"
-            )
+            raise ArgumentError(f"missing: input {', input '.join(map(str, missing))}")
         arrays = {}
         for index, info in enumerate(engine.inputs):
             if info.name not in inputs:

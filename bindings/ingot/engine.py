@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import tempfile
+import secrets
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 from ._native import check, ffi, lib, new_error
 from .arrays import NUMPY, TensorInfo
 from .context import Context
-from .errors import ArgumentError, IngotError
+from .errors import ArgumentError, IngotError, ResourceError
 from .handle import Handle
 from .inspect import inspect_engine
 
@@ -127,20 +127,20 @@ class Engine:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the engine to a file: under a temporary name, then renamed, so that nobody ever sees half of it."""
         path = os.path.abspath(os.fspath(path))
-        data = self._view()
-        descriptor, temporary = tempfile.mkstemp(dir=os.path.dirname(path), prefix=f".{os.path.basename(path)}.")
         try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            mask = os.umask(0)
-            os.umask(mask)
-            os.chmod(temporary, 0o666 & ~mask)  # mkstemp's own mode is for secrets
-            os.replace(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
+            temporary = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.{secrets.token_hex(4)}")
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+            try:
+                with os.fdopen(descriptor, "wb") as file:
+                    file.write(self._view())
+                    file.flush()
+                    os.fsync(file.fileno())
+                os.replace(temporary, path)
+            except BaseException:
+                os.unlink(temporary)
+                raise
+        except OSError as error:
+            raise ResourceError(f"{path}: {error.strerror or error}", "file") from error
 
     def context(
         self, threads: int = 1, wait: str = "block", priority: int = 0, cpus: Sequence[int] | None = None

@@ -1,0 +1,99 @@
+"""show what is in an engine
+
+Inputs and outputs, memory, steps with their kernels, what the builder's passes did, and the precision ledger.
+--json gives everything, tensors and parameters too.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import ingot
+from ingot.arrays import shape_text
+from ingot.cli.common import add_json, print_json, shorten, size_text, table
+
+EXAMPLE = "ingot inspect model.ingot"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("engine", type=Path, metavar="ENGINE")
+    add_json(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    with ingot.load(options.engine) as engine:
+        content = engine.inspect()
+    if options.json:
+        print_json({"engine": str(options.engine), **content})
+    else:
+        print(describe(str(options.engine), content))
+    return 0
+
+
+def describe(name: str, content: dict[str, Any]) -> str:
+    """The content of an engine as text."""
+    metadata = content["metadata"]
+    model = metadata.get("model", {})
+    lines = [
+        f"{name}: format {content['format']}, {size_text(content['size'])}, built by {metadata.get('builder', '?')} "
+        f"from {model.get('name') or 'a model'} ({model.get('sha256', '?')[:12]})",
+        f"SHA-256 {content['digest']}, {len(content['signatures']) or 'no'} signature(s)",
+        f"this machine runs variant {content['variant']} with {content['isa']}",
+    ]
+    for variant in content["variants"]:
+        arch = f", sm_{variant['arch']}" if variant["arch"] else ""
+        lines.append(f"\nvariant {variant['name']} ({variant['backend']}{arch}), {len(variant['programs'])} profile(s)")
+        for index in variant["programs"]:
+            lines += _program(content["programs"][index])
+    lines += _ledger(metadata.get("ledger", []))
+    if metadata.get("passes"):
+        lines += ["\npasses", *(f"  {line}" for line in metadata["passes"])]
+    lines.append(f"\nself-test: {_self_test(content['self_test'])}")
+    return "\n".join(lines)
+
+
+def _program(program: dict[str, Any]) -> list[str]:
+    lines = []
+    for kind in ("inputs", "outputs"):
+        rows = [[io["name"], io["dtype"], _shape(io)] for io in program[kind]]
+        lines += [kind, table(rows) or "  none"]
+    memory = program["memory"]
+    arena, bound = memory["arena"], memory["lower_bound"]
+    ratio = f" ({arena / bound:.2f} times the lower bound {size_text(bound)})" if bound else ""
+    others = f"constants {size_text(memory['constants'])}, state {size_text(memory['state'])}"
+    lines += ["memory", f"  arena {size_text(arena)}{ratio}, {others}"]
+    rows = [
+        [
+            i,
+            s["kernel"],
+            ", ".join(f"{o['dtype']} {shape_text(o['shape'])}" for o in s["outputs"]),
+            shorten(s["name"], 60),
+        ]
+        for i, s in enumerate(program["steps"])
+    ]
+    lines += ["steps", table(rows, ["#", "kernel", "result", "nodes"], right=(0,)) if rows else "  none"]
+    return lines
+
+
+def _shape(io: dict[str, Any]) -> str:
+    least = io["min_shape"]
+    return shape_text(io["shape"]) if least == io["shape"] else f"{shape_text(least)} to {shape_text(io['shape'])}"
+
+
+def _ledger(ledger: list[dict[str, Any]]) -> list[str]:
+    """Layers that got what was asked are one line; the others are listed."""
+    if not ledger:
+        return []
+    counts: dict[str, int] = {}
+    for row in ledger:
+        counts[row["got"]] = counts.get(row["got"], 0) + 1
+    lines = [f"\nprecision: {', '.join(f'{n} steps {p}' for p, n in counts.items())}"]
+    other = [row for row in ledger if row["got"] != row["asked"]]
+    return lines + [f"  {row['layer']}: asked {row['asked']}, got {row['got']}: {row.get('why', '')}" for row in other]
+
+
+def _self_test(records: list[dict[str, Any]]) -> str:
+    outputs = [r for r in records if r["mode"]]
+    return f"{len(outputs)} output(s), {', '.join(dict.fromkeys(r['mode'] for r in outputs))}" if outputs else "none"
