@@ -287,7 +287,7 @@ static inline float ingot_sin_poly_f32(float r) {
     const float z = r * r;
     float p = INGOT_FMAF(-1.9515295891e-4f, z, 8.3321608736e-3f);
     p = INGOT_FMAF(p, z, -1.6666654611e-1f);
-    return INGOT_FMAF(p * z, r, r);
+    return ingot_copysign_f32(INGOT_FMAF(p * z, r, r), r); /* -0 + 0 is 0 */
 }
 
 static inline float ingot_cos_poly_f32(float r) {

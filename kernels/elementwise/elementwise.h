@@ -36,8 +36,8 @@ typedef enum ingot_ew_function {
     INGOT_EW_BITWISE_OR = 19,
     INGOT_EW_BITWISE_XOR = 20,
     INGOT_EW_BITWISE_NOT = 21,
-    INGOT_EW_SHIFT_LEFT = 22, /* 0 when the distance is not in [0, bits) */
-    INGOT_EW_SHIFT_RIGHT = 23,
+    INGOT_EW_SHIFT_LEFT = 22,  /* distance not in [0, bits): 0 */
+    INGOT_EW_SHIFT_RIGHT = 23, /* distance not in [0, bits): 0, or -1 for a negative number */
     INGOT_EW_WHERE = 24, /* bool, any, any */
     INGOT_EW_IS_NAN = 25,
     INGOT_EW_IS_INF = 26, /* alpha: -inf counts, beta: +inf counts */

@@ -41,17 +41,37 @@ void ingot_ew_seek(const ingot_ew_state *state, const ew_input *input, ew_cursor
     }
 }
 
-static void advance(const ingot_ew_state *state, const ew_input *input, ew_cursor *cursor, int64_t run) {
-    uint32_t j = state->rank - 1;
-    cursor->index[j] += run;
-    cursor->offset += run * input->strides[j];
-    while (cursor->index[j] == state->dims[j]) {
-        cursor->offset -= state->dims[j] * input->strides[j];
-        cursor->index[j] = 0;
-        if (j == 0) return;
-        j--;
-        cursor->index[j]++;
-        cursor->offset += input->strides[j];
+/* Moves `steps` along an axis, at most to its end, from where it carries over. */
+static void advance(const ingot_ew_state *state, const ew_input *input, ew_cursor *cursor, uint32_t axis,
+                    int64_t steps) {
+    cursor->index[axis] += steps;
+    cursor->offset += steps * input->strides[axis];
+    while (cursor->index[axis] == state->dims[axis]) {
+        cursor->offset -= state->dims[axis] * input->strides[axis];
+        cursor->index[axis] = 0;
+        if (axis == 0) return;
+        axis--;
+        cursor->index[axis]++;
+        cursor->offset += input->strides[axis];
+    }
+}
+
+#define EW_REPEAT(type)                                                                                                \
+    {                                                                                                                  \
+        const type *in = from;                                                                                         \
+        type *out = buffer;                                                                                            \
+        for (int64_t r = 0; r < rows; r++)                                                                             \
+            for (int64_t i = 0; i < times; i++) *out++ = in[r];                                                        \
+        break;                                                                                                         \
+    }
+
+/* Each of `rows` elements as often as `times` says. */
+static void repeat(void *buffer, const void *from, uint32_t size, int64_t rows, int64_t times) {
+    switch (size) {
+    case 1: EW_REPEAT(uint8_t)
+    case 2: EW_REPEAT(uint16_t)
+    case 4: EW_REPEAT(uint32_t)
+    default: EW_REPEAT(uint64_t)
     }
 }
 
@@ -71,21 +91,30 @@ const void *ingot_ew_gather(const ingot_ew_state *state, const ew_input *input, 
     const int contiguous = input->strides[inner] != 0;
     if (contiguous && extent - cursor->index[inner] >= n && INGOT_WHOLE_LANES(n) == n) {
         const void *here = (const char *)data + (size_t)cursor->offset * size;
-        advance(state, input, cursor, n);
+        advance(state, input, cursor, inner, n);
         return here;
     }
+    const int rows_adjoin = !contiguous && inner > 0 && input->strides[inner - 1] == 1;
     char *out = buffer;
     for (int64_t left = n; left > 0;) {
         const char *from = (const char *)data + (size_t)cursor->offset * size;
         const int64_t rest = extent - cursor->index[inner];
-        const int64_t run = rest < left ? rest : left;
-        if (contiguous)
-            copy_run(out, from, (size_t)run * size);
-        else
-            ingot_ew_splat(out, from, size, run);
+        int64_t run = rest < left ? rest : left;
+        if (rows_adjoin && cursor->index[inner] == 0 && left >= 2 * extent) {
+            const int64_t there = state->dims[inner - 1] - cursor->index[inner - 1];
+            const int64_t rows = left / extent < there ? left / extent : there;
+            repeat(out, from, size, rows, extent);
+            run = rows * extent;
+            advance(state, input, cursor, inner - 1, rows);
+        } else {
+            if (contiguous)
+                copy_run(out, from, (size_t)run * size);
+            else
+                ingot_ew_splat(out, from, size, run);
+            advance(state, input, cursor, inner, run);
+        }
         out += (size_t)run * size;
         left -= run;
-        advance(state, input, cursor, run);
     }
     if (INGOT_WHOLE_LANES(n) != n) memset(out, 0, (size_t)(INGOT_LANES - (n & (INGOT_LANES - 1))) * size);
     return buffer;
