@@ -16,13 +16,14 @@ PASSES = (
     "cse",
     "dce",
     "recognise",
-    "fold_scale",
-    "layout",
+    "layout",  # before fold_scale: transposes stand between convolutions and their scales
+    "canonicalize",
     "fold",
+    "fold_scale",
     "fuse_pad",
     "fuse_epilogue",
-    "fuse_elementwise",
     "horizontal",
+    "fuse_elementwise",  # last: the others look for nodes of one function
     "canonicalize",
     "fold",
     "cse",
