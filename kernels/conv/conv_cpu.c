@@ -10,7 +10,7 @@
 #include "conv_f32.h"
 #include "conv_shape.h"
 
-enum { FEW_CHANNELS = 16, TILE_MAJOR_BYTES = 192 * 1024, ROW_PANELS = 4 };
+enum { FEW_CHANNELS = 16, TILE_MAJOR_BYTES = 192 * 1024, ROW_PANELS = 8 };
 
 typedef enum conv_merge { MERGE_NONE, MERGE_INTERIOR, MERGE_ALL } conv_merge;
 

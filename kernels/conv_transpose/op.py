@@ -11,7 +11,15 @@ from typing import Any
 import numpy as np
 
 from ingot.kernels.common.activation import NO_ACTIVATION, Activation, ActivationKind
-from ingot.kernels.conv.op import channels_first, channels_last, kernel_shape, pack_panels, per_axis, three
+from ingot.kernels.conv.op import (
+    ConvAttrs,
+    channels_first,
+    channels_last,
+    kernel_shape,
+    pack_panels,
+    per_axis,
+    three,
+)
 from ingot.kernels.spec import Builder, DType, NodeView, OpSpec, Sample, Tactic, TensorType, Unsupported, onnx_op
 
 
@@ -209,5 +217,29 @@ def _conv_transpose(b: Builder) -> Any:
         rest = [max(t, 0) - h for t, h in zip(total, half)]
         pads = (*half, *rest) if mode == "SAME_UPPER" else (*rest, *half)
     attrs = ConvTransposeAttrs(kernel, strides, pads, dilations, int(b.attr("group", 1)), extra)
-    y = b.emit("conv_transpose", attrs, [b.transpose(x, channels_last(rank)), w, bias, None])[0]
+    mirrored = mirror(attrs, w.data)
+    if mirrored is not None:
+        conv, weights = mirrored
+        y = b.emit("conv", conv, [b.transpose(x, channels_last(rank)), b.constant(weights), bias, None])[0]
+    else:
+        y = b.emit("conv_transpose", attrs, [b.transpose(x, channels_last(rank)), w, bias, None])[0]
     return b.transpose(y, channels_first(rank))
+
+
+def mirror(attrs: ConvTransposeAttrs, w: np.ndarray | None) -> tuple[ConvAttrs, np.ndarray] | None:
+    """Without stride a transposed convolution is a convolution with mirrored weights; ``None`` when it is not one.
+
+    ``w`` is ``[C, O / groups, *kernel]`` or None when it is not constant; gives ``[O, C / groups, *kernel]``.
+    """
+    spatial = len(attrs.kernel)
+    reach = [(k - 1) * d for k, d in zip(attrs.kernel, attrs.dilations)]
+    extra = attrs.output_padding or (0,) * spatial
+    begins = tuple(r - p for r, p in zip(reach, attrs.pads[:spatial]))
+    ends = tuple(r - p + e for r, p, e in zip(reach, attrs.pads[spatial:], extra))
+    if w is None or max(attrs.strides) > 1 or min(begins + ends) < 0:
+        return None
+    groups, channels, out = attrs.groups, w.shape[0] // attrs.groups, w.shape[1]
+    turned = w.reshape(groups, channels, out, *attrs.kernel).swapaxes(1, 2)
+    flipped = np.flip(turned, axis=tuple(range(3, 3 + spatial))).reshape(groups * out, channels, *attrs.kernel)
+    conv = ConvAttrs(attrs.kernel, attrs.strides, begins + ends, attrs.dilations, groups, attrs.activation)
+    return conv, np.ascontiguousarray(flipped)

@@ -6,7 +6,7 @@
 #include "matmul_f32.h"
 #include "matmul_shape.h"
 
-enum { TILE_MAJOR_BYTES = 192 * 1024, ROW_PANELS = 4 };
+enum { TILE_MAJOR_BYTES = 192 * 1024, ROW_PANELS = 8 };
 
 typedef struct matmul_plan {
     int64_t k, n;
