@@ -118,11 +118,11 @@ def _latency(log: np.ndarray, axes: Axes) -> None:
     low, high = 0.8 * max(float(microseconds[0]), 0.01), max(1.25 * float(microseconds[-1]), 20.0)
     edges = np.geomspace(low, high, 73)
     bars = np.histogram(microseconds, edges)[0]
-    axes.set_scales((low, high), (0.6, 1.6 * float(bars.max())), log_x=True, log_y=True)
+    axes.set_scales((low, high), (0.6, 8 * float(bars.max())), log_x=True, log_y=True)
     axes.title(f"Time in the engine, {count:,} runs")
     decades = [10.0**power for power in range(-2, 7)]
     axes.grid_x([t * f for t in decades for f in (1, 2, 5) if low <= t * f <= high], _time_label)
-    axes.grid_y([d for d in decades if 1 <= d <= bars.max()], lambda tick: f"{tick:,.0f}")
+    axes.grid_y([d for d in decades if 1 <= d <= 8 * bars.max()], lambda tick: f"{tick:,.0f}")
     bottom = axes.top + axes.height
     for lower, upper, height in zip(edges, edges[1:], bars):
         if height:
@@ -134,7 +134,7 @@ def _latency(log: np.ndarray, axes: Axes) -> None:
         value = float(microseconds[max(0, math.ceil(share * count) - 1)])
         x, y = axes.x(value), axes.top + 14 + 18 * row
         axes.drawing.line(x, y - 11, x, bottom, stroke=ORANGE, stroke_width=1.5, stroke_dasharray="3 3")
-        anchor, shift = ("start", 6) if x < axes.left + 0.75 * axes.width else ("end", -6)
+        anchor, shift = ("start", 6) if x + 115 < axes.left + axes.width else ("end", -6)
         halo = {"stroke": "#fff", "stroke_width": 4, "stroke_linejoin": "round", "paint_order": "stroke"}
         style = {"fill": ORANGE, "font_weight": 600, "text_anchor": anchor}
         axes.drawing.text(x + shift, y, f"{name} {value:.2f} µs", 12, **style, **halo)
