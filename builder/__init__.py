@@ -53,7 +53,7 @@ def build(
     graph = import_model(source, shapes, constants)
     output_names = [info.name for info in source.proto.graph.output]
     run_passes(graph, PASSES, dump_after=dump_after, log=log)
-    program = lower(graph, source.name, output_names, dump_after=dump_after, log=log)
+    program = lower(graph, graph.name, output_names, dump_after=dump_after, log=log)
     metadata = _metadata(source, device, shapes, graph, program)
     abi = {k.name: (k.abi, k.params_size) for k in kernels().values()}
     variant = Variant(device.name, [program])

@@ -54,7 +54,7 @@ def test_agrees_with_sample(model: ZooModel) -> None:
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda m: m.name)
 def test_arena_is_near_its_bound(model: ZooModel) -> None:
-    memory = build(model).inspect()["memory"]
+    memory = build(model).inspect()["metadata"]["memory"]
     assert memory["arena"] <= 1.10 * memory["lower_bound"] + 64
 
 
