@@ -175,7 +175,11 @@ class Context:
             self._refresh()
 
     def set_shape(self, name: str, shape: Sequence[int]) -> None:
-        """Set the shape of an input within its range. Arrays taken from ``inputs`` and ``outputs`` before are stale."""
+        """Set the shape of an input within its range.
+
+        Arrays taken from ``inputs`` and ``outputs`` before are stale, and a run is refused until what was bound in
+        another shape is bound anew.
+        """
         with self._exclusive():
             index, info = self._info(name)
             self._set_shape(index, info, tuple(shape))
@@ -183,8 +187,6 @@ class Context:
     def _set_shape(self, index: int, info: TensorInfo, shape: tuple[int, ...]) -> None:
         if len(shape) != len(info.shape):
             raise ArgumentError(f"input {info.name!r}: wanted rank {len(info.shape)}, got {shape_text(shape)}")
-        if self._bound and shape != self._shape(index, len(shape)):
-            raise ArgumentError(f"{next(iter(self._bound))!r} is bound to an array: unbind before a shape changes")
         dims = ffi.new("int64_t[8]", list(shape))
         check(lib.ingot_context_set_shape(self._pointer, index, dims, len(shape), self._error), self._error)
         self._refresh()

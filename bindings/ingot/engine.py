@@ -59,21 +59,21 @@ def load(
         return Engine(Handle(opened[0], lib.ingot_engine_close))
     if lock:
         raise ArgumentError("lock applies to a file: give its path")
-    block = _aligned_copy(source)
-    check(lib.ingot_engine_open(ffi.cast("void *", block.ctypes.data), block.size, options, opened, error), error)
+    block, address, size = _aligned_copy(source)
+    check(lib.ingot_engine_open(ffi.cast("void *", address), size, options, opened, error), error)
     return Engine(Handle(opened[0], lib.ingot_engine_close, block))
 
 
-def _aligned_copy(source: Any, alignment: int = 256) -> np.ndarray:
+def _aligned_copy(source: Any, alignment: int = 256) -> tuple[np.ndarray, int, int]:
+    """The bytes in memory of their own: what owns it, where they begin in it, and how many they are."""
     try:
         data = np.frombuffer(source, np.uint8)
     except (TypeError, ValueError, BufferError) as error:
         raise ArgumentError(f"an engine is a path or bytes, not {type(source).__name__}: {error}") from None
     block = np.empty(data.size + alignment, np.uint8)
     start = -block.ctypes.data % alignment
-    block = block[start : start + data.size]
-    block[:] = data
-    return block
+    block[start : start + data.size] = data
+    return block, block.ctypes.data + start, data.size
 
 
 class Engine:

@@ -47,7 +47,7 @@ def read_array(path: Path) -> np.ndarray:
     try:
         array = np.load(path, allow_pickle=False)
     except (ValueError, EOFError) as error:
-        raise ArgumentError(f"{path}: not a .npy file of numbers ({error})") from None
+        raise ArgumentError(f"{path}: not a .npy file of numbers, or a truncated one") from error
     if not isinstance(array, np.ndarray):
         array.close()
         raise ArgumentError(f"{path}: give a .npy file, one array each; this is an .npz archive")
