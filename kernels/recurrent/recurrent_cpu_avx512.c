@@ -1,0 +1,1 @@
+#include "recurrent/recurrent_impl.h"

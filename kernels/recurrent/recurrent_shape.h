@@ -1,0 +1,84 @@
+/* What recurrent works on, and the floats each thread needs. */
+#ifndef INGOT_RECURRENT_SHAPE_H
+#define INGOT_RECURRENT_SHAPE_H
+
+#include "kernel.h"
+#include "recurrent/recurrent.h"
+
+enum {
+    RECURRENT_X,
+    RECURRENT_W,
+    RECURRENT_R,
+    RECURRENT_BIAS,
+    RECURRENT_LENS,
+    RECURRENT_H0,
+    RECURRENT_C0,
+    RECURRENT_PEEPHOLES,
+    RECURRENT_INPUTS
+};
+
+enum {
+    RECURRENT_BATCH = 8, /* batch rows of a work unit */
+    RECURRENT_AHEAD = 16 /* rows of x that are multiplied by the weights at a time, ahead of the recurrence */
+};
+
+typedef struct recurrent_shape {
+    int64_t steps, batch, inputs, hidden, directions, gates;
+    int64_t padded; /* hidden, rounded up to 16 */
+    int64_t width;  /* gates * padded */
+    int64_t blocks; /* units of one direction */
+} recurrent_shape;
+
+static inline recurrent_shape recurrent_shape_of(const ingot_call *call) {
+    static const int64_t gates[INGOT_RECURRENT_KIND_COUNT] = {1, 3, 4};
+    const ingot_recurrent_params *p = call->params;
+    const ingot_arg *x = &call->in[RECURRENT_X], *y = &call->out[0];
+    recurrent_shape s = {.steps = x->dims[0], .batch = x->dims[1], .inputs = x->dims[2], .hidden = y->dims[3]};
+    s.directions = p->direction == INGOT_RECURRENT_BIDIRECTIONAL ? 2 : 1;
+    s.gates = gates[p->kind];
+    s.padded = (s.hidden + 15) / 16 * 16;
+    s.width = s.gates * s.padded;
+    s.blocks = (s.batch + RECURRENT_BATCH - 1) / RECURRENT_BATCH;
+    return s;
+}
+
+static inline const void *recurrent_optional(const ingot_call *call, uint32_t i) {
+    return i < call->in_count && call->in[i].dtype != INGOT_DTYPE_NONE ? call->in[i].data : NULL;
+}
+
+/* A thread's scratch, in this order; the packed weights are there for the plain kernel only. */
+typedef struct recurrent_scratch {
+    float *ahead;  /* [RECURRENT_AHEAD][width]: x W + bias */
+    float *gates;  /* [RECURRENT_BATCH][width] */
+    float *h, *c;  /* [RECURRENT_BATCH][padded] */
+    float *hidden; /* [RECURRENT_BATCH][padded]: GRU: r h, or R h + bias */
+    float *zeros;  /* [width]: where there is no bias */
+    float *bias;   /* [2][width] */
+    float *w, *r;  /* [width / 16][inputs][16], [width / 16][hidden][16] */
+} recurrent_scratch;
+
+/* Lays the arrays out from `base` on and gives their size in floats. */
+static inline uint64_t recurrent_layout(const recurrent_shape *s, int plain, float *base, recurrent_scratch *scratch) {
+    uint64_t width = (uint64_t)s->width, padded = (uint64_t)s->padded, at = 0;
+    struct {
+        float **array;
+        uint64_t size;
+    } arrays[] = {
+        {&scratch->ahead, RECURRENT_AHEAD * width},
+        {&scratch->gates, RECURRENT_BATCH * width},
+        {&scratch->h, RECURRENT_BATCH * padded},
+        {&scratch->c, RECURRENT_BATCH * padded},
+        {&scratch->hidden, RECURRENT_BATCH * padded},
+        {&scratch->zeros, width},
+        {&scratch->bias, 2 * width},
+        {&scratch->w, plain ? width * (uint64_t)s->inputs : 0},
+        {&scratch->r, plain ? width * (uint64_t)s->hidden : 0},
+    };
+    for (unsigned i = 0; i < sizeof arrays / sizeof *arrays; i++) {
+        *arrays[i].array = base == NULL ? NULL : base + at;
+        at += arrays[i].size;
+    }
+    return at;
+}
+
+#endif
