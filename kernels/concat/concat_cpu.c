@@ -37,7 +37,8 @@ static int64_t row_count(const ingot_arg *out) { return out->count / ingot_last_
 
 static uint32_t units(const ingot_call *call) {
     const ingot_arg *out = &call->out[0];
-    return out->count == 0 ? 1 : ingot_units_for(row_count(out), ingot_last_extent(out) * ingot_element_size(out->dtype));
+    return out->count == 0 ? 1
+                           : ingot_units_for(row_count(out), ingot_last_extent(out) * ingot_element_size(out->dtype));
 }
 
 static void pieces_of_rows(const ingot_call *call, int64_t begin, int64_t end) {
@@ -48,7 +49,8 @@ static void pieces_of_rows(const ingot_call *call, int64_t begin, int64_t end) {
         int64_t width = ingot_last_extent(in);
         if (width > 0) {
             ingot_copy_rows((char *)out->data + (begin * out->pitch + at) * size, out->pitch * size,
-                            (const char *)in->data + begin * in->pitch * size, in->pitch * size, end - begin, width * size);
+                            (const char *)in->data + begin * in->pitch * size, in->pitch * size, end - begin,
+                            width * size);
         }
         at += width;
     }
@@ -69,7 +71,8 @@ static void whole_rows(const ingot_call *call, uint32_t axis, int64_t begin, int
             }
             int64_t n = rows - at < end - row ? rows - at : end - row;
             ingot_copy_rows((char *)out->data + row * out->pitch * size, out->pitch * size,
-                            (const char *)in->data + (outer * rows + at) * in->pitch * size, in->pitch * size, n, width);
+                            (const char *)in->data + (outer * rows + at) * in->pitch * size, in->pitch * size, n,
+                            width);
             row += n;
             at = 0;
         }

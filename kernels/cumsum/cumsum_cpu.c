@@ -28,7 +28,8 @@ static uint32_t units(const ingot_call *call) {
 
 /* One block of `n` slices of `inner` elements, `step` apart (negative: from the end). */
 #define CUMSUM(NAME, TYPE)                                                                                             \
-    static void NAME(const void *from, void *to, int64_t n, int64_t inner, int64_t step, bool exclusive, bool product) { \
+    static void NAME(const void *from, void *to, int64_t n, int64_t inner, int64_t step, bool exclusive,               \
+                     bool product) {                                                                                   \
         const TYPE *in = from;                                                                                         \
         TYPE *out = to;                                                                                                \
         for (int64_t i = 0; i < inner; i++) {                                                                          \

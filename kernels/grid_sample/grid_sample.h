@@ -13,10 +13,10 @@ typedef enum ingot_grid_mode {
 } ingot_grid_mode;
 
 typedef enum ingot_grid_padding { /* what lies outside the image */
-    INGOT_GRID_ZEROS = 0,
-    INGOT_GRID_BORDER = 1,
-    INGOT_GRID_REFLECTION = 2,
-    INGOT_GRID_PADDING_COUNT = 3
+                                  INGOT_GRID_ZEROS = 0,
+                                  INGOT_GRID_BORDER = 1,
+                                  INGOT_GRID_REFLECTION = 2,
+                                  INGOT_GRID_PADDING_COUNT = 3
 } ingot_grid_padding;
 
 typedef struct ingot_grid_sample_params {

@@ -46,7 +46,8 @@ static double mirrored_place(double x, double low, double high) {
 /* The place along an axis of `extent` elements that a coordinate in [-1, 1] means, brought near the image. */
 static double place(const ingot_grid_sample_params *p, float coordinate, int64_t extent) {
     float length = (float)extent;
-    double x = p->align_corners ? (coordinate + 1.0f) / 2.0f * (length - 1.0f) : ((coordinate + 1.0f) * length - 1.0f) / 2.0f;
+    double x =
+        p->align_corners ? (coordinate + 1.0f) / 2.0f * (length - 1.0f) : ((coordinate + 1.0f) * length - 1.0f) / 2.0f;
     double low = p->align_corners ? 0.0 : -0.5, high = (double)extent - (p->align_corners ? 1.0 : 0.5);
     if (p->mode == INGOT_GRID_NEAREST) {
         x = rint(x);

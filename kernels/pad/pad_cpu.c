@@ -7,9 +7,9 @@
 #include "strided_copy/movement.h"
 
 typedef struct pad_state {
-    int64_t run;      /* elements that move together */
-    int64_t rows;     /* of the output: products of the extents of all padded axes but the last */
-    uint32_t axes;    /* axes [0, axes) have tables; the last of them is the row's own */
+    int64_t run;   /* elements that move together */
+    int64_t rows;  /* of the output: products of the extents of all padded axes but the last */
+    uint32_t axes; /* axes [0, axes) have tables; the last of them is the row's own */
     uint32_t reserved;
     int64_t stride[INGOT_MAX_RANK]; /* of the input, in elements */
     int64_t table[];                /* out.dims[0] entries, then out.dims[1], ... */
@@ -110,7 +110,8 @@ static uint32_t units(const ingot_call *call) {
 }
 
 /* One row: `n` runs, each shown in `table`, runs that lie side by side moved at once. */
-static void pad_row(const ingot_call *call, const int64_t *table, int64_t n, const char *in, char *out, int64_t out_step) {
+static void pad_row(const ingot_call *call, const int64_t *table, int64_t n, const char *in, char *out,
+                    int64_t out_step) {
     const ingot_pad_params *p = call->params;
     const pad_state *state = call->state;
     int64_t size = ingot_element_size(call->in[0].dtype), run = state->run;

@@ -13,22 +13,22 @@ typedef enum ingot_resize_mode {
 } ingot_resize_mode;
 
 typedef enum ingot_resize_coordinate { /* from an index of the output to a place in the input */
-    INGOT_RESIZE_HALF_PIXEL = 0,
-    INGOT_RESIZE_HALF_PIXEL_SYMMETRIC = 1,
-    INGOT_RESIZE_PYTORCH_HALF_PIXEL = 2,
-    INGOT_RESIZE_ALIGN_CORNERS = 3,
-    INGOT_RESIZE_ASYMMETRIC = 4,
-    INGOT_RESIZE_TF_HALF_PIXEL_FOR_NN = 5,
-    INGOT_RESIZE_TF_CROP_AND_RESIZE = 6,
-    INGOT_RESIZE_COORDINATE_COUNT = 7
+                                       INGOT_RESIZE_HALF_PIXEL = 0,
+                                       INGOT_RESIZE_HALF_PIXEL_SYMMETRIC = 1,
+                                       INGOT_RESIZE_PYTORCH_HALF_PIXEL = 2,
+                                       INGOT_RESIZE_ALIGN_CORNERS = 3,
+                                       INGOT_RESIZE_ASYMMETRIC = 4,
+                                       INGOT_RESIZE_TF_HALF_PIXEL_FOR_NN = 5,
+                                       INGOT_RESIZE_TF_CROP_AND_RESIZE = 6,
+                                       INGOT_RESIZE_COORDINATE_COUNT = 7
 } ingot_resize_coordinate;
 
 typedef enum ingot_resize_rounding { /* of a place between two elements, for INGOT_RESIZE_NEAREST */
-    INGOT_RESIZE_ROUND_PREFER_FLOOR = 0,
-    INGOT_RESIZE_ROUND_PREFER_CEIL = 1,
-    INGOT_RESIZE_FLOOR = 2,
-    INGOT_RESIZE_CEIL = 3,
-    INGOT_RESIZE_ROUNDING_COUNT = 4
+                                     INGOT_RESIZE_ROUND_PREFER_FLOOR = 0,
+                                     INGOT_RESIZE_ROUND_PREFER_CEIL = 1,
+                                     INGOT_RESIZE_FLOOR = 2,
+                                     INGOT_RESIZE_CEIL = 3,
+                                     INGOT_RESIZE_ROUNDING_COUNT = 4
 } ingot_resize_rounding;
 
 typedef struct ingot_resize_params {

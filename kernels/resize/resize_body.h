@@ -6,7 +6,8 @@
 
 #define RESIZE_FUNCTIONS(TYPE)                                                                                         \
     /* to = the weighted sum of `count` pieces of `n` elements */                                                      \
-    static void mix_##TYPE(TYPE *restrict to, const TYPE *restrict from, const resize_tap *tap, int64_t count, int64_t n) { \
+    static void mix_##TYPE(TYPE *restrict to, const TYPE *restrict from, const resize_tap *tap, int64_t count,         \
+                           int64_t n) {                                                                                \
         const TYPE *restrict a = from + tap[0].offset;                                                                 \
         TYPE wa = (TYPE)tap[0].weight;                                                                                 \
         if (count == 2) {                                                                                              \
@@ -29,9 +30,9 @@
         }                                                                                                              \
     }                                                                                                                  \
     /* The same for runs of one element, where the loop goes along the row instead */                                  \
-    static void mix_single_##TYPE(TYPE *restrict to, const TYPE *restrict from, const resize_tap *tap, int64_t taps,    \
+    static void mix_single_##TYPE(TYPE *restrict to, const TYPE *restrict from, const resize_tap *tap, int64_t taps,   \
                                   int64_t width, TYPE outside) {                                                       \
-        if (taps == 2 && tap[0].offset >= 0 && tap[2 * width - 1].offset >= 0) { /* the places are in order */            \
+        if (taps == 2 && tap[0].offset >= 0 && tap[2 * width - 1].offset >= 0) { /* the places are in order */         \
             for (int64_t x = 0; x < width; x++, tap += 2) {                                                            \
                 to[x] = (TYPE)tap[0].weight * from[tap[0].offset] + (TYPE)tap[1].weight * from[tap[1].offset];         \
             }                                                                                                          \
@@ -45,7 +46,7 @@
             to[x] = tap[0].offset < 0 ? outside : sum;                                                                 \
         }                                                                                                              \
     }                                                                                                                  \
-    static void row_##TYPE(TYPE *to, int64_t to_step, const TYPE *from, const resize_tap *tap, int64_t taps,            \
+    static void row_##TYPE(TYPE *to, int64_t to_step, const TYPE *from, const resize_tap *tap, int64_t taps,           \
                            int64_t width, int64_t run, TYPE outside) {                                                 \
         if (run == 1 && to_step == 1) {                                                                                \
             mix_single_##TYPE(to, from, tap, taps, width, outside);                                                    \

@@ -67,7 +67,8 @@ static const char *check(const ingot_call *call) {
         return "resize: wrong element types";
     }
     if (p->mode >= INGOT_RESIZE_MODE_COUNT || p->coordinate >= INGOT_RESIZE_COORDINATE_COUNT ||
-        p->rounding >= INGOT_RESIZE_ROUNDING_COUNT || p->antialias > 1 || p->exclude_outside > 1 || !isfinite(p->cubic_a)) {
+        p->rounding >= INGOT_RESIZE_ROUNDING_COUNT || p->antialias > 1 || p->exclude_outside > 1 ||
+        !isfinite(p->cubic_a)) {
         return "resize: a parameter out of range";
     }
     if (in->rank == 0 || in->rank != out->rank || in->pitch != ingot_last_extent(in)) {
@@ -108,14 +109,14 @@ static double place(const ingot_resize_params *p, uint32_t axis, int64_t i, int6
     double x = (double)i, scale = p->scale[axis], length = (double)in, width = scale * length;
     double begin = p->roi_begin[axis], end = p->roi_end[axis];
     switch (p->coordinate) {
-    case INGOT_RESIZE_HALF_PIXEL_SYMMETRIC:
-        return length / 2.0 * (1.0 - (double)out / width) + (x + 0.5) / scale - 0.5;
+    case INGOT_RESIZE_HALF_PIXEL_SYMMETRIC: return length / 2.0 * (1.0 - (double)out / width) + (x + 0.5) / scale - 0.5;
     case INGOT_RESIZE_PYTORCH_HALF_PIXEL: return width == 1.0 ? -0.5 : (x + 0.5) / scale - 0.5;
     case INGOT_RESIZE_ALIGN_CORNERS: return width == 1.0 ? 0.0 : x * (length - 1.0) / (width - 1.0);
     case INGOT_RESIZE_ASYMMETRIC: return x / scale;
     case INGOT_RESIZE_TF_HALF_PIXEL_FOR_NN: return (x + 0.5) / scale;
     case INGOT_RESIZE_TF_CROP_AND_RESIZE:
-        return (width == 1.0 ? (end - begin) * (length - 1.0) / 2.0 : x * (end - begin) * (length - 1.0) / (width - 1.0)) +
+        return (width == 1.0 ? (end - begin) * (length - 1.0) / 2.0
+                             : x * (end - begin) * (length - 1.0) / (width - 1.0)) +
                begin * (length - 1.0);
     default: return (x + 0.5) / scale - 0.5;
     }
@@ -156,7 +157,8 @@ static double filter(const ingot_resize_params *p, double x) {
 }
 
 /* The taps of one index; `taps` of them around place `x`. */
-static void make_taps(const ingot_resize_params *p, uint32_t axis, double x, int64_t in, int64_t taps, resize_tap *tap) {
+static void make_taps(const ingot_resize_params *p, uint32_t axis, double x, int64_t in, int64_t taps,
+                      resize_tap *tap) {
     double scale = p->antialias && p->scale[axis] < 1.0 ? p->scale[axis] : 1.0;
     double left = floor(x), ratio = x - left, sum = 0.0;
     if (ratio == 0.0) { /* of an element exactly hit, the filter counts as being just left */

@@ -13,7 +13,7 @@ typedef struct resize_tap {
 typedef struct resize_state {
     int64_t run;
     int64_t rows;
-    int64_t mixed_max;             /* input rows that one output row is mixed from, at most */
+    int64_t mixed_max;              /* input rows that one output row is mixed from, at most */
     int64_t first[INGOT_MAX_RANK];  /* of each axis up to the row's: its table in `tap` */
     int64_t taps[INGOT_MAX_RANK];   /* taps for each index; 0: no table, the axis is not resized */
     int64_t stride[INGOT_MAX_RANK]; /* of an axis without a table: elements of the input from one index to the next */
@@ -24,7 +24,8 @@ typedef struct resize_state {
 
 static inline uint32_t resize_units(const ingot_call *call, const resize_state *state) {
     const ingot_arg *out = &call->out[0];
-    return state->rows == 0 ? 1 : ingot_units_for(state->rows, out->count / state->rows * ingot_element_size(out->dtype));
+    return state->rows == 0 ? 1
+                            : ingot_units_for(state->rows, out->count / state->rows * ingot_element_size(out->dtype));
 }
 
 #endif

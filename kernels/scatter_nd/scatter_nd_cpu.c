@@ -51,8 +51,8 @@ INGOT_KERNEL_FN(scatter_nd) {
             }
             at = at * out->dims[i] + index;
         }
-        ingot_combine(combine, (char *)out->data + at * slice * size,
-                      (const char *)updates->data + item * slice * size, slice, size);
+        ingot_combine(combine, (char *)out->data + at * slice * size, (const char *)updates->data + item * slice * size,
+                      slice, size);
     }
     return INGOT_KERNEL_OK;
 }

@@ -82,7 +82,8 @@ static inline uint32_t ingot_units_for(int64_t items, int64_t bytes_per_item) {
     if (items <= 1) {
         return 1;
     }
-    int64_t per_unit = bytes_per_item >= INGOT_UNIT_BYTES ? 1 : INGOT_UNIT_BYTES / (bytes_per_item > 0 ? bytes_per_item : 1);
+    int64_t per_unit =
+        bytes_per_item >= INGOT_UNIT_BYTES ? 1 : INGOT_UNIT_BYTES / (bytes_per_item > 0 ? bytes_per_item : 1);
     int64_t units = (items - 1) / per_unit + 1;
     return (uint32_t)(units < INGOT_UNITS_MAX ? units : INGOT_UNITS_MAX);
 }

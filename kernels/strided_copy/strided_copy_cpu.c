@@ -53,7 +53,8 @@ static uint32_t collect_loops(const ingot_call *call, strided_loop *loops) {
             continue;
         }
         bool broadcast = p->axis[axis] == INGOT_STRIDED_BROADCAST;
-        strided_loop loop = {out->dims[axis], broadcast ? 0 : p->step[axis] * in_stride[p->axis[axis]], out_stride[axis]};
+        strided_loop loop = {out->dims[axis], broadcast ? 0 : p->step[axis] * in_stride[p->axis[axis]],
+                             out_stride[axis]};
         strided_loop *last = &loops[count - (count > 0)];
         if (count > 0 && last->in == loop.in * loop.extent && last->out == loop.out * loop.extent) {
             loop.extent *= last->extent;
@@ -72,7 +73,8 @@ static uint32_t widen(strided_plan *plan, strided_loop *loops, uint32_t count) {
     }
     const strided_loop *run = &loops[count - 1];
     int64_t n = run->extent;
-    if (run->in != 1 || run->out != 1 || n > 16 || (n & (n - 1)) != 0 || n * plan->element > 16 || plan->offset % n != 0) {
+    if (run->in != 1 || run->out != 1 || n > 16 || (n & (n - 1)) != 0 || n * plan->element > 16 ||
+        plan->offset % n != 0) {
         return count;
     }
     for (uint32_t i = 0; i + 1 < count; i++) {

@@ -33,8 +33,10 @@ static inline void transpose_block(const uint32_t *in, int64_t in_step, uint32_t
         w[j + 3] = __builtin_shufflevector(v[j + 1], v[j + 3], 2, 10, 3, 11, 6, 14, 7, 15);
     }
 #else
-    block_vector a = __builtin_shufflevector(v[0], v[2], 0, 4, 1, 5), b = __builtin_shufflevector(v[0], v[2], 2, 6, 3, 7);
-    block_vector c = __builtin_shufflevector(v[1], v[3], 0, 4, 1, 5), d = __builtin_shufflevector(v[1], v[3], 2, 6, 3, 7);
+    block_vector a = __builtin_shufflevector(v[0], v[2], 0, 4, 1, 5),
+                 b = __builtin_shufflevector(v[0], v[2], 2, 6, 3, 7);
+    block_vector c = __builtin_shufflevector(v[1], v[3], 0, 4, 1, 5),
+                 d = __builtin_shufflevector(v[1], v[3], 2, 6, 3, 7);
     w[0] = __builtin_shufflevector(a, c, 0, 4, 1, 5);
     w[1] = __builtin_shufflevector(a, c, 2, 6, 3, 7);
     w[2] = __builtin_shufflevector(b, d, 0, 4, 1, 5);
@@ -59,7 +61,8 @@ static inline void transpose_block(const uint32_t *in, int64_t in_step, uint32_t
         }                                                                                                              \
     }                                                                                                                  \
     /* out[i][j] = in[j][i] for i < rows, j < cols, reading a few lines at a time so that they stay in the cache */    \
-    static void NAME##_flip(const TYPE *in, int64_t in_step, TYPE *out, int64_t out_step, int64_t rows, int64_t cols) { \
+    static void NAME##_flip(const TYPE *in, int64_t in_step, TYPE *out, int64_t out_step, int64_t rows,                \
+                            int64_t cols) {                                                                            \
         for (int64_t j = 0; j < cols; j += 16) {                                                                       \
             int64_t n = cols - j < 16 ? cols - j : 16;                                                                 \
             for (int64_t i = 0; i < rows; i++) {                                                                       \
@@ -80,7 +83,8 @@ static void flip_blocks(const ingot_u32_any *in, int64_t in_step, ingot_u32_any 
     int64_t whole_rows = rows - rows % BLOCK, whole_cols = cols - cols % BLOCK;
     for (int64_t i = 0; i < whole_rows; i += BLOCK) {
         for (int64_t j = 0; j < whole_cols; j += BLOCK) {
-            transpose_block((const uint32_t *)(in + j * in_step + i), in_step, (uint32_t *)(out + i * out_step + j), out_step);
+            transpose_block((const uint32_t *)(in + j * in_step + i), in_step, (uint32_t *)(out + i * out_step + j),
+                            out_step);
         }
     }
     b4_flip(in + whole_cols * in_step, in_step, out + whole_cols, out_step, whole_rows, cols - whole_cols);
@@ -137,7 +141,8 @@ INGOT_KERNEL_FN(strided_copy) {
         int64_t rows = plan->rows.extent - row, cols = plan->cols.extent - col;
         rows = rows < plan->row_chunk ? rows : plan->row_chunk;
         cols = cols < plan->col_chunk ? cols : plan->col_chunk;
-        copy_tile(plan, (const char *)call->in[0].data + (in + row * plan->rows.in + col * plan->cols.in) * plan->element,
+        copy_tile(plan,
+                  (const char *)call->in[0].data + (in + row * plan->rows.in + col * plan->cols.in) * plan->element,
                   (char *)call->out[0].data + (out + row * plan->rows.out + col) * plan->element, rows, cols);
         if (++item == end_item) {
             return INGOT_KERNEL_OK;

@@ -50,7 +50,9 @@ static uint32_t units(const ingot_call *call) {
 }
 
 /* The bits of a float, of `sign` as the sign bit, in an order that unsigned comparison gives. */
-static uint64_t ordered(uint64_t bits, uint64_t sign) { return bits & sign ? ~bits & (sign | (sign - 1)) : bits | sign; }
+static uint64_t ordered(uint64_t bits, uint64_t sign) {
+    return bits & sign ? ~bits & (sign | (sign - 1)) : bits | sign;
+}
 
 static uint64_t key_f32(float x) {
     x += 0.0f; /* -0 becomes 0: they are equal */
@@ -87,8 +89,7 @@ static void make_keys(const ingot_arg *in, int64_t at, int64_t step, int64_t n, 
         KEYS(INGOT_U32, uint32_t, (uint64_t))
         KEYS(INGOT_U64, uint64_t, (uint64_t))
         KEYS(INGOT_U8, uint8_t, (uint64_t))
-    default: /* bool */
-        KEYS(INGOT_BOOL, uint8_t, (uint64_t))
+    default: /* bool */ KEYS(INGOT_BOOL, uint8_t, (uint64_t))
     }
 }
 
