@@ -24,7 +24,7 @@ enum {
 };
 
 typedef struct ingot_gemm_f32 {
-    const float *const *rows; /* [taps][INGOT_GEMM_MR], the first mr of each tap are used */
+    const void *const *rows;  /* of floats: [taps][INGOT_GEMM_MR], the first mr of each tap are used */
     int64_t taps, length;     /* length of each run */
     const float *weights;     /* first panel of this tile */
     int64_t panel_stride;     /* floats from a panel to the next */

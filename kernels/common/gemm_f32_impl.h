@@ -58,7 +58,7 @@ INGOT_INLINE void gemm_block(const ingot_gemm_f32 *t, int row, int64_t panel, co
         }
     }
     for (int64_t tap = 0; tap < t->taps; tap++) {
-        const float *const *pointers = t->rows + tap * INGOT_GEMM_MR + row;
+        const void *const *pointers = t->rows + tap * INGOT_GEMM_MR + row;
         const float *a[GEMM_ROWS];
 #pragma GCC unroll 10
         for (int r = 0; r < rows; r++) {

@@ -119,7 +119,7 @@ typedef struct deconv_tile {
 
 /* Fills in rows, taps and length; gives the first tap in the sorted order of all. */
 static int64_t point_rows(const deconv_plan *plan, const float *image, const deconv_tile *g, ingot_gemm_f32 *tile,
-                          const float **rows) {
+                          const void **rows) {
     const ingot_deconv_shape *s = &plan->shape;
     const axis_taps tz = find_taps(s, 0, g->z), ty = find_taps(s, 1, g->y), tx = find_taps(s, 2, g->x);
     int64_t tap = 0, kz = 0;

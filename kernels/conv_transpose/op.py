@@ -217,7 +217,7 @@ def _conv_transpose(b: Builder) -> Any:
         rest = [max(t, 0) - h for t, h in zip(total, half)]
         pads = (*half, *rest) if mode == "SAME_UPPER" else (*rest, *half)
     attrs = ConvTransposeAttrs(kernel, strides, pads, dilations, int(b.attr("group", 1)), extra)
-    mirrored = mirror(attrs, w.data)
+    mirrored = mirror(attrs, w.data) if w.type.dtype is not DType.BF16 else None
     if mirrored is not None:
         conv, weights = mirrored
         y = b.emit("conv", conv, [b.transpose(x, channels_last(rank)), b.constant(weights), bias, None])[0]

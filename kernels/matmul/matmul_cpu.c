@@ -93,7 +93,8 @@ int ingot_matmul_f32_n16_run(const ingot_call *call, uint32_t begin, uint32_t en
     const ingot_arg *a = &call->in[INGOT_MATMUL_A], *residual = &call->in[INGOT_MATMUL_RESIDUAL];
     const ingot_arg *out = &call->out[0];
     const float *weights = call->in[INGOT_MATMUL_B].data;
-    const float *rows[INGOT_GEMM_MR], *residual_rows[INGOT_GEMM_MR];
+    const void *rows[INGOT_GEMM_MR];
+    const float *residual_rows[INGOT_GEMM_MR];
     float *out_rows[INGOT_GEMM_MR];
     int64_t pointed = -1;
     if (begin >= end) {

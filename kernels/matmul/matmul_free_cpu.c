@@ -137,7 +137,8 @@ static void few_rows(const matmul_plan *plan, const ingot_matmul_params *p, cons
 static void many_rows(const matmul_plan *plan, const ingot_matmul_params *p, const unit_operands *u, int64_t chunk,
                       float *scratch, const ingot_gemm_f32_isa *isa) {
     const ingot_matmul_shape *s = &plan->shape;
-    const float *rows[INGOT_GEMM_MR], *residual_rows[INGOT_GEMM_MR];
+    const void *rows[INGOT_GEMM_MR];
+    const float *residual_rows[INGOT_GEMM_MR];
     float *out_rows[INGOT_GEMM_MR];
     float *packed = scratch, *gathered = scratch + s->k * SLICE;
     const int64_t begin = chunk * CHUNK_ROWS, end = min64(begin + CHUNK_ROWS, s->m);

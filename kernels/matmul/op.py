@@ -205,7 +205,7 @@ def _gemm(b: Builder) -> Any:
     if c is None or beta == 0.0:
         return b.emit("matmul", attrs, [x, y, None, None])[0]
     if beta != 1.0:
-        c = b.elementwise("Mul", c, b.constant(np.array(beta, c.type.dtype.numpy)))
+        c = b.elementwise("Mul", c, b.cast(b.constant(np.array(beta, np.float64)), c.type.dtype))
     (result,) = infer(attrs, (x.type, y.type))
     if c.type.shape == result.shape and result.shape[0] != 1:
         return b.emit("matmul", attrs, [x, y, None, c])[0]

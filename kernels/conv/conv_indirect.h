@@ -1,0 +1,62 @@
+/* Indirect convolution, whatever the element type: which input bytes the pixels of a tile read for each tap.
+ *
+ * Taps that lie side by side in memory (the last kernel axis, without dilation) merge into one run, so that a first
+ * layer of three channels has runs of nine elements and not of three. A tile whose pixels touch the left or right
+ * border cannot merge; where channels are few its windows are copied into a patch that has the padding in place. */
+#ifndef INGOT_CONV_INDIRECT_H
+#define INGOT_CONV_INDIRECT_H
+
+#include "conv_shape.h"
+#include "gemm_f32.h"
+
+typedef enum ingot_conv_merge {
+    INGOT_CONV_MERGE_NONE,
+    INGOT_CONV_MERGE_INNER, /* tiles that touch neither the left nor the right border */
+    INGOT_CONV_MERGE_ALL,   /* all tiles, with patches */
+} ingot_conv_merge;
+
+typedef struct ingot_conv_plan {
+    ingot_conv_shape shape;
+    int64_t element;                    /* bytes of one */
+    int64_t pixels, tiles;              /* of all images; tiles of at most INGOT_GEMM_MR pixels, balanced */
+    int64_t panels;                     /* of one group */
+    int64_t slice_panels, group_slices; /* a unit is a tile by a slice of a group's panels */
+    int64_t slices;                     /* of all groups */
+    int64_t inner_begin, inner_end;     /* output columns whose window lies inside the image, left to right */
+    int64_t padding_bytes;              /* length of the row of padding */
+    int32_t merge;                      /* ingot_conv_merge */
+    int32_t tile_major;                 /* units of one tile are neighbours: the weights stay in the cache anyway */
+    int32_t fill;                       /* the byte that padding consists of */
+    int32_t reserved;
+    uint8_t padding[]; /* aligned for any element: the state is, and the size of this struct is a multiple of 8 */
+} ingot_conv_plan;
+
+/* Where the operands of a tile lie. */
+typedef struct ingot_conv_tile {
+    const void *const *rows; /* [taps][INGOT_GEMM_MR] */
+    int64_t taps, length;    /* runs, and elements of a run */
+    int64_t pixel, count;    /* output pixels */
+} ingot_conv_tile;
+
+/* Fills in all but the padding. A run may merge taps only if the channels of one are a multiple of `align`. */
+void ingot_conv_plan_make(const ingot_call *call, int64_t element, int64_t align, uint8_t fill, ingot_conv_plan *plan);
+
+/* The family functions in terms of a plan. */
+uint32_t ingot_conv_plan_units(const ingot_conv_plan *plan);
+uint64_t ingot_conv_plan_state_size(const ingot_conv_plan *plan);
+uint64_t ingot_conv_plan_scratch_size(const ingot_conv_plan *plan);
+
+/* Whether the number of units fits; `panels` of all groups. */
+int ingot_conv_units_fit(const ingot_call *call, int64_t panels);
+
+/* Tile and slice of a unit. */
+static inline void ingot_conv_unit(const ingot_conv_plan *plan, uint32_t unit, int64_t *tile, int64_t *slice) {
+    *tile = plan->tile_major ? unit / plan->slices : unit % plan->tiles;
+    *slice = plan->tile_major ? unit % plan->slices : unit / plan->tiles;
+}
+
+/* Points at tile `index` for the channels of `group`; rows and patches lie in scratch. */
+void ingot_conv_point(const ingot_conv_plan *plan, const void *x, int64_t index, int64_t group, void *scratch,
+                      ingot_conv_tile *tile);
+
+#endif
