@@ -1,0 +1,126 @@
+"""Every sample of every operator, for every tactic that can do it and every instruction set here.
+
+The portable kernel is the oracle of the others; whatever the split into work units, the bits are the same; nothing is read
+or written where it must not be.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ingot import kernels
+from ingot._kernel import available_isas, make_params, run_kernel
+from ingot.builder.ir import Node, Value
+from ingot.kernels.spec import DType, OpSpec, Sample, Tactic, TensorType
+
+_spec = importlib.util.spec_from_file_location("guard", Path(__file__).with_name("guard.py"))
+guard = sys.modules.setdefault("guard", importlib.util.module_from_spec(_spec))
+_spec.loader.exec_module(guard)
+
+SPECS = kernels.load()
+CASES = [
+    pytest.param(spec, sample, id=f"{name}-{i}-{sample.name}" if sample.name else f"{name}-{i}")
+    for name, spec in SPECS.items()
+    for i, sample in enumerate(spec.samples())
+]
+SPLITS = (1, 2, 3, 7)
+
+
+def random_array(rng: np.random.Generator, kind: TensorType) -> np.ndarray:
+    if kind.dtype is DType.BOOL:
+        return rng.integers(0, 2, kind.shape).astype(np.bool_)
+    if kind.dtype.is_float:
+        return rng.standard_normal(kind.shape).astype(kind.dtype.numpy)
+    low = -100 if kind.dtype.is_signed else 0
+    return rng.integers(low, 100, kind.shape).astype(kind.dtype.numpy)
+
+
+def make_node(spec: OpSpec, sample: Sample) -> tuple[Node, list[np.ndarray | None]]:
+    """The node, and the arrays of its inputs (constants among them)."""
+    rng = np.random.default_rng(7)
+    arrays: list[np.ndarray | None] = []
+    values: list[Value | None] = []
+    for i, given in enumerate(sample.inputs):
+        if given is None:
+            arrays.append(None)
+            values.append(None)
+            continue
+        array = given if isinstance(given, np.ndarray) else random_array(rng, given)
+        arrays.append(array)
+        kind = TensorType(DType.of(array.dtype), array.shape)
+        values.append(Value(f"in{i}", kind, array if i in sample.constant else None))
+    node = Node(spec, sample.attrs, values, [], (spec.name,))
+    kinds = spec.infer(sample.attrs, [None if v is None else v.type for v in values])
+    node.outputs = [Value(f"out{i}", kind, None, node) for i, kind in enumerate(kinds)]
+    return node, arrays
+
+
+def run(node: Node, tactic: Tactic, arrays: list[np.ndarray | None], isa: str, splits: int) -> list[np.ndarray]:
+    inputs = list(arrays)
+    for index, pack in tactic.pack.items():
+        if index < len(inputs) and inputs[index] is not None:
+            inputs[index] = np.ascontiguousarray(pack(node, inputs[index]))
+    held = [None if a is None else guard.Guarded.of(a) for a in inputs]
+    before = [None if h is None else h.raw.copy() for h in held]
+    outputs = [guard.Guarded(v.type.shape, v.type.dtype.numpy) for v in node.outputs]
+    run_kernel(
+        tactic.kernel,
+        [None if h is None else h.array for h in held],
+        [o.array for o in outputs],
+        make_params(tactic.params_type, tactic.params(node)),
+        isa=isa,
+        constant=[i for i, v in enumerate(node.inputs) if v is not None and (v.is_constant or i in tactic.pack)],
+        workspace=tactic.workspace(node),
+        splits=splits,
+    )
+    for h, b in zip(held, before):
+        assert h is None or (h.raw == b).all(), "an input was written"
+    assert all(o.tail_untouched() for o in outputs), "bytes behind an output were written"
+    return [o.array.copy() for o in outputs]
+
+
+def assert_close(got: np.ndarray, wanted: np.ndarray, exact: bool) -> None:
+    assert got.shape == wanted.shape
+    if exact or wanted.dtype.kind not in "f":
+        assert got.tobytes() == wanted.tobytes()
+        return
+    tolerance = {2: 2e-3, 4: 2e-5, 8: 1e-12}[wanted.dtype.itemsize]
+    finite = np.isfinite(wanted)
+    np.testing.assert_array_equal(np.isnan(got), np.isnan(wanted))
+    np.testing.assert_array_equal(got[~finite & ~np.isnan(wanted)], wanted[~finite & ~np.isnan(wanted)])
+    scale = float(np.abs(wanted[finite]).max(initial=1e-30))
+    np.testing.assert_allclose(got[finite], wanted[finite], rtol=tolerance * 10, atol=tolerance * scale)
+
+
+@pytest.mark.parametrize(("spec", "sample"), CASES)
+def test_sample(spec: OpSpec, sample: Sample) -> None:
+    node, arrays = make_node(spec, sample)
+    if any(v is not None and v.type.dtype in spec.cast_to for v in [*node.inputs, *node.outputs]):
+        return  # computed in another type, which has samples of its own
+    tactics = [t for t in spec.tactics if t.when(node)]
+    assert tactics, "no tactic can do the sample"
+    reference = None
+    for tactic in tactics:
+        if tactic.kernel == "":
+            continue
+        portable = run(node, tactic, arrays, "portable", 1)
+        if reference is None:
+            reference = portable
+        for got, wanted in zip(portable, reference):
+            assert_close(got, wanted, exact=False)
+        for isa in available_isas(tactic.kernel):
+            whole = run(node, tactic, arrays, isa, 1)
+            for got, wanted in zip(whole, portable):
+                assert_close(got, wanted, exact=tactic.numerics == "exact")
+            for splits in SPLITS[1:]:
+                for got, wanted in zip(run(node, tactic, arrays, isa, splits), whole):
+                    assert got.tobytes() == wanted.tobytes(), f"{isa}: {splits} parts give other bits"
+
+
+def test_every_operator_has_samples() -> None:
+    assert not [name for name, spec in SPECS.items() if not list(spec.samples())]
