@@ -9,7 +9,11 @@ extent 1 only are reshapes and cost nothing either. A move is made when the byte
 helps. So the measure never grows.
 
 A transpose node is nothing but a wish: its result is its operand in another layout. All of them are removed when a
-move is made, and conversions put in where a node needs a layout that is not there.
+move is made, and conversions put in where a node needs a layout that is not there. Reshapes that only move axes of
+extent 1 are taken for transposes while the pass works.
+
+Of moves that leave the same bytes those with fewer conversions win, and conversions are kept away from between a
+convolution and what is applied to its result, so that both can become one step.
 """
 
 from __future__ import annotations
@@ -19,6 +23,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from ingot.builder.ir import Graph, Node, Value
+from ingot.builder.passes.layout_matmul import absorb, matrix_swap, swaps_matrix
 from ingot.builder.passes.mincut import INFINITE, MinCut
 from ingot.builder.passes.permutation import (
     Perm,
@@ -34,18 +39,22 @@ from ingot.builder.passes.rewrite import Sweep, drop_dead, is_op, moves_bytes, o
 from ingot.kernels.spec import TensorType, Unsupported
 
 MAX_MOVES = 1000
+#: what one byte costs, in conversions: any number of conversions is better than a byte
+BYTE = 1 << 16
+#: what a conversion costs that stands between an operator and its epilogue
+APART = 3
 
 
 def run(graph: Graph) -> None:
     """Move, cancel and absorb transposes until nothing improves."""
     before = _measure(graph)
     to_fixpoint(graph, _normalise)
-    if before[0]:
-        _apply(graph, {})  # equal transposes become one, inverse ones cancel
+    _apply(graph, {})  # equal transposes become one, inverse ones cancel
     for _ in range(MAX_MOVES):
         if not _improve(graph):
             break
-    to_fixpoint(graph, _absorb)
+    to_fixpoint(graph, absorb)
+    to_fixpoint(graph, _settle_units)
     behind = _measure(graph)
     if before != behind:
         text = f"transposes: {plural(before[0], 'node')} moving {before[1]} bytes became {behind[0]} moving {behind[1]}"
@@ -67,14 +76,37 @@ def _is_moving_transpose(node: Node) -> bool:
 
 
 def _normalise(sweep: Sweep, node: Node) -> Sequence[Value] | None:
-    """Forms in which axes can be permuted: operands of full rank, reductions that keep their axes."""
+    """Forms in which axes can be permuted: operands of full rank, transposes in place of reshapes."""
     if is_op(node, "elementwise"):
         return _full_rank(sweep, node)
-    if getattr(node.attrs, "keepdims", True) is False and len(node.outputs) == 1:
-        attrs = dataclasses.replace(node.attrs, keepdims=True)
-        kept = sweep.emit(node.op.name, attrs, node.inputs)
-        return [sweep.emit("reshape", _reshape_attrs(node.output.type.shape), [kept], outputs=node.outputs)]
+    if is_op(node, "reshape"):
+        perm = _unit_moves(node.inputs[0].type.shape, node.output.type.shape)
+        if perm is not None:
+            attrs = op("transpose").attrs(perm)
+            return [sweep.emit("transpose", attrs, node.inputs, outputs=node.outputs)]
     return None
+
+
+def _unit_moves(before: Sequence[int], behind: Sequence[int]) -> Perm | None:
+    """The transpose that a reshape is, when all it does is to move axes of extent 1."""
+    if len(before) != len(behind) or before == behind or 0 in before:
+        return None
+    real = [axis for axis, extent in enumerate(before) if extent != 1]
+    if [before[axis] for axis in real] != [extent for extent in behind if extent != 1]:
+        return None
+    units = iter(axis for axis, extent in enumerate(before) if extent == 1)
+    rest = iter(real)
+    return tuple(next(units) if extent == 1 else next(rest) for extent in behind)
+
+
+def _settle_units(sweep: Sweep, node: Node) -> Sequence[Value] | None:
+    """Transposes that move nothing are reshapes after all, and those that change nothing are nothing."""
+    if not is_op(node, "transpose") or _is_moving_transpose(node):
+        return None
+    x, y = node.inputs[0], node.output
+    if x.type == y.type and (x.producer is not None or not sweep.is_output(y)):
+        return [x]
+    return [sweep.emit("reshape", _reshape_attrs(y.type.shape), [x], outputs=[y])]
 
 
 def _full_rank(sweep: Sweep, node: Node) -> Sequence[Value] | None:
@@ -94,43 +126,21 @@ def _reshape_attrs(shape: Sequence[int]) -> Any:
     return op("reshape").attrs(tuple(shape))
 
 
-def _absorb(sweep: Sweep, node: Node) -> Sequence[Value] | None:
-    """A matrix product reads its operands either way round."""
-    if not is_op(node, "matmul"):
-        return None
-    inputs, attrs = list(node.inputs), node.attrs
-    for index, flag in enumerate(("trans_a", "trans_b")):
-        source = inputs[index].producer
-        if is_op(source, "transpose") and _swaps_matrix(source.inputs[0].type.shape, source.attrs.perm):
-            x = source.inputs[0]
-            shape = x.type.shape
-            # only axes of extent 1 may lie elsewhere: bring them in place without moving a byte
-            wanted = permuted(inputs[index].type.shape, _swap(x.type.rank))
-            inputs[index] = x if shape == wanted else sweep.reshape(x, wanted)
-            attrs = dataclasses.replace(attrs, **{flag: not getattr(attrs, flag)})
-    if inputs == node.inputs:
-        return None
-    return [sweep.emit("matmul", attrs, inputs, outputs=node.outputs)]
-
-
-def _swap(rank: int) -> Perm:
-    return (*range(rank - 2), rank - 1, rank - 2)
-
-
-def _swaps_matrix(shape: Sequence[int], perm: Perm) -> bool:
-    """Whether the transpose is, for the bytes, a swap of the last two axes of its result."""
-    return len(perm) >= 2 and memory_order(shape, after(perm, _swap(len(perm)))) == memory_order(
-        shape, identity(len(perm))
-    )
-
-
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Choice:
-    """What a node may become: its results in layout ``perm``, reading each input in the layout ``inputs`` says."""
+    """What a node may become: its results in layout ``perm``, reading each input in the layout ``inputs`` says.
+
+    ``swapped``: a transposed product is the product of the transposed operands in the other order.
+    """
 
     perm: Perm
     attrs: Any
     inputs: tuple[Perm, ...]
+    swapped: bool = False
+
+    def order(self, inputs: list) -> list:
+        """The operands in the order in which the new node takes them."""
+        return [inputs[1], inputs[0], *inputs[2:]] if self.swapped else inputs
 
 
 class _Region:
@@ -195,6 +205,8 @@ def _alternative(node: Node, perm: Perm) -> _Choice | None:
         wanted = through_reshape(node.output.type.shape, x, perm)
         attrs = _reshape_attrs(permuted(node.output.type.shape, perm))
         return None if wanted is None else _Choice(perm, attrs, (wanted,))
+    if is_op(node, "matmul"):
+        return _transposed_product(node, perm)
     if node.op.permute is None:
         return None
     attrs = node.op.permute(node.attrs, perm, node)
@@ -205,6 +217,18 @@ def _alternative(node: Node, perm: Perm) -> _Choice | None:
         for value in node.inputs
     )
     return _Choice(perm, attrs, inputs) if _agrees(node, perm, attrs, inputs) else None
+
+
+def _transposed_product(node: Node, perm: Perm) -> _Choice | None:
+    """(a b)^T = b^T a^T. Constant operands stay where they are: they are packed for the place they have."""
+    a, b, bias, residual = [*node.inputs, None, None][:4]
+    shape, swap = node.output.type.shape, matrix_swap(len(perm))
+    if a.is_constant or b.is_constant or bias is not None or memory_order(shape, perm) != memory_order(shape, swap):
+        return None
+    attrs = dataclasses.replace(node.attrs, trans_a=not node.attrs.trans_b, trans_b=not node.attrs.trans_a)
+    plain = [identity(value.type.rank) for value in (a, b)]
+    rest = [() if value is None else swap for value in (bias, residual)]
+    return _Choice(swap, attrs, (*plain, *rest)[: len(node.inputs)], swapped=True)
 
 
 def _agrees(node: Node, perm: Perm, attrs: Any, inputs: Sequence[Perm]) -> bool:
@@ -233,20 +257,20 @@ def _from_input(node: Node, index: int, perm: Perm) -> Perm | None:
 def _improve(graph: Graph) -> bool:
     """Try moves until one helps, and make it."""
     region = _Region(graph)
-    now = _moved_bytes(region, {})
+    now = _total(region, {})
     for seed, perm in _seeds(graph):
         if not region.grow(seed, perm):
             continue
         taken = _cheapest(region)
-        if taken and _moved_bytes(region, taken) < now:
+        if taken and _total(region, taken) < now:
             _apply(graph, taken)
             return True
     return False
 
 
 def _seeds(graph: Graph) -> Iterator[tuple[Node, Perm]]:
-    """Each transpose that moves bytes: let it sink into what follows it, or rise into what computes its operand."""
-    for node in [node for node in graph.nodes if _is_moving_transpose(node)]:
+    """Each transpose: let it sink into what follows it, or rise into what computes its operand."""
+    for node in [node for node in graph.nodes if is_op(node, "transpose")]:
         yield node, inverse(node.attrs.perm)
         producer = node.inputs[0].producer
         if producer is not None:
@@ -254,14 +278,16 @@ def _seeds(graph: Graph) -> Iterator[tuple[Node, Perm]]:
 
 
 def _cost(value: Value, held: Perm, wanted: Perm, node: Node | None, index: int) -> int:
-    """Bytes moved to bring ``value`` from one layout into that in which input ``index`` of ``node`` wants it."""
+    """What it costs to bring ``value`` from one layout into that in which input ``index`` of ``node`` wants it."""
+    if held == wanted:
+        return 0
     shape = value.type.shape
-    have, want = memory_order(shape, held), memory_order(shape, wanted)
-    if have == want or 0 in shape:
-        return 0
-    if is_op(node, "matmul") and index < 2 and _swaps_matrix(permuted(shape, held), after(inverse(held), wanted)):
-        return 0
-    return value.type.nbytes
+    if is_op(node, "matmul") and index < 2 and swaps_matrix(permuted(shape, held), after(inverse(held), wanted)):
+        return 1
+    origin = _origin(value, held)[0]
+    apart = is_op(node, "elementwise", "transpose") and is_op(origin.producer, "conv", "conv_transpose", "matmul")
+    in_place = 0 in shape or memory_order(shape, held) == memory_order(shape, wanted)
+    return (APART if apart else 1) + (0 if in_place else value.type.nbytes * BYTE)
 
 
 def _readers(region: _Region, value: Value) -> list[tuple[Node | None, int]]:
@@ -295,14 +321,14 @@ def _add_costs(cut: MinCut, region: _Region, variables: dict[Node, int], value: 
     producer = variables.get(value.producer, cut.ZERO)
     same = identity(value.type.rank)
     held = same, region.choices[value.producer].perm if producer else same
-    edges: list[tuple[int, list[int], list[Perm]]] = []
+    edges: list[tuple[int, list[int], tuple[Perm, Perm]]] = []
     for node, index in _readers(region, value):
         variable = variables.get(node, cut.ZERO) if node is not None else cut.ZERO
         wanted = _wanted({}, node, index, value), _wanted(region.choices if variable else {}, node, index, value)
         costs = [_cost(value, held[a], wanted[b], node, index) for a in (0, 1) for b in (0, 1)]
-        edges.append((variable, costs, [memory_order(value.type.shape, w) for w in wanted]))
+        edges.append((variable, costs, wanted))
     if all(costs[0] == 0 and (not producer or costs[3] == 0 or not variable) for variable, costs, _ in edges):
-        _shared_conversions(cut, producer, edges, value.type.nbytes)
+        _shared_conversions(cut, producer, edges)
         return
     for variable, costs, _ in edges:  # readers that share a transpose share its cost
         share = [sum(other == costs for _, other, _ in edges)] * 4
@@ -321,15 +347,15 @@ def _pair(cut: MinCut, a: int, b: int, costs: Sequence[int]) -> None:
         cut.if_one(b, costs[1])
 
 
-def _shared_conversions(cut: MinCut, producer: int, edges: list, nbytes: int) -> None:
+def _shared_conversions(cut: MinCut, producer: int, edges: list[tuple[int, list[int], tuple[Perm, Perm]]]) -> None:
     """One conversion serves all readers that differ from the producer in the same way."""
-    apart: dict[tuple[int, Perm], list[int]] = {}
-    for variable, costs, orders in edges:
+    apart: dict[tuple[int, int, Perm], list[int]] = {}
+    for variable, costs, wanted in edges:
         if variable and costs[1]:
-            apart.setdefault((0, orders[1]), []).append(variable)
+            apart.setdefault((0, costs[1], wanted[1]), []).append(variable)
         if producer and costs[2]:
-            apart.setdefault((1, orders[0]), []).append(variable)
-    for (state, _), readers in apart.items():
+            apart.setdefault((1, costs[2], wanted[0]), []).append(variable)
+    for (state, cost, _), readers in apart.items():
         one = cut.variable()
         for reader in readers:  # `one` is 1 (0) as soon as one reader is
             if state == 0:
@@ -337,9 +363,9 @@ def _shared_conversions(cut: MinCut, producer: int, edges: list, nbytes: int) ->
             else:
                 cut.if_zero_one(reader, one, INFINITE)
         if state == 0:
-            cut.if_zero_one(producer, one, nbytes)
+            cut.if_zero_one(producer, one, cost)
         else:
-            cut.if_zero_one(one, producer, nbytes)
+            cut.if_zero_one(one, producer, cost)
 
 
 def _origin(value: Value, wanted: Perm) -> tuple[Value, Perm]:
@@ -350,9 +376,10 @@ def _origin(value: Value, wanted: Perm) -> tuple[Value, Perm]:
     return value, wanted
 
 
-def _moved_bytes(region: _Region, taken: dict[Node, _Choice]) -> int:
-    """What the whole graph moves when the nodes of ``taken`` take their alternative."""
-    conversions: dict[tuple[Value, Perm], int] = {}
+def _total(region: _Region, taken: dict[Node, _Choice]) -> int:
+    """What all conversions cost when the nodes of ``taken`` take their alternative."""
+    conversions: dict[tuple[Value, Perm], int] = {}  # one for each layout that is wanted
+    moves: dict[tuple[Value, Perm], int] = {}  # one for each order of the bytes
     outputs: list[tuple[Node | None, int, Value]] = [(None, 0, value) for value in region.graph.outputs]
     reads = [(n, i, v) for n in region.graph.nodes if not is_op(n, "transpose") for i, v in enumerate(n.inputs)]
     for node, index, value in reads + outputs:
@@ -365,8 +392,9 @@ def _moved_bytes(region: _Region, taken: dict[Node, _Choice]) -> int:
         held = choice.perm if choice is not None else identity(origin.type.rank)
         cost = _cost(origin, held, wanted, node, index)
         if cost:
-            conversions[origin, memory_order(origin.type.shape, wanted)] = cost
-    return sum(conversions.values())
+            conversions[origin, wanted] = max(cost % BYTE, conversions.get((origin, wanted), 0))
+            moves[origin, memory_order(origin.type.shape, wanted)] = cost - cost % BYTE
+    return sum(conversions.values()) + sum(moves.values())
 
 
 def _apply(graph: Graph, taken: dict[Node, _Choice]) -> None:
@@ -380,7 +408,7 @@ def _apply(graph: Graph, taken: dict[Node, _Choice]) -> None:
             order = memory_order(origin.type.shape, wanted)
             alike = [p for p in layouts if memory_order(origin.type.shape, p) == order]
             start = alike[0] if alike else next(iter(layouts))
-            layouts[wanted] = sweep.transpose(layouts[start], after(inverse(start), wanted))
+            layouts[wanted] = _convert(sweep, layouts[start], after(inverse(start), wanted))
         return layouts[wanted]
 
     def rule(sweep: Sweep, node: Node) -> Sequence[Value] | None:
@@ -394,13 +422,18 @@ def _apply(graph: Graph, taken: dict[Node, _Choice]) -> None:
                 return None
             sweep.emit_all(node.op.name, node.attrs, inputs, outputs=node.outputs)
             return node.outputs
-        results = sweep.emit_all(node.op.name, choice.attrs, inputs)
+        results = sweep.emit_all(node.op.name, choice.attrs, choice.order(inputs))
         for value, result in zip(node.outputs, results):
             held[value] = {choice.perm: result}
         return [_settle(sweep, v, fetch)[0] if sweep.is_output(v) else v for v in node.outputs]
 
     Sweep(graph).run(rule)
     drop_dead(graph)
+
+
+def _convert(sweep: Sweep, x: Value, perm: Perm) -> Value:
+    """As ``sweep.transpose``, but a transpose even where a reshape would do: the next move wants to see it."""
+    return sweep.transpose(x, perm) if x.is_constant else sweep.emit("transpose", op("transpose").attrs(perm), [x])
 
 
 def _settle(sweep: Sweep, value: Value, fetch: Callable[[Sweep, Value, Perm], Value]) -> Sequence[Value]:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
+
 from ingot import kernels
 from ingot.builder.ir import Graph, Node, Value
 from ingot.kernels.spec import DType, OpSpec, TensorType

@@ -83,8 +83,9 @@ class Maker:
         """A convolution of random weights; ``x`` is channels-last."""
         spatial, groups = x.type.rank - 2, attrs.get("groups", 1)
         ones = (1,) * spatial
-        fields = {"kernel": (kernel,) * spatial, "strides": ones, "pads": (0,) * 2 * spatial, "dilations": ones, "groups": groups, **attrs}
-        w = self.random(out, x.type.shape[-1] // groups, *(kernel,) * spatial)
+        shape, pads = (kernel,) * spatial, (0,) * 2 * spatial
+        fields = {"kernel": shape, "strides": ones, "pads": pads, "dilations": ones, "groups": groups, **attrs}
+        w = self.random(out, x.type.shape[-1] // groups, *shape)
         return self.op("conv", fields, x, w, self.random(out) if bias else None, None)
 
     def graph(self, *outputs: Value) -> Graph:
@@ -108,7 +109,7 @@ def compute(graph: Graph, feeds: Sequence[np.ndarray]) -> list[np.ndarray]:
 
 
 def compute_in_place(graph: Graph, feeds: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """As :func:`compute`, in one block of memory as planned: views are strides into it, steps without kernel skipped."""
+    """As :func:`compute`, in one block of memory as planned: views are strides into it, aliases are no steps."""
     evaluate = pytest.importorskip("ingot.builder.evaluate").evaluate
     arena = plan_graph(graph)
     memory = np.full(arena.plan.size, 0xA5, np.uint8)

@@ -39,14 +39,16 @@ def test_behind_matmul(make, check, ops, trans_b) -> None:
 
 def test_bias_keeps_the_weights(make, check) -> None:
     w = make.random(4, 5)
-    graph = check(make.graph(make.ew("Add", make.matmul(make.input(3, 4), w), make.random(1, 5))), "fold_scale", **CLOSE)
+    y = make.ew("Add", make.matmul(make.input(3, 4), w), make.random(1, 5))
+    graph = check(make.graph(y), "fold_scale", **CLOSE)
     assert graph.nodes[0].inputs[1] is w
 
 
 @pytest.mark.parametrize("groups", [1, 3])
 def test_scale_before_padded_conv(make, check, ops, groups) -> None:
     x = make.ew("Mul", make.input(1, 5, 5, 6), make.random(6))
-    assert ops(check(make.graph(make.conv(x, 6, 3, pads=(1, 1, 1, 1), groups=groups)), "fold_scale", **CLOSE)) == ["conv"]
+    y = make.conv(x, 6, 3, pads=(1, 1, 1, 1), groups=groups)
+    assert ops(check(make.graph(y), "fold_scale", **CLOSE)) == ["conv"]
 
 
 def test_shift_before_padded_conv_stays(make, check, ops) -> None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
 from ingot.builder.passes import layout
+from ingot.kernels.reduce.op import ReduceAttrs, ReduceKind
 
 NHWC, NCHW = (0, 2, 3, 1), (0, 3, 1, 2)
+CLOSE = {"rtol": 1e-4, "atol": 1e-5}
 
 
 def pad(make, x, *amounts):
@@ -117,3 +120,68 @@ def test_random_graphs(make, check, program) -> None:
     before = layout.transposed_bytes(graph)
     check(graph, "layout")
     assert layout.transposed_bytes(graph) <= before
+
+
+def test_between_convolutions_nothing_stays(make, check, ops) -> None:
+    """Channels-first scales and activations between channels-last convolutions."""
+    x = make.transpose(make.conv(make.input(1, 6, 5, 3), 4), *NCHW)
+    x = make.ew("Relu", make.ew("Add", make.ew("Mul", x, make.random(4, 1, 1)), make.random(1, 4, 1, 1)))
+    y = make.conv(make.transpose(x, *NHWC), 5)
+    assert "transpose" not in ops(check(make.graph(y), "layout", **CLOSE))
+
+
+def test_residual_block(make, check, ops) -> None:
+    x = make.transpose(make.input(1, 6, 5, 4), *NCHW)
+    for _ in range(3):
+        y = make.transpose(make.conv(make.transpose(x, *NHWC), 4), *NCHW)
+        x = make.ew("Relu", make.ew("Add", x, y))
+    graph = check(make.graph(make.transpose(x, *NHWC)), "layout", **CLOSE)
+    assert ops(graph) == ["conv", "elementwise", "elementwise"] * 3
+
+
+def test_unit_channel_stays_beside_its_convolution(make, check, ops) -> None:
+    """One channel: both layouts are the same bytes, but only without a reshape between can the two be fused."""
+    y = make.transpose(make.conv(make.input(1, 6, 5, 3), 1), *NCHW)
+    y = make.transpose(make.ew("Sigmoid", y), *NHWC)
+    graph = check(make.graph(make.conv(y, 3)), "layout", **CLOSE)
+    assert ops(graph) == ["conv", "elementwise", "conv"]
+
+
+def test_at_equal_bytes_the_epilogue_comes_first(make, check, ops) -> None:
+    y = make.transpose(make.conv(make.input(1, 6, 5, 3), 4), *NCHW)
+    graph = check(make.graph(make.ew("Sigmoid", make.ew("Mul", y, make.random(4, 1, 1)))), "layout", **CLOSE)
+    assert ops(graph) == ["conv", "elementwise", "elementwise", "transpose"]
+
+
+def test_matmul_reads_either_way(make, check, ops) -> None:
+    a, b = make.input(2, 3, 4, 5), make.input(2, 3, 6, 5)
+    y = make.matmul(a, make.transpose(b, 0, 1, 3, 2))
+    graph = check(make.graph(y), "layout", **CLOSE)
+    assert ops(graph) == ["matmul"]
+    assert graph.nodes[0].attrs.trans_b
+
+
+def test_transposed_product(make, check, ops) -> None:
+    y = make.matmul(make.input(2, 3, 4), make.input(2, 4, 5))
+    y = make.ew("Exp", make.transpose(y, 0, 2, 1))
+    graph = check(make.graph(y), "layout", **CLOSE)
+    assert ops(graph) == ["matmul", "elementwise"]
+
+
+def test_flattened_image_reorders_weights(make, check, ops) -> None:
+    x = make.reshape(make.transpose(make.input(2, 4, 5, 3), *NCHW), 2, 60)
+    graph = check(make.graph(make.matmul(x, make.random(60, 7))), "layout", **CLOSE)
+    assert ops(graph) == ["reshape", "matmul"]
+
+
+def test_flattened_with_the_batch_keeps_its_transpose(make, check, ops) -> None:
+    x = make.reshape(make.transpose(make.input(2, 4, 5, 3), 1, 0, 3, 2), 4, 30)
+    graph = check(make.graph(make.matmul(x, make.random(30, 7))), "layout", **CLOSE)
+    assert "transpose" in ops(graph)
+
+
+def test_reduction_gives_up_its_layout(make, check, ops) -> None:
+    y = make.transpose(make.conv(make.input(1, 6, 5, 3), 4), *NCHW)
+    y = make.op("reduce", ReduceAttrs(ReduceKind.MEAN, (2, 3)), y)
+    graph = check(make.graph(make.reshape(y, 1, 4)), "layout", "canonicalize", **CLOSE)
+    assert ops(graph) == ["conv", "reduce", "reshape"]
