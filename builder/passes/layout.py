@@ -41,7 +41,7 @@ from ingot.kernels.spec import TensorType, Unsupported
 MAX_MOVES = 1000
 #: what one byte costs, in conversions: any number of conversions is better than a byte
 BYTE = 1 << 16
-#: what a conversion costs that stands between an operator and its epilogue
+#: what a conversion costs that stands between an operator and its epilogue (between parts of an epilogue: 2; else 1)
 APART = 3
 
 
@@ -284,10 +284,14 @@ def _cost(value: Value, held: Perm, wanted: Perm, node: Node | None, index: int)
     shape = value.type.shape
     if is_op(node, "matmul") and index < 2 and swaps_matrix(permuted(shape, held), after(inverse(held), wanted)):
         return 1
-    origin = _origin(value, held)[0]
-    apart = is_op(node, "elementwise", "transpose") and is_op(origin.producer, "conv", "conv_transpose", "matmul")
+    producer = _origin(value, held)[0].producer
+    nodes = 1
+    if is_op(node, "elementwise", "transpose"):
+        nodes = (
+            APART if is_op(producer, "conv", "conv_transpose", "matmul") else 2 if is_op(producer, "elementwise") else 1
+        )
     in_place = 0 in shape or memory_order(shape, held) == memory_order(shape, wanted)
-    return (APART if apart else 1) + (0 if in_place else value.type.nbytes * BYTE)
+    return nodes + (0 if in_place else value.type.nbytes * BYTE)
 
 
 def _readers(region: _Region, value: Value) -> list[tuple[Node | None, int]]:
