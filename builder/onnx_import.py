@@ -64,6 +64,7 @@ class Importer:
         self.names: dict[str, int] = {}
         self.functions = {(f.domain, f.name): f for f in model.proto.functions}
         self.node_count = 0
+        self.calling: list[str] = []  #: functions whose bodies are being imported
 
     # -- the whole graph -------------------------------------------------------------------------------------------
 
@@ -170,6 +171,8 @@ class Importer:
                     outputs = self._node(node, name, inputs, scope, depth)
                 except Unsupported as problem:
                     self.problems.append(Problem(name, node.op_type, problem.what, problem.nearest))
+                except MemoryError:
+                    self.problems.append(Problem(name, node.op_type, "it needs more memory than there is"))
                 except (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError) as error:
                     detail = f"{type(error).__name__}: {error}"
                     self.problems.append(Problem(name, node.op_type, f"its attributes or inputs are malformed ({detail})"))
@@ -184,7 +187,7 @@ class Importer:
     ) -> Sequence[Value | None]:
         domain = _domain(node.domain)
         if depth > MAX_FUNCTION_DEPTH:
-            raise Unsupported("functions or sub-graphs are nested too deeply, or call themselves")
+            raise Unsupported("functions or sub-graphs are nested too deeply")
         b = NodeBuilder(self, node, name, inputs, scope)
         if domain == "" and node.op_type == "Constant":
             return [self._constant_node(b)]
@@ -243,6 +246,9 @@ class Importer:
         return [inner.find(info.name) for info in graph.output]
 
     def _call(self, body: onnx.FunctionProto, b: NodeBuilder, scope: Scope, depth: int) -> Sequence[Value | None]:
+        function = f"{body.domain}.{body.name}" if body.domain else body.name
+        if function in self.calling:
+            raise Unsupported(f"function {function} calls itself")
         opsets = {_domain(entry.domain): entry.version for entry in body.opset_import} or scope.opsets
         attributes = {a.name: a for a in body.attribute_proto}
         attributes |= {a.name: b.resolve(a) for a in b.node.attribute}
@@ -264,7 +270,9 @@ class Importer:
                 if name in absent:
                     copy.input[i] = ""
             nodes.append(copy)
+        self.calling.append(function)
         self.nodes(nodes, inner, depth + 1)
+        self.calling.pop()
         wanted = list(body.output)[: len(b.node.output)]
         return [inner.find(name) if outer else None for name, outer in zip(wanted, b.node.output)]
 
