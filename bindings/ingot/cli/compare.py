@@ -103,5 +103,5 @@ def _cells(row: dict[str, Any]) -> list[str]:
     start = [row["output"], row["dtype"], shape_text(row["shape"])]
     if "relative" not in row:
         return [*start, "-", "-", "-", row["reason"]]
-    equal = f"{100 * row['equal']:.2f} %"
+    equal = "" if row["dtype"].startswith("float") else f"{100 * row['equal']:.2f} %"
     return [*start, f"{row['relative']:.2e}", f"{row['max_abs']:.2e}", equal, "ok" if row["ok"] else "TOO FAR OFF"]

@@ -16,7 +16,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--output", type=Path, default=Path("demo-out"), metavar="DIR", help="where results go (demo-out)"
     )
     parser.add_argument(
-        "--seconds", type=float, default=10.0, metavar="S", help="length of the control run, 5 to 600 (10)"
+        "--seconds", type=count(5, 600), default=10, metavar="S", help="length of the control run, 5 to 600 (10)"
     )
 
 
