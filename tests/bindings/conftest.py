@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import ingot
 import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
+
+import ingot
 
 
 @pytest.fixture(scope="session")

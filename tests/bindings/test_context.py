@@ -7,9 +7,10 @@ import sys
 import threading
 from pathlib import Path
 
-import ingot
 import numpy as np
 import pytest
+
+import ingot
 from ingot._kernel import empty
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "format"))

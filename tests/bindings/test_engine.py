@@ -8,10 +8,11 @@ import os
 import stat
 from pathlib import Path
 
-import ingot
 import numpy as np
 import onnx
 import pytest
+
+import ingot
 from ingot._native import ffi
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import subprocess
 import sys
 
-import ingot
 import pytest
+
+import ingot
 
 
 def python(code: str) -> str:

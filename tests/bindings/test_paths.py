@@ -8,8 +8,9 @@ import shutil
 import subprocess
 from pathlib import Path
 
-import ingot
 import pytest
+
+import ingot
 
 PROGRAM = r"""
 #include <stdio.h>

@@ -8,6 +8,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from ingot.cli.common import count
+
 EXAMPLE = "ingot demo --output demo-out"
 
 
