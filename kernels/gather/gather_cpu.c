@@ -48,13 +48,18 @@ INGOT_KERNEL_FN(gather) {
     uint32_t all = units(call);
     int64_t extent = data->dims[p->axis], bytes = slice_bytes(call);
     int64_t items = out->count / (bytes / ingot_element_size(out->dtype)), last = ingot_unit_begin(items, all, end);
-    for (int64_t item = ingot_unit_begin(items, all, begin); item < last; item++) {
-        int64_t index = ingot_index_at(indices, item % indices->count, extent);
+    int64_t item = ingot_unit_begin(items, all, begin), at = item % indices->count;
+    const char *block = (const char *)data->data + item / indices->count * extent * bytes;
+    for (; item < last; item++) {
+        int64_t index = ingot_index_at(indices, at, extent);
         if (index < 0) {
             return INGOT_KERNEL_ERR_INDEX;
         }
-        ingot_copy_run((char *)out->data + item * bytes,
-                       (const char *)data->data + (item / indices->count * extent + index) * bytes, bytes);
+        ingot_copy_run((char *)out->data + item * bytes, block + index * bytes, bytes);
+        if (++at == indices->count) {
+            at = 0;
+            block += extent * bytes;
+        }
     }
     return INGOT_KERNEL_OK;
 }

@@ -131,8 +131,10 @@ static void make_plan(const ingot_call *call, strided_plan *plan) {
     plan->outer_count = count;
 
     if (plan->transpose) {
+        /* a tile that fits the first cache: square, or long where the other side is short */
         plan->row_chunk = smaller(plan->rows.extent, 64);
-        plan->col_chunk = smaller(plan->cols.extent, 64);
+        plan->col_chunk = smaller(plan->cols.extent, 4096 / plan->row_chunk);
+        plan->row_chunk = smaller(plan->rows.extent, 4096 / plan->col_chunk);
     } else {
         plan->col_chunk = smaller(plan->cols.extent, 65536 / plan->element);
         plan->row_chunk = smaller(plan->rows.extent, INGOT_UNIT_BYTES / (plan->col_chunk * plan->element) + 1);

@@ -56,6 +56,12 @@ static inline void transpose_block(const uint32_t *in, int64_t in_step, uint32_t
             }                                                                                                          \
             return;                                                                                                    \
         }                                                                                                              \
+        if (in_step == 2) { /* a constant step lets the compiler shuffle instead of gathering */                       \
+            for (int64_t i = 0; i < n; i++) {                                                                          \
+                out[i] = in[i * 2];                                                                                    \
+            }                                                                                                          \
+            return;                                                                                                    \
+        }                                                                                                              \
         for (int64_t i = 0; i < n; i++) {                                                                              \
             out[i] = in[i * in_step];                                                                                  \
         }                                                                                                              \
@@ -78,8 +84,46 @@ STRIDED_TILE(b4, ingot_u32_any)
 STRIDED_TILE(b8, ingot_u64_any)
 STRIDED_TILE(b16, ingot_u128_any)
 
+/* Few channels: pixels of an image in, or out, of one piece. Constant counts let the compiler shuffle. */
+#define FEW_CHANNELS(N)                                                                                                \
+    static void split_##N(const ingot_u32_any *in, ingot_u32_any *out, int64_t out_step, int64_t cols) {               \
+        for (int64_t j = 0; j < cols; j++) {                                                                           \
+            for (int64_t i = 0; i < N; i++) {                                                                          \
+                out[i * out_step + j] = in[j * N + i];                                                                 \
+            }                                                                                                          \
+        }                                                                                                              \
+    }                                                                                                                  \
+    static void join_##N(const ingot_u32_any *in, int64_t in_step, ingot_u32_any *out, int64_t rows) {                 \
+        for (int64_t i = 0; i < rows; i++) {                                                                           \
+            for (int64_t j = 0; j < N; j++) {                                                                          \
+                out[i * N + j] = in[j * in_step + i];                                                                  \
+            }                                                                                                          \
+        }                                                                                                              \
+    }
+FEW_CHANNELS(2)
+FEW_CHANNELS(3)
+
+static bool flip_few_channels(const ingot_u32_any *in, int64_t in_step, ingot_u32_any *out, int64_t out_step,
+                              int64_t rows, int64_t cols) {
+    if (rows == 2 && in_step == 2) {
+        split_2(in, out, out_step, cols);
+    } else if (rows == 3 && in_step == 3) {
+        split_3(in, out, out_step, cols);
+    } else if (cols == 2 && out_step == 2) {
+        join_2(in, in_step, out, rows);
+    } else if (cols == 3 && out_step == 3) {
+        join_3(in, in_step, out, rows);
+    } else {
+        return false;
+    }
+    return true;
+}
+
 static void flip_blocks(const ingot_u32_any *in, int64_t in_step, ingot_u32_any *out, int64_t out_step, int64_t rows,
                         int64_t cols) {
+    if (flip_few_channels(in, in_step, out, out_step, rows, cols)) {
+        return;
+    }
     int64_t whole_rows = rows - rows % BLOCK, whole_cols = cols - cols % BLOCK;
     for (int64_t i = 0; i < whole_rows; i += BLOCK) {
         for (int64_t j = 0; j < whole_cols; j += BLOCK) {
