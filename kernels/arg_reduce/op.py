@@ -19,7 +19,7 @@ from ingot.kernels.spec import (
     onnx_op,
 )
 
-_TYPES = (DType.F32, DType.F64, DType.I8, DType.U8, DType.I32, DType.I64)
+_TYPES = (DType.F64, DType.I8, DType.U8, DType.I32, DType.I64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +48,20 @@ def _params(node: NodeView) -> dict[str, Any]:
     return {"axis": attrs.axis, "smallest": int(attrs.smallest), "last": int(attrs.last)}
 
 
+def _tactic(kernel: str, *dtypes: DType) -> Tactic:
+    def when(node: NodeView) -> bool:
+        return node.inputs[0].type.dtype in dtypes
+
+    return Tactic(kernel, "ingot_arg_reduce_params", _params, when=when, numerics="exact")
+
+
 def samples() -> Iterable[Sample]:
     for shape, axis in (((3, 40), 1), ((5, 7, 70), 1), ((4, 3), 0), ((9,), 0)):
         for smallest in (False, True):
             for last in (False, True):
                 attrs = ArgReduceAttrs(axis, smallest, last)
                 yield Sample(attrs, (TensorType(DType.F32, shape),), name=f"{shape}-{axis}-{smallest}-{last}")
-    for dtype in _TYPES:
+    for dtype in (DType.F32, *_TYPES):
         yield Sample(ArgReduceAttrs(1), (TensorType(dtype, (3, 20, 5)),), name=dtype.name)
 
 
@@ -62,15 +69,7 @@ SPEC = OpSpec(
     name="arg_reduce",
     attrs=ArgReduceAttrs,
     infer=infer,
-    tactics=(
-        Tactic(
-            "arg_reduce",
-            "ingot_arg_reduce_params",
-            _params,
-            when=lambda node: node.inputs[0].type.dtype in _TYPES,
-            numerics="exact",
-        ),
-    ),
+    tactics=(_tactic("arg_reduce_f32", DType.F32), _tactic("arg_reduce", *_TYPES)),
     samples=samples,
     permute=permute,
     cast_to={

@@ -1,0 +1,1 @@
+#include "lrn/lrn_f32_impl.h"

@@ -1,0 +1,1 @@
+#include "normalize/normalize_f32_impl.h"

@@ -1,0 +1,1 @@
+#include "reduce/reduce_f32_impl.h"
