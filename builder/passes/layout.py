@@ -50,8 +50,10 @@ def run(graph: Graph) -> None:
     before = _measure(graph)
     to_fixpoint(graph, _normalise)
     _apply(graph, {})  # equal transposes become one, inverse ones cancel
+    number: int | None = 0
     for _ in range(MAX_MOVES):
-        if not _improve(graph):
+        number = _improve(graph, number)
+        if number is None:
             break
     to_fixpoint(graph, absorb)
     to_fixpoint(graph, _settle_units)
@@ -254,18 +256,20 @@ def _from_input(node: Node, index: int, perm: Perm) -> Perm | None:
     return perm if len(shape) == node.output.type.rank else None
 
 
-def _improve(graph: Graph) -> bool:
-    """Try moves until one helps, and make it."""
+def _improve(graph: Graph, start: int) -> int | None:
+    """Try moves, from number ``start`` on and round, until one helps; make it and say where to go on."""
     region = _Region(graph)
     now = _total(region, {})
-    for seed, perm in _seeds(graph):
-        if not region.grow(seed, perm):
+    seeds = list(_seeds(graph))
+    for count in range(len(seeds)):
+        number = (start + count) % len(seeds)
+        if not region.grow(*seeds[number]):
             continue
         taken = _cheapest(region)
         if taken and _total(region, taken) < now:
             _apply(graph, taken)
-            return True
-    return False
+            return number
+    return None
 
 
 def _seeds(graph: Graph) -> Iterator[tuple[Node, Perm]]:
