@@ -1,0 +1,39 @@
+/* ingot-verify [--self-test] ENGINE...: every check of the loader; OK, or the reason and the byte of a refusal. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "ingot.h"
+
+static int refuse(const char *path, const ingot_error *error) {
+    if (error->offset == UINT64_MAX)
+        printf("%s: %s: %s\n", path, ingot_status_name(error->status), error->message);
+    else
+        printf("%s: %s at byte %" PRIu64 ": %s\n", path, ingot_status_name(error->status), error->offset, error->message);
+    return 1;
+}
+
+static int verify(const char *path, int self_test) {
+    ingot_options options = {.size = sizeof options, .flags = INGOT_OPEN_CHECK_SHA256};
+    ingot_engine *engine;
+    ingot_error error;
+    if (ingot_engine_open_file(path, &options, &engine, &error)) return refuse(path, &error);
+    int failed = 0;
+    if (self_test && ingot_self_test(engine, &error)) failed = refuse(path, &error);
+    ingot_engine_info info = {.size = sizeof info};
+    ingot_engine_get_info(engine, &info);
+    if (!failed) printf("%s: OK (%s, %s, %u steps)\n", path, info.variant, info.isa, info.step_count);
+    ingot_engine_close(engine);
+    return failed;
+}
+
+int main(int count, char **arguments) {
+    int first = 1, self_test = 0, failed = 0;
+    if (count > 1 && strcmp(arguments[1], "--self-test") == 0) self_test = 1, first = 2;
+    if (first >= count || arguments[first][0] == '-') {
+        fprintf(stderr, "usage: ingot-verify [--self-test] ENGINE...\n");
+        return 2;
+    }
+    for (int i = first; i < count; i++) failed |= verify(arguments[i], self_test);
+    return failed;
+}

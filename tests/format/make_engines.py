@@ -1,0 +1,121 @@
+"""Writes small engines for the C tests and the fuzzer: ``python make_engines.py FOLDER [--samples N]``.
+
+By hand the ones of the format's own features, and for every kernel some whose only step is a sample of its operator.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from ingot import _kernel, kernels
+from ingot._kernel import make_params
+from ingot.builder import plan
+from ingot.builder.ir import Node, Value
+from ingot.errors import IngotError
+from ingot.kernels.spec import DType, OpSpec, Sample, Tactic, TensorType, Unsupported
+
+sys.path.insert(0, str(Path(__file__).parent))
+import ed25519
+from hand import Hand, Opened
+from test_proof import TestStateAndFills, branches, reversing, two_variants
+
+#: larger samples teach the tests nothing that smaller ones do not, and cost their time
+MAX_BYTES = 12_000
+
+
+def by_hand() -> Iterator[tuple[str, bytes]]:
+    """The proof engine and its parts."""
+    seed = bytes(range(32))
+    yield "reversing", reversing().engine()
+    yield "branches", branches().engine()
+    yield "two_variants", two_variants()
+    yield "counter", TestStateAndFills().counter().engine()
+    yield "signed", branches().engine(sign=lambda digest: (ed25519.public_key(seed), ed25519.sign(seed, digest)))
+
+
+def _value(name: str, given: TensorType | np.ndarray | None, constant: bool) -> Value | None:
+    if given is None:
+        return None
+    if isinstance(given, np.ndarray):
+        return Value(name, TensorType(DType.of(given.dtype), given.shape), given if constant else None)
+    if not constant:
+        return Value(name, given)
+    random = np.random.default_rng(0)
+    data = random.uniform(-1, 1, given.shape) if given.dtype.is_float else random.integers(0, 2, given.shape)
+    return Value(name, given, data.astype(given.dtype.numpy))
+
+
+def engine_of(spec: OpSpec, sample: Sample, tactic: Tactic) -> bytes | None:
+    """An engine whose only step is the sample done by the tactic; ``None`` when that cannot do it."""
+    inputs = [_value(f"x{i}", given, i in sample.constant) for i, given in enumerate(sample.inputs)]
+    if any(v is not None and v.type.dtype in spec.cast_to for v in inputs):
+        return None
+    try:
+        types = spec.infer(sample.attrs, [None if v is None else v.type for v in inputs])
+    except Unsupported:
+        return None
+    node = Node(spec, sample.attrs, inputs, [Value(f"y{i}", t) for i, t in enumerate(types)], (sample.name or spec.name,))
+    if not tactic.kernel or not tactic.when(node):
+        return None
+    reads_past = _kernel.kernels()[tactic.kernel].flags & 2  # INGOT_KERNEL_OVERREADS
+    hand = Hand(sample.name or spec.name)
+    operands, state = [], 0
+    for index, value in enumerate(inputs):
+        if value is None:
+            operands.append(plan.NO_INDEX)
+        elif value.is_constant:
+            pack = tactic.pack.get(index)
+            operands.append(hand.constant(value.name, np.ascontiguousarray(pack(node, value.data) if pack else value.data)))
+        elif reads_past:
+            operands.append(hand.tensor(value.name, value.type.shape, plan.STATE, offset=state, dtype=value.type.dtype))
+            hand.program.fills.append(plan.Fill(operands[-1], int(value.type.dtype.is_float), seed=index))
+            state += -(-value.type.nbytes // 64) * 64 + 64
+        else:
+            operands.append(hand.input(value.name, value.type.shape, dtype=value.type.dtype))
+    results = [hand.output(v.name, v.type.shape, dtype=v.type.dtype) for v in node.outputs]
+    size = tactic.workspace(node)
+    workspace = hand.tensor("workspace", (size,), dtype=DType.U8) if size else plan.NO_INDEX
+    hand.step(tactic.kernel, operands, results, make_params(tactic.params_type, tactic.params(node)), workspace)
+    return hand.engine()
+
+
+def of_kernels(samples: int) -> Iterator[tuple[str, bytes]]:
+    """For each kernel so many engines, of the operators' samples spread evenly."""
+    found: dict[str, list[bytes]] = {}
+    for spec in kernels.load().values():
+        for sample in spec.samples():
+            for tactic in spec.tactics:
+                raw = engine_of(spec, sample, tactic)
+                if raw is not None and len(raw) <= MAX_BYTES:
+                    found.setdefault(f"{tactic.kernel}.{spec.name}", []).append(raw)
+    for name, raws in sorted(found.items()):
+        for i in range(min(samples, len(raws))):
+            yield f"{name}.{i}", raws[i * len(raws) // min(samples, len(raws))]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--samples", type=int, default=2, help="engines for each kernel (default 2)")
+    options = parser.parse_args()
+    options.folder.mkdir(parents=True, exist_ok=True)
+    written, without = 0, set(_kernel.kernels())
+    for name, raw in [*by_hand(), *of_kernels(options.samples)]:
+        try:
+            with Opened(raw):
+                (options.folder / f"{name}.ingot").write_bytes(raw)
+        except IngotError as error:
+            print(f"{name}: {error}", file=sys.stderr)
+            return 1
+        without.discard(name.split(".")[0])
+        written += 1
+    print(f"{written} engines; kernels without a small enough sample: {', '.join(sorted(without)) or 'none'}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
