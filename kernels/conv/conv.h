@@ -17,8 +17,21 @@ typedef struct ingot_conv_params {
     int32_t groups;
     ingot_activation activation;
 } ingot_conv_params;
+
+/* A stored number q stands for (q - zero) * scale. Operands: x, weights, bias (real numbers), residual, sums of the
+ * weights of each output channel (int32), scale of x times scale of the weights for each output channel. */
+typedef struct ingot_conv_s8_params {
+    ingot_conv_params conv; /* activation: none, relu or clip */
+    float inverse_scale;    /* 1 / scale of the output */
+    float residual_scale;
+    int32_t input_zero;
+    int32_t output_zero;
+    int32_t residual_zero;
+    int32_t output_min; /* -128 or -127 */
+} ingot_conv_s8_params;
 /* cffi:end */
 
 _Static_assert(sizeof(ingot_conv_params) == 80, "ingot_conv_params");
+_Static_assert(sizeof(ingot_conv_s8_params) == 104, "ingot_conv_s8_params");
 
 #endif

@@ -11,7 +11,7 @@
 static const char *conv_check(const ingot_call *call) {
     const ingot_arg *w = &call->in[INGOT_CONV_W];
     ingot_conv_shape s;
-    const char *reason = ingot_conv_operands_check(call, INGOT_F32);
+    const char *reason = ingot_conv_operands_check(call, INGOT_F32, INGOT_F32);
     if (reason != NULL) {
         return reason;
     }

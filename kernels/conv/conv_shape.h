@@ -20,7 +20,7 @@ typedef struct ingot_conv_shape {
 enum { INGOT_CONV_X = 0, INGOT_CONV_W = 1, INGOT_CONV_BIAS = 2, INGOT_CONV_RESIDUAL = 3 };
 
 /* Operands of every convolution: x, weights, bias [O] or none, residual like the output or none. */
-static inline const char *ingot_conv_operands_check(const ingot_call *call, uint8_t dtype) {
+static inline const char *ingot_conv_operands_check(const ingot_call *call, uint8_t dtype, uint8_t bias_dtype) {
     const ingot_arg *x = &call->in[INGOT_CONV_X], *bias = &call->in[INGOT_CONV_BIAS];
     const ingot_arg *residual = &call->in[INGOT_CONV_RESIDUAL], *out = &call->out[0];
     if (x->dtype != dtype || out->dtype != dtype) {
@@ -30,7 +30,7 @@ static inline const char *ingot_conv_operands_check(const ingot_call *call, uint
         return "conv: rank or batch";
     }
     if (bias->dtype != INGOT_DTYPE_NONE &&
-        (bias->dtype != dtype || bias->rank != 1 || bias->dims[0] != out->dims[out->rank - 1])) {
+        (bias->dtype != bias_dtype || bias->rank != 1 || bias->dims[0] != out->dims[out->rank - 1])) {
         return "conv: bias";
     }
     if (residual->dtype != INGOT_DTYPE_NONE) {

@@ -24,7 +24,7 @@ static void plan_make(const ingot_call *call, ingot_dw_plan *plan) {
 static const char *dw_check(const ingot_call *call) {
     const ingot_arg *w = &call->in[INGOT_CONV_W];
     ingot_conv_shape s;
-    const char *reason = ingot_conv_operands_check(call, INGOT_F32);
+    const char *reason = ingot_conv_operands_check(call, INGOT_F32, INGOT_F32);
     if (reason != NULL) {
         return reason;
     }

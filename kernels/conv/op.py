@@ -100,6 +100,23 @@ def pack_depthwise(node: NodeView, w: np.ndarray) -> np.ndarray:
     return pack_panels(w.reshape(1, w.shape[0], taps, 1))[:, :, 0, :]
 
 
+def pack_conv_s8(w: np.ndarray, groups: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """int8 [O, C / groups, *kernel] -> what ``conv_s8_n16k4`` reads.
+
+    Gives the weights, int8 [groups * ceil(O / groups / 16), taps, ceil(C / groups / 4), 64] with four input channels
+    of each of sixteen output channels side by side, and their sums, int32 [O].
+    """
+    out, channels = w.shape[:2]
+    taps = math.prod(w.shape[2:])
+    steps = -(-channels // 4)
+    columns = np.zeros((groups, out // groups, taps, steps * 4), np.int8)
+    columns[..., :channels] = w.reshape(groups, out // groups, channels, taps).transpose(0, 1, 3, 2)
+    panels = pack_panels(columns)
+    blocks = panels.reshape(*panels.shape[:2], steps, 4, PANEL).swapaxes(3, 4)
+    sums = w.reshape(out, -1).sum(axis=1, dtype=np.int32)
+    return np.ascontiguousarray(blocks).reshape(*panels.shape[:2], steps, 4 * PANEL), sums
+
+
 def _tuned(node: NodeView) -> bool:
     return node.inputs[0].type.dtype is DType.F32 and node.inputs[1].data is not None
 

@@ -8,7 +8,7 @@ static const char *plain_check(const ingot_call *call) {
     if (x->dtype != INGOT_F32 && x->dtype != INGOT_F64) {
         return "conv: element type";
     }
-    const char *reason = ingot_conv_operands_check(call, x->dtype);
+    const char *reason = ingot_conv_operands_check(call, x->dtype, x->dtype);
     if (reason != NULL) {
         return reason;
     }
