@@ -11,7 +11,7 @@ import numpy as np
 
 from ._native import check, ffi, lib, new_error
 from .arrays import Arrays, TensorInfo, check_shape, shape_text, to_array, unknown_name
-from .errors import ArgumentError, RunError
+from .errors import ArgumentError, ResourceError, RunError
 from .handle import Handle
 
 if TYPE_CHECKING:
@@ -75,7 +75,10 @@ class Context:
         need = ffi.new("ingot_memory *", {"size": ffi.sizeof("ingot_memory")})
         check(lib.ingot_context_memory(engine.handle.pointer, options, need, error), error)
         # NumPy owns the memory: arrays over it stay valid as long as somebody holds them, whatever becomes of this.
-        block = np.empty(need.host_size + _HOST_ALIGN, np.uint8)
+        try:
+            block = np.empty(need.host_size + _HOST_ALIGN, np.uint8)
+        except (MemoryError, ValueError, OverflowError) as failure:
+            raise ResourceError(f"no memory for a context of {need.host_size} bytes", "memory") from failure
         start = -block.ctypes.data % _HOST_ALIGN
         self._host = block[start : start + need.host_size]
         need.host = ffi.cast("void *", self._host.ctypes.data)

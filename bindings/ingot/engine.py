@@ -49,7 +49,9 @@ def load(
         options.isa = held[-1]
     opened, error = ffi.new("ingot_engine **"), new_error()
     if isinstance(source, (str, os.PathLike)):
-        path = os.fspath(source)
+        path = os.fsdecode(source)
+        if "\0" in path:
+            raise ArgumentError(f"{path!r} is no path")
         try:
             check(lib.ingot_engine_open_file(os.fsencode(path), options, opened, error), error)
         except IngotError as refusal:

@@ -160,6 +160,8 @@ class TestRefusals:
         for source in (3, None, [1, 2]):
             with pytest.raises(ingot.ArgumentError, match="path or bytes"):
                 ingot.load(source)
+        with pytest.raises(ingot.ArgumentError, match="no path"):
+            ingot.load(f"{saved}\0.txt")
         with pytest.raises(ingot.ArgumentError, match="file"):
             ingot.load(saved.read_bytes(), lock=True)
 

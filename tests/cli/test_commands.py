@@ -7,6 +7,7 @@ import os
 import shlex
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -273,14 +274,16 @@ class TestCommon:
             def flush(self) -> None:
                 pass
 
-        def shown(terminal: bool, delay: float) -> str:
+        def shown(terminal: bool, delay: float, work: float = 0) -> str:
             stream = Stream(terminal)
-            with Progress(stream, delay) as progress:
-                progress("half")
+            with Progress("half", stream, delay, ticks=work > 0) as progress:
+                progress("whole")
+                time.sleep(work)
             return stream.text
 
-        assert shown(False, 0) == shown(True, 60) == ""
-        assert "half" in shown(True, 0) and shown(True, 0).endswith("\r\x1b[K")
+        assert shown(False, 0) == shown(True, 60) == shown(True, 60, 0.01) == ""
+        assert "whole" in shown(True, 0) and shown(True, 0).endswith("\r\x1b[K")
+        assert "whole (0 s)" in shown(True, 0.01, 0.2)
 
     def test_usage_errors_are_argument_errors(self) -> None:
         assert issubclass(UsageError, ingot.ArgumentError)

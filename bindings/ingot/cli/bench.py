@@ -40,7 +40,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     engine = ingot.load(options.engine, isa=options.isa)
     inputs = complete(engine, read_inputs(engine, options.input))
-    with engine.context(threads=options.threads, wait=options.wait) as context, Progress() as progress:
+    with engine.context(threads=options.threads, wait=options.wait) as context, Progress(ticks=False) as progress:
         context.run(inputs)
         for _ in range(options.warmup):
             context.run()
@@ -95,6 +95,7 @@ def measure(context: Context, iterations: int, progress: Progress) -> np.ndarray
     """Nanoseconds of each run."""
     times = np.empty(iterations, np.int64)
     clock, call = time.perf_counter_ns, context.run
+    shown = 0
     collecting = gc.isenabled()
     gc.disable()
     try:
@@ -102,8 +103,9 @@ def measure(context: Context, iterations: int, progress: Progress) -> np.ndarray
             start = clock()
             call()
             times[i] = clock() - start
-            if progress.shows and i % 1024 == 0:
+            if progress.shows and start >= shown:
                 progress(f"run {i} of {iterations}")
+                shown = clock() + 200_000_000
     finally:
         if collecting:
             gc.enable()

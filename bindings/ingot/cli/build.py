@@ -44,7 +44,7 @@ def run(options: argparse.Namespace) -> int:
     start = time.perf_counter()
     # With --json the graph dump goes to stderr: stdout is for the object alone.
     stdout = contextlib.redirect_stdout(sys.stderr) if options.json else contextlib.nullcontext()
-    with Progress() as progress, stdout:
+    with Progress(f"building {options.model.name}") as progress, stdout:
         engine = ingot.build(
             options.model,
             target=options.target,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from typing import Any, TextIO
@@ -19,24 +21,50 @@ class UsageError(ArgumentError):
 
 
 class Progress:
-    """One changing line on stderr for work that lasts longer than a second; nothing where stderr is no terminal."""
+    """One changing line on stderr for work that lasts longer than a second; nothing where stderr is no terminal.
 
-    def __init__(self, stream: TextIO | None = None, delay: float = 1.0) -> None:
+    Call it with what is being done. With ``ticks`` a thread keeps the line alive while one call lasts; measurements go
+    without it.
+    """
+
+    def __init__(self, text: str = "", stream: TextIO | None = None, delay: float = 1.0, ticks: bool = True) -> None:
         self.stream = stream or sys.stderr
         self.shows = self.stream.isatty()
-        self.start = time.monotonic() + delay
+        self.text = text
         self.written = False
+        self._begin = time.monotonic()
+        self._due = self._begin + delay
+        self._lock = threading.Lock()
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._tick, args=(delay,), daemon=True) if self.shows and ticks else None
 
     def __call__(self, text: str) -> None:
-        if self.shows and time.monotonic() >= self.start:
-            self.stream.write(f"\r\x1b[K{text}")
+        self.text = text
+        if self.shows and time.monotonic() >= self._due:
+            self._draw()
+
+    def _draw(self) -> None:
+        with self._lock:
+            now = time.monotonic()
+            line = shorten(self.text, shutil.get_terminal_size().columns - 10)
+            self.stream.write(f"\r\x1b[K{line} ({now - self._begin:.0f} s)")
             self.stream.flush()
             self.written = True
+            self._due = now + 0.1
+
+    def _tick(self, delay: float) -> None:
+        while not self._done.wait(delay):
+            self._draw()
 
     def __enter__(self) -> Progress:
+        if self._thread:
+            self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._done.set()
+        if self._thread:
+            self._thread.join()
         if self.written:
             self.stream.write("\r\x1b[K")
             self.stream.flush()

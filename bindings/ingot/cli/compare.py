@@ -42,9 +42,8 @@ def run(options: argparse.Namespace) -> int:
 
     engine = ingot.load(options.engine, isa=options.isa)
     inputs = complete(engine, read_inputs(engine, options.input))
-    with engine.context(threads=options.threads) as context:
+    with engine.context(threads=options.threads) as context, Progress("running the engine") as progress:
         outputs = context.run(inputs)
-    with Progress() as progress:
         progress("running the reference")
         name, reference = run_reference(options.model, inputs, options.reference)
     missing = [output for output in outputs if output not in reference]

@@ -63,7 +63,7 @@ def advise(found: dict[str, Any]) -> list[str]:
     if found["packages"]["onnx"] is None:
         notes.append('onnx is not installed, so engines run but cannot be built: pip install "ingot[build]"')
     limit = found["locked_memory_limit"]
-    if limit is not None and limit < 64 << 20:
+    if limit is not None and limit < 64 << 20 and os.geteuid() != 0:
         notes.append("the limit of locked memory is low for load(lock=True): raise it with ulimit -l or limits.conf")
     if found["real_time_priority_limit"] == 0 and os.geteuid() != 0:
         notes.append("this user may not use priority=...: SCHED_FIFO needs rtprio in limits.conf")

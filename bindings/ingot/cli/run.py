@@ -13,7 +13,7 @@ import numpy as np
 
 import ingot
 from ingot.arrays import shape_text
-from ingot.cli.common import add_json, add_running, print_json, table
+from ingot.cli.common import Progress, add_json, add_running, print_json, table
 from ingot.cli.inputs import add_inputs, read_inputs
 from ingot.errors import ArgumentError
 
@@ -31,7 +31,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     engine = ingot.load(options.engine, isa=options.isa)
     inputs = read_inputs(engine, options.input)
-    with engine.context(threads=options.threads) as context:
+    with engine.context(threads=options.threads) as context, Progress("running"):
         outputs = context.run(inputs)
     files = write(outputs, options.output_dir) if options.output_dir else {}
     if options.json:
