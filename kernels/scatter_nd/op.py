@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ingot.kernels.gather.op import require_indices
+from ingot.kernels.scatter_nd.boxes import find_box, replace_box
 from ingot.kernels.spec import (
     Builder,
     DType,
@@ -86,4 +87,12 @@ SPEC = OpSpec(
 
 @onnx_op("ScatterND")
 def _scatter_nd(b: Builder) -> Any:
-    return b.emit("scatter_nd", ScatterNdAttrs(b.attr("reduction", "none")), [b.input(i) for i in range(3)])[0]
+    data, indices, updates = (b.input(i) for i in range(3))
+    reduction = b.attr("reduction", "none")
+    if reduction == "none" and indices.data is not None and indices.type.rank and indices.type.shape[-1]:
+        _infer(ScatterNdAttrs(), (data.type, indices.type, updates.type))
+        box = find_box(indices.data, data.type.shape)
+        if box is not None:
+            shape = (*map(len, box), *data.type.shape[len(box) :])
+            return replace_box(b, data, b.reshape(updates, shape), box)
+    return b.emit("scatter_nd", ScatterNdAttrs(reduction), [data, indices, updates])[0]

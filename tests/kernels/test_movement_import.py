@@ -103,6 +103,35 @@ def test_split(opset: int, inputs: list[Any], attributes: dict[str, Any], sizes:
         np.testing.assert_array_equal(piece, expected)
 
 
+def assigned(*key: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Indices and updates of ``X[key] = ...`` as an exporter spells them, and the result."""
+    everywhere = np.stack(np.meshgrid(*map(range, X.shape), indexing="ij"), -1)
+    indices = everywhere[key]
+    updates = -np.arange(indices[..., 0].size, dtype=np.float32).reshape(indices.shape[:-1])
+    result = X.copy()
+    result[key] = updates
+    return indices, updates, result
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        np.s_[...],
+        np.s_[:, :, 1:3],
+        np.s_[:, 1:, 0:2, 4:],
+        np.s_[:, :, :, 2],
+        np.s_[:, :, ::2],  # no box: goes the general way
+        np.s_[:, :, ::-1],
+    ],
+)
+def test_slice_assignment(key: Any) -> None:
+    indices, updates, expected = assigned(*key) if isinstance(key, tuple) else assigned(key)
+    (y,) = run("ScatterND", 16, X, indices, updates)
+    np.testing.assert_array_equal(y, expected)
+    (y,) = run("ScatterND", 16, X, indices - np.array([0, 2, 0, 6]), updates)
+    np.testing.assert_array_equal(y, expected)
+
+
 EQUATIONS = {
     "ij,jk->ik": ((2, 3), (3, 4)),
     "ij,jk": ((2, 3), (3, 4)),
