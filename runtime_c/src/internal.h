@@ -107,6 +107,14 @@ static inline uint64_t ingot_align(uint64_t value, uint64_t alignment) {
     return (value + alignment - 1) & ~(alignment - 1);
 }
 
+/* Whether two sets of rows with one pitch keep to columns of their own: seen from a's rows, those of b begin behind
+ * them and end before the next. All in bytes. */
+static inline int ingot_rows_apart(uint64_t begin_a, uint64_t row_a, uint64_t begin_b, uint64_t row_b, uint64_t pitch) {
+    if (pitch == 0 || row_a > pitch || row_b > pitch) return 0;
+    uint64_t ahead = begin_b >= begin_a ? (begin_b - begin_a) % pitch : (pitch - (begin_a - begin_b) % pitch) % pitch;
+    return ahead >= row_a && row_b <= pitch - ahead;
+}
+
 /* Typed access to the tables of a program. */
 static inline const ingot_buffer *ingot_get_buffer(const ingot_file *f, const ingot_program *p, uint32_t i) {
     return (const ingot_buffer *)ingot_record(&f->tables[INGOT_SECTION_BUFFERS], p->buffers.first + i);

@@ -83,8 +83,7 @@ static int views_overlap(const proof *p, uint32_t x, uint32_t y) {
     if (pitch && pitch == (uint64_t)b->pitch * bits_b / 8) { /* columns of rows of the same pitch */
         uint64_t row_a = (uint64_t)(a->rank ? a->dims[a->rank - 1] : 1) * bits_a / 8;
         uint64_t row_b = (uint64_t)(b->rank ? b->dims[b->rank - 1] : 1) * bits_b / 8;
-        uint64_t ca = a->offset % pitch, cb = b->offset % pitch;
-        if (ca + row_a <= pitch && cb + row_b <= pitch && (ca + row_a <= cb || cb + row_b <= ca)) return 0;
+        if (ingot_rows_apart(a->offset, row_a, b->offset, row_b, pitch)) return 0;
     }
     return 1;
 }

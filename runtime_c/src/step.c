@@ -43,10 +43,7 @@ static span operand_span(const ingot_tensor *t, const ingot_buffer *b, const ing
 /* Whether two spans share a byte. Rows of one pitch that keep to columns of their own do not. */
 static int spans_overlap(const span *a, const span *b) {
     if (a->block != b->block || a->begin >= b->end || b->begin >= a->end) return 0;
-    if (a->pitch == b->pitch && a->pitch) {
-        uint64_t ca = a->begin % a->pitch, cb = b->begin % a->pitch;
-        if (ca + a->row <= a->pitch && cb + b->row <= b->pitch && (ca + a->row <= cb || cb + b->row <= ca)) return 0;
-    }
+    if (a->pitch == b->pitch && ingot_rows_apart(a->begin, a->row, b->begin, b->row, a->pitch)) return 0;
     return 1;
 }
 

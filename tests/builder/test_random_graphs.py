@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import onnx
 import onnx.helper as oh
-from hypothesis import HealthCheck, given, settings
+import onnx.printer
+from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, numpy_helper
 
@@ -243,6 +244,7 @@ def networks(draw: Callable) -> tuple[onnx.ModelProto, np.ndarray]:
 @settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 def test_random_graphs_agree(case: tuple[onnx.ModelProto, np.ndarray]) -> None:
     model, x = case
+    note(onnx.printer.to_text(model))
     wanted = oracle.run(model, {"x": x})
     engine = ingot.build(model, self_test=False)
     with engine.context(threads=2) as context:
