@@ -124,7 +124,8 @@ typedef enum ingot_ew_function {
     INGOT_EW_CAST_F64_BOOL = 106,
     INGOT_EW_CAST_F64_F32 = 107,
     INGOT_EW_CAST_F64_F16 = 108,
-    INGOT_EW_FUNCTION_COUNT = 109
+    INGOT_EW_BIT_CAST = 109, /* the same bits as any type of that width */
+    INGOT_EW_FUNCTION_COUNT = 110
 } ingot_ew_function;
 
 /* One instruction. An argument below INGOT_EW_MAX_INPUTS is an input, otherwise INGOT_EW_MAX_INPUTS + a register. */

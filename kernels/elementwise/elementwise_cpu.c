@@ -16,12 +16,14 @@ typedef struct ew_signature {
 #define EW_TRIG(f, e, libm) [INGOT_EW_##f] = {1, 0, 0},
 #define EW_ACT(f) [INGOT_EW_##f] = {1, 0, 0},
 #define EW_WHERE(column, T)
+#define EW_COPY(column, T)
 #define EW_LOGIC(f, e)
 #define EW_CAST(from, to, T, R, e) [INGOT_EW_CAST_##from##_##to] = {1, INGOT_##from, INGOT_##to},
 static const ew_signature signatures[INGOT_EW_FUNCTION_COUNT] = {
 #include "functions_f32.inc"
 #include "functions_move.inc"
     [INGOT_EW_WHERE] = {3, 0, 0}, /* the condition is bool and comes first */
+    [INGOT_EW_BIT_CAST] = {1, 0, 0},
     [INGOT_EW_AND] = {2, INGOT_BOOL, INGOT_BOOL},
     [INGOT_EW_OR] = {2, INGOT_BOOL, INGOT_BOOL},
     [INGOT_EW_XOR] = {2, INGOT_BOOL, INGOT_BOOL},
@@ -51,7 +53,7 @@ static int slot_of(uint32_t function, uint8_t dtype) {
     };
     static const int8_t by_size[9] = {[1] = EW_BYTE, [2] = EW_HALF, [4] = EW_I32, [8] = EW_I64};
     int column;
-    if (function == INGOT_EW_WHERE)
+    if (function == INGOT_EW_WHERE || function == INGOT_EW_BIT_CAST)
         column = by_size[size_of(dtype)];
     else if (function >= INGOT_EW_CAST_I8_I32)
         column = 0; /* the function names its operand */
@@ -99,6 +101,8 @@ static const char *check_insn(const ingot_ew_insn *insn, const uint8_t *types) {
     if (signature->from != INGOT_DTYPE_NONE && signature->from != type)
         return "elementwise: the function does not take this type";
     if (slot_of(insn->function, type) < 0) return "elementwise: the function does not take this type";
+    if (insn->function == INGOT_EW_BIT_CAST)
+        return size_of(insn->dtype) == size_of(type) ? NULL : "elementwise: wrong type of a result";
     if (insn->dtype != (signature->to != INGOT_DTYPE_NONE ? signature->to : type))
         return "elementwise: wrong type of a result";
     return NULL;

@@ -118,6 +118,7 @@ static inline float ew_odd_f32_of_f64(double x) {
             d[i] = condition[i] ? x : y;                                                                               \
         }                                                                                                              \
     }
+#define EW_COPY(column, T) EW_LOOP_1(copy_##column, T, T, float, x)
 #define EW_LOGIC(f, e) EW_LOOP(logic_##f, uint8_t, uint8_t, float, EW_LOGIC_OPERAND_##f, e)
 #define EW_LOGIC_OPERAND_AND const uint8_t y = b[i];
 #define EW_LOGIC_OPERAND_OR const uint8_t y = b[i];
@@ -126,6 +127,7 @@ static inline float ew_odd_f32_of_f64(double x) {
 #define EW_CAST(from, to, T, R, e) EW_LOOP_1(cast_##from##_##to, R, T, float, e)
 #include "functions_move.inc"
 #undef EW_WHERE
+#undef EW_COPY
 #undef EW_LOGIC
 #undef EW_CAST
 
@@ -139,6 +141,7 @@ static inline float ew_odd_f32_of_f64(double x) {
 #define EW_TRIG(f, e, libm) EW_ENTRY(f)
 #define EW_ACT(f) EW_ENTRY(f)
 #define EW_WHERE(column, T) [EW_SLOT(WHERE, column)] = where_##column,
+#define EW_COPY(column, T) [EW_SLOT(BIT_CAST, column)] = copy_##column,
 #define EW_LOGIC(f, e) [EW_SLOT(f, BYTE)] = logic_##f,
 #define EW_CAST(from, to, T, R, e) [INGOT_EW_CAST_##from##_##to * EW_COLUMNS] = cast_##from##_##to,
 static const ingot_ew_fn hot[EW_SLOTS] = {
@@ -156,6 +159,7 @@ static const ingot_ew_fn hot[EW_SLOTS] = {
 #undef EW_TRIG
 #undef EW_ACT
 #undef EW_WHERE
+#undef EW_COPY
 #undef EW_LOGIC
 #undef EW_CAST
 

@@ -56,6 +56,7 @@ def _functions() -> dict[str, Function]:
         Function("IsNaN", 25, 1, FLOAT, gives_bool=True),
         Function("IsInf", 26, 1, FLOAT, gives_bool=True),
         Function("Cast", 0, 1, ANY),
+        Function("BitCast", 109, 1, ANY),
     ):
         table[function.name] = function
     return table

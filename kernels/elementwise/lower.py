@@ -56,6 +56,8 @@ class _Lowering:
         if insn.function == "Cast":
             return self.cast(args[0], insn.dtype)
         function = ELEMENTWISE[insn.function]
+        if insn.function == "BitCast":
+            return self.add(Step(function.code, insn.dtype, args))
         own = self.types[args[-1]]
         dtype = computed_in(function, own)
         if dtype is not own:
@@ -76,18 +78,9 @@ def lower(program: Program, inputs: tuple[DType, ...]) -> tuple[Step, ...]:
     for insn in program.insns:
         numbers.append(lowering.lower(insn, tuple(numbers[arg] for arg in insn.args)))
     result = numbers[-1]
-    if result < len(inputs):
-        result = _copy(lowering, result)
+    if result < len(inputs):  # a conversion between like types: nothing to do but to copy
+        result = lowering.add(Step(ELEMENTWISE["BitCast"].code, lowering.types[result], (result,)))
     return tuple(lowering.steps[: result - len(inputs) + 1])
-
-
-def _copy(lowering: _Lowering, value: int) -> int:
-    """An input as it is: conversions between like types come to that. The kernel has no function for it."""
-    own = lowering.types[value]
-    wide = computed_in(ELEMENTWISE["Max"], own)
-    if wide is own:
-        return lowering.add(Step(ELEMENTWISE["Max"].code, own, (value, value)))
-    return lowering.cast(lowering.cast(value, wide), own)
 
 
 def _last_uses(steps: Sequence[Step]) -> dict[int, int]:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+
 from ingot.kernels.spec import Builder, DType, Unsupported, onnx_op
+
+from .program import Insn, Program
 
 #: ONNX operators that are a function of the same name and operands, without attributes
 _SAME = """
@@ -144,6 +147,12 @@ def _cast(b: Builder) -> Any:
 @onnx_op("CastLike")
 def _cast_like(b: Builder) -> Any:
     return b.cast(b.input(0), b.input(1).type.dtype)
+
+
+@onnx_op("BitCast")
+def _bit_cast(b: Builder) -> Any:
+    program = Program((Insn("BitCast", onnx_dtype(b.attr("to")), (0,)),))
+    return b.emit("elementwise", program, [b.input(0)])
 
 
 @onnx_op("Dropout")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+
 from ingot.kernels.spec import Builder, DType, Unsupported, normal_axis, onnx_op
 
 from .onnx_arithmetic import onnx_dtype

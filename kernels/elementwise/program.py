@@ -51,7 +51,9 @@ def result_type(insn: Insn, types: Sequence[DType]) -> DType:
     if data[0] not in function.types:
         allowed = ", ".join(d.name.lower() for d in DType if d in function.types)
         raise Unsupported(f"{insn.function} of {data[0].name.lower()}", allowed)
-    if insn.function == "Cast":
+    if insn.function == "BitCast" and insn.dtype.size != data[0].size:
+        raise Unsupported(f"BitCast of {data[0].name.lower()} to {insn.dtype.name.lower()}", "a type of the same width")
+    if insn.function in ("Cast", "BitCast"):
         return insn.dtype
     return DType.BOOL if function.gives_bool else data[0]
 

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+
 from ingot import _kernel
 from ingot.kernels.elementwise import lower
 from ingot.kernels.elementwise.program import single
