@@ -31,28 +31,54 @@ static const char *check(const ingot_call *call) {
     return total == out->dims[p->axis] ? NULL : "concat: the inputs are shorter than the output";
 }
 
-/* Rows of the output, and where in the chain of inputs they come from. Along the last axis a row has a piece of every
- * input; along another one it is a row of one input. */
-static int64_t row_count(const ingot_arg *out) { return out->count / ingot_last_extent(out); }
-
-static uint32_t units(const ingot_call *call) {
+/* Along the last axis a row of the output has a piece of every input; so has, of dense operands, all that belongs to
+ * one index of the axes in front, if that is short. Otherwise a row belongs to one input. */
+static bool has_pieces(const ingot_call *call, uint32_t axis) {
     const ingot_arg *out = &call->out[0];
-    return out->count == 0 ? 1
-                           : ingot_units_for(row_count(out), ingot_last_extent(out) * ingot_element_size(out->dtype));
+    if (axis + 1U == out->rank) {
+        return true;
+    }
+    bool dense = out->pitch == ingot_last_extent(out);
+    for (uint32_t i = 0; i < call->in_count; i++) {
+        dense = dense && call->in[i].pitch == ingot_last_extent(&call->in[i]);
+    }
+    return dense && ingot_extent(out, (int)axis, out->rank) * ingot_element_size(out->dtype) <= INGOT_UNIT_BYTES;
 }
 
-static void pieces_of_rows(const ingot_call *call, int64_t begin, int64_t end) {
+/* Elements of an operand that belong to one index of the axes in front, and from one such index to the next. */
+static int64_t piece_width(const ingot_arg *arg, uint32_t axis) { return ingot_extent(arg, (int)axis, arg->rank); }
+
+static int64_t piece_step(const ingot_arg *arg, uint32_t axis) {
+    return axis + 1U == arg->rank ? arg->pitch : piece_width(arg, axis);
+}
+
+static int64_t row_count(const ingot_call *call, uint32_t axis) { /* of an output that has elements */
     const ingot_arg *out = &call->out[0];
-    int64_t size = ingot_element_size(out->dtype), at = 0;
+    return out->count / (has_pieces(call, axis) ? piece_width(out, axis) : ingot_last_extent(out));
+}
+
+static uint32_t units(const ingot_call *call) {
+    const ingot_concat_params *p = call->params;
+    const ingot_arg *out = &call->out[0];
+    if (out->count == 0) {
+        return 1;
+    }
+    int64_t rows = row_count(call, p->axis);
+    return ingot_units_for(rows, out->count / rows * ingot_element_size(out->dtype));
+}
+
+static void pieces_of_rows(const ingot_call *call, uint32_t axis, int64_t begin, int64_t end) {
+    const ingot_arg *out = &call->out[0];
+    int64_t size = ingot_element_size(out->dtype), step = piece_step(out, axis) * size;
+    char *to = (char *)out->data + begin * step;
     for (uint32_t i = 0; i < call->in_count; i++) {
         const ingot_arg *in = &call->in[i];
-        int64_t width = ingot_last_extent(in);
-        if (width > 0) {
-            ingot_copy_rows((char *)out->data + (begin * out->pitch + at) * size, out->pitch * size,
-                            (const char *)in->data + begin * in->pitch * size, in->pitch * size, end - begin,
-                            width * size);
+        if (in->count == 0) {
+            continue;
         }
-        at += width;
+        int64_t width = piece_width(in, axis) * size, from_step = piece_step(in, axis) * size;
+        ingot_copy_rows(to, step, (const char *)in->data + begin * from_step, from_step, end - begin, width);
+        to += width;
     }
 }
 
@@ -87,9 +113,10 @@ INGOT_KERNEL_FN(concat) {
         return INGOT_KERNEL_OK;
     }
     uint32_t all = units(call);
-    int64_t rows = row_count(out), first = ingot_unit_begin(rows, all, begin), last = ingot_unit_begin(rows, all, end);
-    if (p->axis + 1 == out->rank) {
-        pieces_of_rows(call, first, last);
+    int64_t rows = row_count(call, p->axis);
+    int64_t first = ingot_unit_begin(rows, all, begin), last = ingot_unit_begin(rows, all, end);
+    if (has_pieces(call, p->axis)) {
+        pieces_of_rows(call, p->axis, first, last);
     } else {
         whole_rows(call, p->axis, first, last);
     }

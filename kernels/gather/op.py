@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ingot.kernels.concat.op import concat
 from ingot.kernels.slice.op import slice_ranges
 from ingot.kernels.spec import (
     Builder,
@@ -23,6 +24,9 @@ from ingot.kernels.spec import (
 )
 
 INDEX_TYPES = (DType.I32, DType.I64)
+RUN_MEAN = 16
+"""Runs of indices shorter than this on average are not worth a slice each."""
+RUNS_MAX = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,21 +80,37 @@ SPEC = OpSpec(
 )
 
 
+def _runs(indices: np.ndarray) -> list[range] | None:
+    """The indices cut into evenly spaced runs, from the front as long as they go; ``None`` for too many to bother."""
+    steps = np.diff(indices)
+    runs, start = [], 0
+    while start < len(indices):
+        if len(runs) == RUNS_MAX:
+            return None
+        step = int(steps[start]) if start < len(steps) else 1
+        breaks = np.flatnonzero(steps[start:] != step)
+        end = start + int(breaks[0]) + 1 if len(breaks) else len(indices)
+        if step == 0:
+            step, end = 1, start + 1
+        first = int(indices[start])
+        runs.append(range(first, first + step * (end - start), step))
+        start = end
+    return runs
+
+
 def gather(b: Builder, data: Any, indices: Any, axis: int) -> Any:
-    """``data`` at ``indices`` along ``axis``; evenly spaced constant indices become a slice."""
+    """``data`` at ``indices`` along ``axis``; constant indices that are one or a few long runs become slices."""
     extent = data.type.shape[axis]
     if indices.data is None:
         return b.emit("gather", GatherAttrs(axis), [data, indices])[0]
-    chosen = indices.data.astype(np.int64)
+    chosen = indices.data.astype(np.int64).ravel()
     if chosen.size and (chosen.min() < -extent or chosen.max() >= extent):
         raise Unsupported(f"indices out of range for extent {extent}", f"indices in [{-extent}, {extent - 1}]")
-    flat = np.where(chosen < 0, chosen + extent, chosen).ravel()
-    step = int(flat[1] - flat[0]) if flat.size > 1 else 1
-    if not flat.size or step == 0 or np.any(np.diff(flat) != step):
+    runs = _runs(np.where(chosen < 0, chosen + extent, chosen))
+    if not runs or (len(runs) > 1 and len(chosen) < RUN_MEAN * len(runs)):
         return b.emit("gather", GatherAttrs(axis), [data, indices])[0]
-    start = int(flat[0])
-    piece = slice_ranges(b, data, {axis: range(start, start + step * flat.size, step)})
-    return b.reshape(piece, (*data.type.shape[:axis], *indices.type.shape, *data.type.shape[axis + 1 :]))
+    joined = concat(b, [slice_ranges(b, data, {axis: run}) for run in runs], axis)
+    return b.reshape(joined, (*data.type.shape[:axis], *indices.type.shape, *data.type.shape[axis + 1 :]))
 
 
 @onnx_op("Gather")

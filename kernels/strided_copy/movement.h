@@ -126,6 +126,11 @@ static inline void ingot_copy_run(void *to, const void *from, int64_t bytes) {
     }
 }
 
+#define INGOT_COPY_ROWS(TYPE)                                                                                          \
+    for (int64_t row = 0; row < rows; row++, t += to_step, f += from_step) {                                           \
+        *(TYPE *)t = *(const TYPE *)f;                                                                                 \
+    }
+
 /* `rows` rows of `bytes` each, `to_step` and `from_step` bytes apart. */
 static inline void ingot_copy_rows(void *to, int64_t to_step, const void *from, int64_t from_step, int64_t rows,
                                    int64_t bytes) {
@@ -133,8 +138,16 @@ static inline void ingot_copy_rows(void *to, int64_t to_step, const void *from, 
         ingot_copy_run(to, from, rows * bytes);
         return;
     }
-    for (int64_t row = 0; row < rows; row++) {
-        ingot_copy_run((char *)to + row * to_step, (const char *)from + row * from_step, bytes);
+    char *t = to;
+    const char *f = from;
+    switch (bytes) { /* a known size is one load and one store */
+    case 4: INGOT_COPY_ROWS(ingot_u32_any) break;
+    case 8: INGOT_COPY_ROWS(ingot_u64_any) break;
+    case 16: INGOT_COPY_ROWS(ingot_u128_any) break;
+    default:
+        for (int64_t row = 0; row < rows; row++, t += to_step, f += from_step) {
+            ingot_copy_run(t, f, bytes);
+        }
     }
 }
 

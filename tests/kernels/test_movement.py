@@ -105,6 +105,17 @@ def test_concat(run: Run, data: st.DataObject, splits: int, gap: int) -> None:
     np.testing.assert_array_equal(y, np.concatenate(pieces, axis))
 
 
+@pytest.mark.parametrize("axis", [0, 1, 2, 3])
+@pytest.mark.parametrize("gap", [0, 5])
+def test_concat_of_large_blocks(run: Run, axis: int, gap: int) -> None:
+    from ingot.kernels.concat.op import ConcatAttrs
+
+    random = np.random.default_rng(0)
+    pieces = [random.standard_normal((2, 17, 40, 33)).astype(np.float32).take(range(n), axis) for n in (2, 1, 2)]
+    (y,) = run("concat", ConcatAttrs(axis), *pieces, splits=3, gap=gap)
+    np.testing.assert_array_equal(y, np.concatenate(pieces, axis))
+
+
 @common
 @given(st.data(), st.sampled_from(("constant", "reflect", "edge", "wrap")), splits, gaps)
 def test_pad(run: Run, data: st.DataObject, mode: str, splits: int, gap: int) -> None:

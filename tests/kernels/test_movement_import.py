@@ -69,6 +69,8 @@ CASES: dict[str, tuple[Any, ...]] = {
     "Concat-4": (V, "Concat", 7, [V], {"axis": 0}, np.concatenate([V, V])),
     "Gather-1": (X, "Gather", 7, [ints(5, 0, -1)], {"axis": 3}, X[..., [5, 0, -1]]),
     "Gather-1 even steps": (X, "Gather", 7, [ints(5, 3, 1)], {"axis": 3}, X[..., [5, 3, 1]]),
+    "Gather-1 windows": (V.repeat(9), "Gather", 7, [np.add.outer(ints(0, 1, 2), np.arange(40))], {}, None),
+    "Gather-1 repeated": (V, "Gather", 7, [ints(2, 2, 2, 1)], {}, V[[2, 2, 2, 1]]),
     "Gather-1 scalar": (X, "Gather", 7, [np.int64(-2)], {"axis": 2}, X[:, :, -2]),
     "Tile-6": (X, "Tile", 7, [ints(2, 1, 3, 2)], {}, np.tile(X, (2, 1, 3, 2))),
     "Expand-8": (V, "Expand", 8, [ints(3, 1)], {}, np.tile(V, (3, 1))),
@@ -82,6 +84,8 @@ def test_form(name: str) -> None:
     x, op, opset, inputs, attributes, expected = CASES[name]
     if op == "Pad":
         expected = PADDED
+    elif name == "Gather-1 windows":
+        expected = x[inputs[0]]
     elif op == "DepthToSpace":
         expected = x.reshape(1, 2, 2, 1, 4, 6).transpose(0, 3, 4, 1, 5, 2).reshape(1, 1, 8, 12)
     result = run(op, opset, x, *inputs, outputs=2 if op == "TopK" else 1, **attributes)
