@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from ingot.builder.ir import Graph, Node, Value
-from ingot.builder.passes.layout_matmul import absorb, matrix_swap, swaps_matrix
+from ingot.builder.passes.layout_matmul import absorb, matrix_swap, spell_out, swaps_matrix
 from ingot.builder.passes.mincut import INFINITE, MinCut
 from ingot.builder.passes.permutation import (
     Perm,
@@ -43,6 +43,8 @@ MAX_MOVES = 1000
 BYTE = 1 << 16
 #: what a conversion costs that stands between an operator and its epilogue (between parts of an epilogue: 2; else 1)
 APART = 3
+#: what it costs to work along an axis that is not the last
+STRIDED = 4
 
 
 def run(graph: Graph) -> None:
@@ -78,9 +80,11 @@ def _is_moving_transpose(node: Node) -> bool:
 
 
 def _normalise(sweep: Sweep, node: Node) -> Sequence[Value] | None:
-    """Forms in which axes can be permuted: operands of full rank, transposes in place of reshapes."""
+    """Forms in which axes can be permuted: operands of full rank, transposes in place of reshapes and flags."""
     if is_op(node, "elementwise"):
         return _full_rank(sweep, node)
+    if is_op(node, "matmul"):
+        return spell_out(sweep, node)
     if is_op(node, "reshape"):
         perm = _unit_moves(node.inputs[0].type.shape, node.output.type.shape)
         if perm is not None:
@@ -139,6 +143,10 @@ class _Choice:
     attrs: Any
     inputs: tuple[Perm, ...]
     swapped: bool = False
+
+    def position(self, index: int) -> int:
+        """Where input ``index`` of the old node stands in the new one."""
+        return 1 - index if self.swapped and index < 2 else index
 
     def order(self, inputs: list) -> list:
         """The operands in the order in which the new node takes them."""
@@ -222,15 +230,14 @@ def _alternative(node: Node, perm: Perm) -> _Choice | None:
 
 
 def _transposed_product(node: Node, perm: Perm) -> _Choice | None:
-    """(a b)^T = b^T a^T. Constant operands stay where they are: they are packed for the place they have."""
+    """(a b)^T = b^T a^T; flags are spelled out. Constant operands stay, as they are packed for the place they have."""
     a, b, bias, residual = [*node.inputs, None, None][:4]
     shape, swap = node.output.type.shape, matrix_swap(len(perm))
     if a.is_constant or b.is_constant or bias is not None or memory_order(shape, perm) != memory_order(shape, swap):
         return None
-    attrs = dataclasses.replace(node.attrs, trans_a=not node.attrs.trans_b, trans_b=not node.attrs.trans_a)
-    plain = [identity(value.type.rank) for value in (a, b)]
+    wanted = [matrix_swap(value.type.rank) for value in (a, b)]
     rest = [() if value is None else swap for value in (bias, residual)]
-    return _Choice(swap, attrs, (*plain, *rest)[: len(node.inputs)], swapped=True)
+    return _Choice(swap, node.attrs, (*wanted, *rest)[: len(node.inputs)], swapped=True)
 
 
 def _agrees(node: Node, perm: Perm, attrs: Any, inputs: Sequence[Perm]) -> bool:
@@ -281,13 +288,13 @@ def _seeds(graph: Graph) -> Iterator[tuple[Node, Perm]]:
             yield producer, node.attrs.perm
 
 
-def _cost(value: Value, held: Perm, wanted: Perm, node: Node | None, index: int) -> int:
-    """What it costs to bring ``value`` from one layout into that in which input ``index`` of ``node`` wants it."""
+def _cost(value: Value, held: Perm, wanted: Perm, node: Node | None, position: int) -> int:
+    """What it costs to bring ``value`` from one layout into that in which ``node`` takes it at ``position``."""
     if held == wanted:
         return 0
     shape = value.type.shape
-    if is_op(node, "matmul") and index < 2 and swaps_matrix(permuted(shape, held), after(inverse(held), wanted)):
-        return 1
+    if is_op(node, "matmul") and position < 2 and swaps_matrix(permuted(shape, held), after(inverse(held), wanted)):
+        return 2 - position  # read the other way round; the left operand is more work
     producer = _origin(value, held)[0].producer
     nodes = 1
     if is_op(node, "elementwise", "transpose"):
@@ -298,6 +305,14 @@ def _cost(value: Value, held: Perm, wanted: Perm, node: Node | None, index: int)
     return nodes + (0 if in_place else value.type.nbytes * BYTE)
 
 
+def _strides(node: Node, perm: Perm, attrs: Any) -> int:
+    """What it costs the node to work along an axis that is not the last one in memory."""
+    axis = getattr(attrs, "axis", None) if is_op(node, "softmax", "arg_reduce", "cumsum", "topk") else None
+    if axis is None:
+        return 0
+    return STRIDED if any(extent != 1 for extent in permuted(node.output.type.shape, perm)[axis + 1 :]) else 0
+
+
 def _readers(region: _Region, value: Value) -> list[tuple[Node | None, int]]:
     readers: list[tuple[Node | None, int]] = list(region.users.get(value, ()))
     if id(value) in region.outputs:
@@ -305,11 +320,14 @@ def _readers(region: _Region, value: Value) -> list[tuple[Node | None, int]]:
     return readers
 
 
-def _wanted(choices: dict[Node, _Choice], node: Node | None, index: int, value: Value) -> Perm:
+def _wanted(choices: dict[Node, _Choice], node: Node | None, index: int, value: Value) -> tuple[Perm, int]:
+    """The layout in which a reader wants the value, and the position at which it takes it."""
     if node is None:
-        return identity(value.type.rank)
+        return identity(value.type.rank), 0
     choice = choices.get(node)
-    return choice.inputs[index] if choice is not None else _default_inputs(node)[index]
+    if choice is None:
+        return _default_inputs(node)[index], index
+    return choice.inputs[index], choice.position(index)
 
 
 def _cheapest(region: _Region) -> dict[Node, _Choice]:
@@ -320,6 +338,9 @@ def _cheapest(region: _Region) -> dict[Node, _Choice]:
     for value in values:
         if value is not None and not value.is_constant:
             _add_costs(cut, region, variables, value)
+    for node, choice in region.choices.items():
+        cut.if_zero(variables[node], _strides(node, identity(len(choice.perm)), node.attrs))
+        cut.if_one(variables[node], _strides(node, choice.perm, choice.attrs))
     solution = cut.solve()
     return {node: choice for node, choice in region.choices.items() if solution[variables[node]]}
 
@@ -332,9 +353,9 @@ def _add_costs(cut: MinCut, region: _Region, variables: dict[Node, int], value: 
     edges: list[tuple[int, list[int], tuple[Perm, Perm]]] = []
     for node, index in _readers(region, value):
         variable = variables.get(node, cut.ZERO) if node is not None else cut.ZERO
-        wanted = _wanted({}, node, index, value), _wanted(region.choices if variable else {}, node, index, value)
-        costs = [_cost(value, held[a], wanted[b], node, index) for a in (0, 1) for b in (0, 1)]
-        edges.append((variable, costs, wanted))
+        states = _wanted({}, node, index, value), _wanted(region.choices if variable else {}, node, index, value)
+        costs = [_cost(value, held[a], states[b][0], node, states[b][1]) for a in (0, 1) for b in (0, 1)]
+        edges.append((variable, costs, (states[0][0], states[1][0])))
     if all(costs[0] == 0 and (not producer or costs[3] == 0 or not variable) for variable, costs, _ in edges):
         _shared_conversions(cut, producer, edges)
         return
@@ -393,16 +414,22 @@ def _total(region: _Region, taken: dict[Node, _Choice]) -> int:
     for node, index, value in reads + outputs:
         if value is None:
             continue
-        origin, wanted = _origin(value, _wanted(taken, node, index, value))
+        layout, position = _wanted(taken, node, index, value)
+        origin, wanted = _origin(value, layout)
         if origin.is_constant:
             continue
         choice = taken.get(origin.producer)
         held = choice.perm if choice is not None else identity(origin.type.rank)
-        cost = _cost(origin, held, wanted, node, index)
+        cost = _cost(origin, held, wanted, node, position)
         if cost:
             conversions[origin, wanted] = max(cost % BYTE, conversions.get((origin, wanted), 0))
             moves[origin, memory_order(origin.type.shape, wanted)] = cost - cost % BYTE
-    return sum(conversions.values()) + sum(moves.values())
+    strides = 0
+    for node in region.graph.nodes:
+        choice = taken.get(node)
+        attrs, perm = (node.attrs, identity(node.output.type.rank)) if choice is None else (choice.attrs, choice.perm)
+        strides += _strides(node, perm, attrs)
+    return sum(conversions.values()) + sum(moves.values()) + strides
 
 
 def _apply(graph: Graph, taken: dict[Node, _Choice]) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from ingot.builder.ir import Node, Value
 from ingot.builder.passes.permutation import Perm, after, identity, memory_order, permuted
-from ingot.builder.passes.rewrite import Sweep, is_op
+from ingot.builder.passes.rewrite import Sweep, is_op, op
 
 
 def matrix_swap(rank: int) -> Perm:
@@ -21,6 +21,17 @@ def swaps_matrix(shape: Sequence[int], perm: Perm) -> bool:
     """Whether the transpose is, for the bytes, an exchange of the last two axes of its result."""
     rank = len(perm)
     return rank >= 2 and memory_order(shape, after(perm, matrix_swap(rank))) == memory_order(shape, identity(rank))
+
+
+def spell_out(sweep: Sweep, node: Node) -> Sequence[Value] | None:
+    """A rule: transposes of operands that are not constants as nodes, not as flags, while layouts are chosen."""
+    inputs, attrs = list(node.inputs), node.attrs
+    for index, flag in enumerate(("trans_a", "trans_b")):
+        x = inputs[index]
+        if getattr(attrs, flag) and not x.is_constant:
+            inputs[index] = sweep.emit("transpose", op("transpose").attrs(matrix_swap(x.type.rank)), [x])
+            attrs = dataclasses.replace(attrs, **{flag: False})
+    return None if attrs is node.attrs else [sweep.emit("matmul", attrs, inputs, outputs=node.outputs)]
 
 
 def absorb(sweep: Sweep, node: Node) -> Sequence[Value] | None:
