@@ -1,6 +1,6 @@
 /* The one FP32 matrix micro-kernel, shared by convolution, transposed convolution and matrix product.
  *
- * It computes a tile of up to INGOT_GEMM_MR rows and any number of columns:
+ * It computes a tile of up to INGOT_GEMM_MR rows and as many columns as INGOT_GEMM_TILE allows:
  *
  *     out[r][column + j] = activation(bias[column + j] + residual[r][column + j]
  *                                     + sum over tap, k of rows[tap][r][k] * weights[tap][k][j])
@@ -21,6 +21,7 @@ enum {
     INGOT_GEMM_MR = 10,   /* most rows of a tile, and the stride of `rows`: 10 x 32 or twice 5 x 16 */
     INGOT_GEMM_NR = 16,   /* columns of a panel */
     INGOT_GEMM_GROUP = 2, /* panels that a tile should cover: a work unit is a tile by this many panels */
+    INGOT_GEMM_TILE = INGOT_GEMM_MR * INGOT_GEMM_GROUP * INGOT_GEMM_NR, /* most results of a tile */
 };
 
 typedef struct ingot_gemm_f32 {

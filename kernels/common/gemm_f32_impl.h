@@ -13,18 +13,19 @@ INGOT_INLINE void gemm_finish(const ingot_gemm_f32 *t, v16 sum, int64_t row, int
     int64_t first = panel * INGOT_GEMM_NR;
     int64_t count = t->columns - first;
     int64_t column = t->column + first;
+    float *out = t->out[row] + (t->activation == NULL ? column : first);
     v16 lo = v16_set1(t->lo);
     v16 hi = v16_set1(t->hi);
     if (count >= INGOT_GEMM_NR) {
         if (t->residual != NULL) {
             sum = v16_add(sum, v16_load(t->residual[row] + column));
         }
-        v16_store(t->out[row] + column, v16_min(hi, v16_max(lo, sum)));
+        v16_store(out, v16_min(hi, v16_max(lo, sum)));
     } else {
         if (t->residual != NULL) {
             sum = v16_add(sum, v16_load_n(t->residual[row] + column, count));
         }
-        v16_store_n(t->out[row] + column, v16_min(hi, v16_max(lo, sum)), count);
+        v16_store_n(out, v16_min(hi, v16_max(lo, sum)), count);
     }
 }
 
@@ -156,7 +157,7 @@ static const gemm_tile_fn two_panels[] = {gemm_1x2, gemm_2x2, gemm_3x2, gemm_4x2
                                           gemm_6x2, gemm_7x2, gemm_8x2, gemm_9x2, gemm_10x2};
 #endif
 
-static void gemm_tile(const ingot_gemm_f32 *t) {
+static void gemm_blocks(const ingot_gemm_f32 *t) {
     const int64_t panels = (t->columns + INGOT_GEMM_NR - 1) / INGOT_GEMM_NR;
     const int blocks = (t->mr + GEMM_ROWS - 1) / GEMM_ROWS;
     int row = 0;
@@ -180,9 +181,32 @@ static void gemm_tile(const ingot_gemm_f32 *t) {
         }
         row += rows;
     }
-    if (t->activation != NULL) {
-        for (int r = 0; r < t->mr; r++) {
-            ingot_activate_f32(t->activation, t->out[r] + t->column, t->columns);
+}
+
+/* With an activation that is more than a clamp, the tile is first written row by row into a buffer, so that the
+ * activation has one long loop and not one for each row. */
+static void gemm_tile(const ingot_gemm_f32 *t) {
+    if (t->activation == NULL) {
+        gemm_blocks(t);
+        return;
+    }
+    float buffer[INGOT_GEMM_TILE];
+    float *rows[INGOT_GEMM_MR];
+    ingot_gemm_f32 plain = *t;
+    plain.out = rows;
+    for (int r = 0; r < t->mr; r++) {
+        rows[r] = buffer + r * t->columns;
+    }
+    gemm_blocks(&plain);
+    ingot_activate_f32(t->activation, buffer, t->mr * t->columns);
+    for (int r = 0; r < t->mr; r++) {
+        float *out = t->out[r] + t->column;
+        int64_t c = 0;
+        for (; c + INGOT_GEMM_NR <= t->columns; c += INGOT_GEMM_NR) {
+            v16_store(out + c, v16_load(rows[r] + c));
+        }
+        if (c < t->columns) {
+            v16_store_n(out + c, v16_load_n(rows[r] + c, t->columns - c), t->columns - c);
         }
     }
 }
