@@ -1,30 +1,7 @@
-/* The loops of one element type. Included with T, NAME(x), EXP(x) for x <= 0, LOG(x) and LOWEST.
- *
- * Input and output may be the same bytes, so every loop that writes goes through a local array: the compiler then need
- * not ask whether they overlap. Sums are made in LANES accumulators, joined by halves. */
+/* The loops of one element type. Included with T, NAME(x), EXP(x) for x <= 0, LOG(x) and LOWEST. */
+#include "softmax/softmax_row.h"
 
-enum { NAME(lanes) = 32, NAME(block) = 512, NAME(columns) = SOFTMAX_COLUMNS };
-
-static T NAME(join_sum)(T lane[NAME(lanes)]) {
-    for (int width = NAME(lanes) / 2; width > 0; width /= 2) {
-        for (int j = 0; j < width; j++) lane[j] += lane[j + width];
-    }
-    return lane[0];
-}
-
-static T NAME(largest)(const T *x, int64_t n) {
-    T lane[NAME(lanes)], m = LOWEST;
-    int64_t i = 0;
-    if (n >= NAME(lanes)) {
-        for (int j = 0; j < NAME(lanes); j++) lane[j] = x[j];
-        for (i = NAME(lanes); i + NAME(lanes) <= n; i += NAME(lanes)) {
-            for (int j = 0; j < NAME(lanes); j++) lane[j] = x[i + j] > lane[j] ? x[i + j] : lane[j];
-        }
-        for (int j = 0; j < NAME(lanes); j++) m = lane[j] > m ? lane[j] : m;
-    }
-    for (; i < n; i++) m = x[i] > m ? x[i] : m;
-    return m;
-}
+enum { NAME(block) = 512, NAME(columns) = SOFTMAX_COLUMNS };
 
 static void NAME(hardmax)(T *y, const T *x, int64_t n, int64_t step) {
     int64_t at = 0;
@@ -36,25 +13,6 @@ static void NAME(hardmax)(T *y, const T *x, int64_t n, int64_t step) {
         }
     }
     for (int64_t i = 0; i < n; i++) y[i * step] = (T)(i == at);
-}
-
-/* y = e^(x - m), and its sum; y may be NULL. */
-static T NAME(exp_row)(T *y, const T *x, int64_t n, T m) {
-    T lane[NAME(lanes)] = {0}, e[NAME(lanes)];
-    int64_t i = 0;
-    for (; i + NAME(lanes) <= n; i += NAME(lanes)) {
-        for (int j = 0; j < NAME(lanes); j++) e[j] = EXP(x[i + j] - m);
-        for (int j = 0; j < NAME(lanes); j++) lane[j] += e[j];
-        if (y != NULL) memcpy(y + i, e, sizeof e);
-    }
-    if (i < n) {
-        int rest = (int)(n - i);
-        for (int j = 0; j < NAME(lanes); j++) e[j] = j < rest ? x[i + (j < rest ? j : 0)] - m : LOWEST;
-        for (int j = 0; j < NAME(lanes); j++) e[j] = EXP(e[j]);
-        for (int j = 0; j < NAME(lanes); j++) lane[j] += e[j];
-        if (y != NULL) memcpy(y + i, e, (size_t)rest * sizeof *e);
-    }
-    return NAME(join_sum)(lane);
 }
 
 /* One long row. */

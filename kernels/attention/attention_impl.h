@@ -1,0 +1,151 @@
+/* attention_f32, compiled once for each instruction set on top of its matrix micro-kernel.
+ *
+ * The scores of a few rows of queries are made for all keys, turned into exponentials, and multiplied by v; the result
+ * is divided by their sum. Nothing of the size [Lq, Lk] is ever stored. */
+#include <string.h>
+
+#include "attention/attention_shape.h"
+#include "vmath.h"
+
+#define T float
+#define NAME(x) x##_f32
+#define EXP ingot_exp_nonpositive_f32
+#define LOWEST (-INGOT_INF_F32)
+#include "softmax/softmax_row.h"
+#undef T
+#undef NAME
+#undef EXP
+#undef LOWEST
+
+#define ATTENTION_ISA INGOT_PASTE(ingot_, gemm_f32, INGOT_ISA)
+
+/* k [rows][width] -> panels of k^T: [rows / 16][width][16]. */
+static void attention_pack_keys(float *to, const float *from, const attention_operand *k) {
+    for (int64_t row = 0; row < k->rows; row += 16, to += k->width * 16) {
+        int64_t some = k->rows - row < 16 ? k->rows - row : 16;
+        for (int64_t j = 0; j < 16; j++) {
+            const float *source = from + (row + j) * k->row_step;
+            for (int64_t d = 0; d < k->width; d++) to[d * 16 + j] = j < some ? source[d] : 0.0f;
+        }
+    }
+}
+
+/* v [rows][width] -> panels [width / 16][rows][16]. */
+static void attention_pack_values(float *to, const float *from, const attention_operand *v) {
+    for (int64_t column = 0; column < v->width; column += 16) {
+        int64_t some = v->width - column < 16 ? v->width - column : 16;
+        for (int64_t row = 0; row < v->rows; row++, to += 16) {
+            memset(to, 0, 16 * sizeof *to);
+            memcpy(to, from + row * v->row_step + column, (size_t)some * sizeof *to);
+        }
+    }
+}
+
+/* What a row of `n` scores goes through before its exponentials. */
+static void attention_adjust(const ingot_attention_params *p, float *scores, const float *mask, int64_t n) {
+    if (p->softcap > 0.0f) {
+        for (int64_t j = 0; j < n; j++) scores[j] = p->softcap * ingot_tanh_f32(scores[j] / p->softcap);
+    }
+    if (mask != NULL) {
+        for (int64_t j = 0; j < n; j++) scores[j] += mask[j];
+    }
+}
+
+/* The mask's row for a query, or NULL. */
+static const float *attention_mask_row(const ingot_call *call, int64_t batch, int64_t head, int64_t row) {
+    if (call->in_count < 4 || call->in[3].dtype == INGOT_DTYPE_NONE) {
+        return NULL;
+    }
+    const ingot_arg *mask = &call->in[3];
+    int64_t at = mask->dims[0] == 1 ? 0 : batch;
+    at = at * mask->dims[1] + (mask->dims[1] == 1 ? 0 : head);
+    at = at * mask->dims[2] + (mask->dims[2] == 1 ? 0 : row);
+    return (const float *)mask->data + at * mask->dims[3];
+}
+
+/* Columns that a row sees. */
+static int64_t attention_visible(const ingot_attention_params *p, int64_t row, int64_t keys) {
+    if (!p->causal || p->diagonal >= keys - 1 - row) {
+        return keys;
+    }
+    return row + p->diagonal + 1 > 0 ? row + p->diagonal + 1 : 0;
+}
+
+/* The product of `count` rows of `length` with a matrix: packed in panels, or as it lies. */
+static void attention_product(const attention_shape *s, const float *rows, int64_t row_step, int64_t length, float **out,
+                              int64_t count, int64_t columns, const float *panels, const ingot_row_f32 *free,
+                              int transposed) {
+    if (!s->packs) {
+        for (int64_t i = 0; i < count; i++) {
+            ingot_row_f32 task = *free;
+            task.row = rows + i * row_step;
+            task.out = out[i];
+            (transposed ? ATTENTION_ISA.row_transposed : ATTENTION_ISA.row)(&task);
+        }
+        return;
+    }
+    const void *in[INGOT_GEMM_MR];
+    for (int64_t i = 0; i < count; i++) in[i] = rows + i * row_step;
+    ingot_gemm_f32 tile = {.rows = in, .taps = 1, .length = length, .weights = panels, .panel_stride = length * 16};
+    tile.out = out;
+    tile.columns = columns;
+    tile.mr = (int32_t)count;
+    tile.lo = -INGOT_INF_F32;
+    tile.hi = INGOT_INF_F32;
+    ATTENTION_ISA.tile(&tile);
+}
+
+static void attention_rows(const ingot_call *call, const attention_shape *s, const attention_scratch *b, int64_t batch,
+                           int64_t head, int64_t first, int64_t count) {
+    const ingot_attention_params *p = call->params;
+    const int64_t shared = head / (s->q.heads / s->k.heads);
+    const float *q = (const float *)call->in[0].data + batch * s->q.batch_step + head * s->q.head_step;
+    const float *k = (const float *)call->in[1].data + batch * s->k.batch_step + shared * s->k.head_step;
+    const float *v = (const float *)call->in[2].data + batch * s->v.batch_step + shared * s->v.head_step;
+    float *to = (float *)call->out[0].data + batch * s->out.batch_step + head * s->out.head_step;
+    float *out[INGOT_GEMM_MR], *scores[INGOT_GEMM_MR], sum[INGOT_GEMM_MR];
+    for (int64_t i = 0; i < count; i++) {
+        const float *row = q + (first + i) * s->q.row_step;
+        for (int64_t d = 0; d < s->q.width; d++) b->q[i * s->q.width + d] = row[d] * p->scale;
+        scores[i] = b->scores + i * s->padded;
+        out[i] = to + (first + i) * s->out.row_step;
+    }
+    ingot_row_f32 keys = {.matrix = k, .pitch = s->k.row_step, .length = s->k.width, .columns = s->k.rows};
+    attention_product(s, b->q, s->q.width, s->q.width, scores, count, s->k.rows, b->k, &keys, 1);
+    for (int64_t i = 0; i < count; i++) {
+        int64_t seen = attention_visible(p, first + i, s->k.rows);
+        attention_adjust(p, scores[i], attention_mask_row(call, batch, head, first + i), seen);
+        sum[i] = exp_row_f32(scores[i], scores[i], seen, largest_f32(scores[i], seen));
+        memset(scores[i] + seen, 0, (size_t)(s->k.rows - seen) * sizeof(float));
+    }
+    ingot_row_f32 values = {.matrix = v, .pitch = s->v.row_step, .length = s->k.rows, .columns = s->v.width};
+    attention_product(s, b->scores, s->padded, s->k.rows, out, count, s->v.width, b->v, &values, 0);
+    for (int64_t i = 0; i < count; i++) {
+        float scale = sum[i] != 0.0f ? 1.0f / sum[i] : 0.0f; /* a row that sees nothing gives zeros */
+        for (int64_t d = 0; d < s->v.width; d++) out[i][d] *= scale;
+    }
+}
+
+INGOT_KERNEL_FN(attention_f32) {
+    const attention_shape s = attention_shape_of(call);
+    attention_scratch buffer = {NULL, NULL, NULL, NULL};
+    attention_layout(&s, scratch, &buffer);
+    int64_t packed = -1; /* the head of k and v whose panels lie in the scratch */
+    for (uint32_t unit = begin; unit < end; unit++) {
+        int64_t head = unit / s.blocks % s.q.heads, batch = unit / s.blocks / s.q.heads;
+        int64_t shared = head / (s.q.heads / s.k.heads);
+        if (s.packs && packed != batch * s.k.heads + shared) {
+            packed = batch * s.k.heads + shared;
+            const float *k = (const float *)call->in[1].data + batch * s.k.batch_step + shared * s.k.head_step;
+            const float *v = (const float *)call->in[2].data + batch * s.v.batch_step + shared * s.v.head_step;
+            attention_pack_keys(buffer.k, k, &s.k);
+            attention_pack_values(buffer.v, v, &s.v);
+        }
+        int64_t row = unit % s.blocks * ATTENTION_ROWS;
+        int64_t last = s.q.rows - row < ATTENTION_ROWS ? s.q.rows : row + ATTENTION_ROWS;
+        for (; row < last; row += INGOT_GEMM_MR) {
+            attention_rows(call, &s, &buffer, batch, head, row, last - row < INGOT_GEMM_MR ? last - row : INGOT_GEMM_MR);
+        }
+    }
+    return INGOT_KERNEL_OK;
+}

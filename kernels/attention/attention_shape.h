@@ -1,0 +1,69 @@
+/* What attention works on, and the floats each thread needs. */
+#ifndef INGOT_ATTENTION_SHAPE_H
+#define INGOT_ATTENTION_SHAPE_H
+
+#include "attention/attention.h"
+#include "gemm_f32.h"
+#include "kernel.h"
+
+enum {
+    ATTENTION_ROWS = 60,  /* query rows of a work unit */
+    ATTENTION_PACKED = 4, /* from this many query rows on k and v are packed into panels */
+};
+
+typedef struct attention_operand {
+    int64_t rows, heads, width, batch_step, head_step, row_step;
+} attention_operand;
+
+typedef struct attention_shape {
+    attention_operand q, k, v, out;
+    int64_t batch, blocks; /* units of one head */
+    int64_t padded;        /* key rows, rounded up to 16 */
+    int64_t packs;         /* whether k and v are packed */
+} attention_shape;
+
+static inline attention_operand attention_operand_of(const ingot_arg *arg, int rows_first) {
+    attention_operand o = {.rows = arg->dims[rows_first ? 1 : 2], .heads = arg->dims[rows_first ? 2 : 1]};
+    o.width = arg->dims[3];
+    if (arg->count > 0) { /* extents of an empty operand are bounded by nothing */
+        o.batch_step = o.rows * o.heads * o.width;
+        o.head_step = rows_first ? o.width : o.rows * o.width;
+        o.row_step = rows_first ? o.heads * o.width : o.width;
+    }
+    return o;
+}
+
+static inline attention_shape attention_shape_of(const ingot_call *call) {
+    const ingot_attention_params *p = call->params;
+    attention_shape s = {.q = attention_operand_of(&call->in[0], p->rows_first & INGOT_ATTENTION_Q_ROWS_FIRST)};
+    s.k = attention_operand_of(&call->in[1], p->rows_first & INGOT_ATTENTION_K_ROWS_FIRST);
+    s.v = attention_operand_of(&call->in[2], p->rows_first & INGOT_ATTENTION_V_ROWS_FIRST);
+    s.out = attention_operand_of(&call->out[0], p->rows_first & INGOT_ATTENTION_OUT_ROWS_FIRST);
+    s.batch = call->in[0].dims[0];
+    if (call->out[0].count == 0) {
+        s.batch = 0;
+        return s;
+    }
+    s.blocks = (s.q.rows - 1) / ATTENTION_ROWS + 1;
+    s.padded = (s.k.rows - 1) / 16 * 16 + 16;
+    s.packs = s.q.rows >= ATTENTION_PACKED;
+    return s;
+}
+
+typedef struct attention_scratch {
+    float *scores; /* [INGOT_GEMM_MR][padded] */
+    float *q;      /* [INGOT_GEMM_MR][width of q], scaled */
+    float *k, *v;  /* panels [.. / 16][width of k][16] of k^T, [.. / 16][key rows][16] of v */
+} attention_scratch;
+
+/* Lays the arrays out from `base` on and gives their size in floats. */
+static inline int64_t attention_layout(const attention_shape *s, float *base, attention_scratch *scratch) {
+    int64_t scores = INGOT_GEMM_MR * s->padded, q = (INGOT_GEMM_MR * s->q.width + 15) / 16 * 16;
+    int64_t k = s->packs ? s->padded * s->k.width : 0, v = s->packs ? (s->v.width + 15) / 16 * 16 * s->k.rows : 0;
+    if (base != NULL) {
+        *scratch = (attention_scratch){base, base + scores, base + scores + q, base + scores + q + k};
+    }
+    return scores + q + k + v;
+}
+
+#endif
