@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+
 from ingot import _kernel
 from ingot._native import check, ffi, lib, new_error
 from ingot.builder import plan, writer
@@ -91,7 +92,9 @@ class Hand:
         name: str | None = None,
     ) -> int:
         steps = self.program.steps
-        steps.append(plan.Step(name or f"{kernel}_{len(steps)}", kernel, tuple(inputs), tuple(outputs), workspace, params))
+        steps.append(
+            plan.Step(name or f"{kernel}_{len(steps)}", kernel, tuple(inputs), tuple(outputs), workspace, params)
+        )
         return len(steps) - 1
 
     def unary(self, function: str, x: int, y: int) -> int:
@@ -108,9 +111,7 @@ class Hand:
 def elementwise(function: int, arity: int, dtype: DType = DType.F32) -> bytes:
     """Parameters of the elementwise kernel for one function of its inputs."""
     insn = {"function": function, "dtype": dtype.value, "args": list(range(arity))}
-    return _kernel.make_params(
-        "ingot_elementwise_params", {"insn_count": 1, "register_count": 0, "insns": [insn]}
-    )
+    return _kernel.make_params("ingot_elementwise_params", {"insn_count": 1, "register_count": 0, "insns": [insn]})
 
 
 def engine(variants: Sequence[writer.Variant], metadata: Mapping[str, Any] | None = None, **options: Any) -> bytes:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+
 from ingot import _kernel, kernels
 from ingot._kernel import make_params
 from ingot.builder import plan
@@ -21,10 +22,10 @@ from ingot.kernels.spec import DType, OpSpec, Sample, Tactic, TensorType, Unsupp
 sys.path.insert(0, str(Path(__file__).parent))
 import ed25519
 from hand import Hand, Opened
-from test_proof import TestStateAndFills, branches, reversing, two_variants
+from test_proof import TestInt8, TestStateAndFills, branches, reversing, two_variants
 
 #: larger samples teach the tests nothing that smaller ones do not, and cost their time
-MAX_BYTES = 12_000
+MAX_BYTES = 11_000
 
 
 def by_hand() -> Iterator[tuple[str, bytes]]:
@@ -33,6 +34,7 @@ def by_hand() -> Iterator[tuple[str, bytes]]:
     yield "reversing", reversing().engine()
     yield "branches", branches().engine()
     yield "two_variants", two_variants()
+    yield "conv_s8_n16k4", TestInt8().int8_engine()
     yield "counter", TestStateAndFills().counter().engine()
     yield "signed", branches().engine(sign=lambda digest: (ed25519.public_key(seed), ed25519.sign(seed, digest)))
 
@@ -58,7 +60,9 @@ def engine_of(spec: OpSpec, sample: Sample, tactic: Tactic) -> bytes | None:
         types = spec.infer(sample.attrs, [None if v is None else v.type for v in inputs])
     except Unsupported:
         return None
-    node = Node(spec, sample.attrs, inputs, [Value(f"y{i}", t) for i, t in enumerate(types)], (sample.name or spec.name,))
+    node = Node(
+        spec, sample.attrs, inputs, [Value(f"y{i}", t) for i, t in enumerate(types)], (sample.name or spec.name,)
+    )
     if not tactic.kernel or not tactic.when(node):
         return None
     reads_past = _kernel.kernels()[tactic.kernel].flags & 2  # INGOT_KERNEL_OVERREADS
@@ -69,7 +73,9 @@ def engine_of(spec: OpSpec, sample: Sample, tactic: Tactic) -> bytes | None:
             operands.append(plan.NO_INDEX)
         elif value.is_constant:
             pack = tactic.pack.get(index)
-            operands.append(hand.constant(value.name, np.ascontiguousarray(pack(node, value.data) if pack else value.data)))
+            operands.append(
+                hand.constant(value.name, np.ascontiguousarray(pack(node, value.data) if pack else value.data))
+            )
         elif reads_past:
             operands.append(hand.tensor(value.name, value.type.shape, plan.STATE, offset=state, dtype=value.type.dtype))
             hand.program.fills.append(plan.Fill(operands[-1], int(value.type.dtype.is_float), seed=index))

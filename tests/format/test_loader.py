@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from ingot._kernel import make_params
 from ingot._native import ffi, lib
 from ingot.builder import plan

@@ -7,10 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ingot._kernel import make_params
+
+from ingot._kernel import available_isas, make_params
 from ingot._native import ffi, lib
 from ingot.builder import plan, writer
 from ingot.errors import IngotError
+from ingot.kernels.conv.op import pack_conv_s8
+from ingot.kernels.spec import DType
 
 sys.path.insert(0, str(Path(__file__).parent))
 import ed25519
@@ -21,7 +24,7 @@ WEIGHTS = np.random.default_rng(0).normal(size=(64,)).astype(np.float32)
 
 
 def reversing() -> Hand:
-    """y = x + x with its rows in reverse order, for 1 to 16 rows: the copy starts at a row that depends on the shape."""
+    """y = x + x with its rows in reverse order, for 1 to 16 rows: where the copy starts depends on the shape."""
     hand = Hand("reversing")
     x = hand.input("x", (LARGEST, COLUMNS), smallest=(1, COLUMNS))
     reverse = hand.tensor("reverse", (LARGEST, COLUMNS))
@@ -318,3 +321,72 @@ class TestStateAndFills:
         hand = self.counter()
         hand.program.fills = [plan.Fill(3, 1)]
         assert refusal(hand.engine()).status == "format"
+
+
+class TestInt8:
+    """One packed layout, several implementations, the same bits: those of integer arithmetic."""
+
+    CHANNELS, OUT, H, W = 7, 20, 5, 6
+    INPUT_ZERO, OUTPUT_ZERO, INVERSE = 3, -5, np.float32(1 / 0.37)
+
+    def numbers(self) -> tuple[np.ndarray, ...]:
+        random = np.random.default_rng(8)
+        x = random.integers(-128, 128, (1, self.H, self.W, self.CHANNELS), np.int8)
+        w = random.integers(-127, 128, (self.OUT, self.CHANNELS, 3, 3), np.int8)
+        scale = random.uniform(1e-4, 1e-3, self.OUT).astype(np.float32)
+        bias = random.uniform(-2, 2, self.OUT).astype(np.float32)
+        return x, w, scale, bias
+
+    def int8_engine(self) -> bytes:
+        _, w, scale, bias = self.numbers()
+        weights, sums = pack_conv_s8(w)
+        hand = Hand("int8")
+        x = hand.input("x", (1, self.H, self.W, self.CHANNELS), dtype=DType.I8)
+        constants = [hand.constant(n, a) for n, a in (("w", weights), ("bias", bias), ("sums", sums), ("scale", scale))]
+        y = hand.output("y", (1, self.H, self.W, self.OUT), dtype=DType.I8)
+        ones, pads = [1, 1, 1], [0, 1, 1]
+        conv = {
+            "kernel": [1, 3, 3],
+            "strides": ones,
+            "dilations": ones,
+            "pads_begin": pads,
+            "pads_end": pads,
+            "groups": 1,
+        }
+        params = {
+            "conv": {**conv, "pads_begin": pads, "pads_end": pads, "activation": {"kind": lib.INGOT_ACT_RELU}},
+            "inverse_scale": float(self.INVERSE),
+            "input_zero": self.INPUT_ZERO,
+            "output_zero": self.OUTPUT_ZERO,
+            "output_min": -128,
+        }
+        operands = [x, constants[0], constants[1], plan.NO_INDEX, constants[2], constants[3]]
+        hand.step("conv_s8_n16k4", operands, [y], make_params("ingot_conv_s8_params", params))
+        return hand.engine()
+
+    def reference(self) -> np.ndarray:
+        x, w, scale, bias = self.numbers()
+        centred = np.zeros((self.H + 2, self.W + 2, self.CHANNELS), np.int64)
+        centred[1:-1, 1:-1] = x[0].astype(np.int64) - self.INPUT_ZERO
+        total = np.zeros((self.H, self.W, self.OUT), np.int64)
+        for i in range(3):
+            for j in range(3):
+                total += centred[i : i + self.H, j : j + self.W] @ w[:, :, i, j].astype(np.int64).T
+        # binary64 holds the product of a sum below 2^29 and a binary32 scale exactly
+        real = (total.astype(np.float64) * scale.astype(np.float64) + bias.astype(np.float64)).astype(np.float32)
+        real = np.maximum(real, np.float32(0)) * self.INVERSE
+        return np.clip(np.rint(real) + self.OUTPUT_ZERO, -128, 127).astype(np.int8)
+
+    def test_every_implementation_gives_the_bits_of_the_integers(self) -> None:
+        raw, isas = self.int8_engine(), available_isas("conv_s8_n16k4")
+        assert isas[0] == "portable"
+        for isa in isas:
+            for threads in (1, 3):
+                with Opened(raw, isa=isa, threads=threads) as opened:
+                    assert ffi.string(opened.info.isa).decode() == isa
+                    opened.array(0, np.int8)[:] = self.numbers()[0]
+                    opened.run()
+                    np.testing.assert_array_equal(opened.array(1, np.int8)[0], self.reference())
+
+    def test_an_unknown_instruction_set_is_refused(self) -> None:
+        assert refusal(self.int8_engine(), isa="mmx").status == "isa"
