@@ -34,31 +34,31 @@ extern "C" {
 typedef enum ingot_status {
     INGOT_OK = 0,
 
-    INGOT_ERR_TRUNCATED = 10,   /* the file is shorter or longer than its header says */
-    INGOT_ERR_MAGIC = 11,       /* not an engine file */
-    INGOT_ERR_VERSION = 12,     /* another format version, or a feature this runtime does not know */
-    INGOT_ERR_CHECKSUM = 13,    /* damaged: a CRC-32C or SHA-256 differs */
-    INGOT_ERR_FORMAT = 14,      /* a record of the file breaks a rule of the format */
-    INGOT_ERR_KERNEL = 15,      /* the file needs a kernel this runtime does not have, or in another version */
-    INGOT_ERR_STEP = 16,        /* a step's operands or parameters are refused by its kernel */
-    INGOT_ERR_PLAN = 17,        /* two tensors share memory that must not */
-    INGOT_ERR_SIGNATURE = 18,   /* a signature was required and is missing or wrong */
-    INGOT_ERR_SELFTEST = 19,    /* an output differs from what the file expects */
+    INGOT_ERR_TRUNCATED = 10, /* the file is shorter or longer than its header says */
+    INGOT_ERR_MAGIC = 11,     /* not an engine file */
+    INGOT_ERR_VERSION = 12,   /* another format version, or a feature this runtime does not know */
+    INGOT_ERR_CHECKSUM = 13,  /* damaged: a CRC-32C or SHA-256 differs */
+    INGOT_ERR_FORMAT = 14,    /* a record of the file breaks a rule of the format */
+    INGOT_ERR_KERNEL = 15,    /* the file needs a kernel this runtime does not have, or in another version */
+    INGOT_ERR_STEP = 16,      /* a step's operands or parameters are refused by its kernel */
+    INGOT_ERR_PLAN = 17,      /* two tensors share memory that must not */
+    INGOT_ERR_SIGNATURE = 18, /* a signature was required and is missing or wrong */
+    INGOT_ERR_SELFTEST = 19,  /* an output differs from what the file expects */
 
-    INGOT_ERR_ARGUMENT = 20,    /* a NULL, an index or an option out of range */
-    INGOT_ERR_SHAPE = 21,       /* a shape the engine does not take, or a buffer of another size */
-    INGOT_ERR_ALIGNMENT = 22,   /* a buffer not aligned to its element */
+    INGOT_ERR_ARGUMENT = 20,  /* a NULL, an index or an option out of range */
+    INGOT_ERR_SHAPE = 21,     /* a shape the engine does not take, or a buffer of another size */
+    INGOT_ERR_ALIGNMENT = 22, /* a buffer not aligned to its element */
 
-    INGOT_ERR_MEMORY = 30,      /* the system has no memory, or the block given is too small */
-    INGOT_ERR_FILE = 31,        /* the system cannot open, map or lock the file */
-    INGOT_ERR_THREAD = 32,      /* a worker thread cannot be started as asked */
+    INGOT_ERR_MEMORY = 30, /* the system has no memory, or the block given is too small */
+    INGOT_ERR_FILE = 31,   /* the system cannot open, map or lock the file */
+    INGOT_ERR_THREAD = 32, /* a worker thread cannot be started as asked */
 
-    INGOT_ERR_NO_VARIANT = 40,  /* no program of the file fits this machine */
-    INGOT_ERR_DEVICE = 41,      /* the device or its driver failed */
-    INGOT_ERR_ISA = 42,         /* INGOT_ISA names an instruction set that is unknown or that the processor lacks */
+    INGOT_ERR_NO_VARIANT = 40, /* no program of the file fits this machine */
+    INGOT_ERR_DEVICE = 41,     /* the device or its driver failed */
+    INGOT_ERR_ISA = 42,        /* INGOT_ISA names an instruction set that is unknown or that the processor lacks */
 
-    INGOT_ERR_INDEX = 50,       /* a run met an index out of range in its input data; outputs are undefined */
-    INGOT_ERR_UNSUPPORTED = 51  /* the call does not apply to this backend */
+    INGOT_ERR_INDEX = 50,      /* a run met an index out of range in its input data; outputs are undefined */
+    INGOT_ERR_UNSUPPORTED = 51 /* the call does not apply to this backend */
 } ingot_status;
 
 typedef struct ingot_error {
@@ -79,10 +79,10 @@ const char *ingot_status_name(ingot_status status);
 /* ---- engine ------------------------------------------------------------------------------------------------- */
 
 typedef enum ingot_open_flags {
-    INGOT_OPEN_LOCK = 1,              /* open_file: copy the file into locked, prefaulted memory instead of mapping it */
-    INGOT_OPEN_CHECK_SHA256 = 2,      /* also verify the SHA-256 identity, at about 2 GB/s or less */
+    INGOT_OPEN_LOCK = 1,         /* open_file: copy the file into locked, prefaulted memory instead of mapping it */
+    INGOT_OPEN_CHECK_SHA256 = 2, /* also verify the SHA-256 identity, at about 2 GB/s or less */
     INGOT_OPEN_REQUIRE_SIGNATURE = 4, /* refuse a file not signed by one of the keys; implies CHECK_SHA256 */
-    INGOT_OPEN_TRUST_CONSTANTS = 8    /* do not read the constants for their checksum: instant start from trusted flash */
+    INGOT_OPEN_TRUST_CONSTANTS = 8 /* do not read the constants for their checksum: instant start from trusted flash */
 } ingot_open_flags;
 
 typedef struct ingot_options {
@@ -120,9 +120,9 @@ typedef struct ingot_engine_info {
 ingot_status ingot_engine_get_info(const ingot_engine *engine, ingot_engine_info *info);
 
 typedef struct ingot_io_info {
-    uint32_t size; /* sizeof(ingot_io_info), set by the caller */
-    uint32_t dtype;     /* 1 f32, 2 f64, 3 f16, 4 bf16, 5..8 i8 i16 i32 i64, 9..12 u8 u16 u32 u64, 13 bool */
-    const char *name;   /* lives as long as the engine */
+    uint32_t size;    /* sizeof(ingot_io_info), set by the caller */
+    uint32_t dtype;   /* 1 f32, 2 f64, 3 f16, 4 bf16, 5..8 i8 i16 i32 i64, 9..12 u8 u16 u32 u64, 13 bool */
+    const char *name; /* lives as long as the engine */
     uint32_t is_output;
     uint32_t rank;
     int64_t dims[8];     /* row-major; the largest shape when shapes may vary */
@@ -143,12 +143,12 @@ typedef enum ingot_wait {
 } ingot_wait;
 
 typedef struct ingot_context_options {
-    uint32_t size;           /* sizeof(ingot_context_options) */
-    uint32_t threads;        /* 1..64, the caller's own among them; 0 means 1 */
-    uint32_t wait;           /* ingot_wait */
-    uint32_t priority;       /* 1..99: SCHED_FIFO priority of the workers; 0: as the caller */
-    const uint32_t *cpus;    /* cpu for each worker thread, from thread 1 on; NULL: no affinity */
-    uint32_t cpu_count;      /* entries of cpus: threads - 1, or 0 */
+    uint32_t size;        /* sizeof(ingot_context_options) */
+    uint32_t threads;     /* 1..64, the caller's own among them; 0 means 1 */
+    uint32_t wait;        /* ingot_wait */
+    uint32_t priority;    /* 1..99: SCHED_FIFO priority of the workers; 0: as the caller */
+    const uint32_t *cpus; /* cpu for each worker thread, from thread 1 on; NULL: no affinity */
+    uint32_t cpu_count;   /* entries of cpus: threads - 1, or 0 */
     uint32_t reserved;
 } ingot_context_options;
 
@@ -156,7 +156,7 @@ typedef struct ingot_context_options {
 typedef struct ingot_memory {
     uint32_t size; /* sizeof(ingot_memory), set by the caller */
     uint32_t reserved;
-    void *host;    /* aligned to 4096 */
+    void *host; /* aligned to 4096 */
     uint64_t host_size;
     void *pinned;
     uint64_t pinned_size;

@@ -35,11 +35,11 @@ typedef enum ingot_dtype {
     INGOT_U16 = 10,
     INGOT_U32 = 11,
     INGOT_U64 = 12,
-    INGOT_BOOL = 13,    /* one byte, 0 or 1 */
-    INGOT_F8E4M3 = 14,  /* reserved: no kernel of this version takes the types from here on */
+    INGOT_BOOL = 13,   /* one byte, 0 or 1 */
+    INGOT_F8E4M3 = 14, /* reserved: no kernel of this version takes the types from here on */
     INGOT_F8E5M2 = 15,
-    INGOT_F4E2M1 = 16,  /* two to a byte, low nibble first */
-    INGOT_I4 = 17,      /* two to a byte, low nibble first */
+    INGOT_F4E2M1 = 16, /* two to a byte, low nibble first */
+    INGOT_I4 = 17,     /* two to a byte, low nibble first */
     INGOT_U4 = 18,
     INGOT_DTYPE_COUNT = 19
 } ingot_dtype;
@@ -190,16 +190,17 @@ typedef struct ingot_kernel_ref { /* what the engine needs of the runtime, or of
 } ingot_kernel_ref;
 
 typedef struct ingot_step {
-    uint32_t name;          /* names of the model's nodes that this step does, for people */
-    uint32_t kernel;        /* index into KERNELS */
-    uint32_t operands;      /* first of in_count + out_count entries of OPERANDS: tensors of the program, or INGOT_NO_INDEX */
-    uint16_t in_count;      /* inputs first, then outputs */
+    uint32_t name;   /* names of the model's nodes that this step does, for people */
+    uint32_t kernel; /* index into KERNELS */
+    uint32_t
+        operands; /* first of in_count + out_count entries of OPERANDS: tensors of the program, or INGOT_NO_INDEX */
+    uint16_t in_count; /* inputs first, then outputs */
     uint16_t out_count;
-    uint32_t workspace;     /* tensor, or INGOT_NO_INDEX */
-    uint32_t params_size;   /* equals the kernel's */
-    uint64_t params;        /* bytes from the start of PARAMS, a multiple of 16 */
-    uint32_t launch;        /* CUDA: index into LAUNCHES, else INGOT_NO_INDEX */
-    uint32_t queue;         /* CUDA: stream hint; CPU: 0 */
+    uint32_t workspace;   /* tensor, or INGOT_NO_INDEX */
+    uint32_t params_size; /* equals the kernel's */
+    uint64_t params;      /* bytes from the start of PARAMS, a multiple of 16 */
+    uint32_t launch;      /* CUDA: index into LAUNCHES, else INGOT_NO_INDEX */
+    uint32_t queue;       /* CUDA: stream hint; CPU: 0 */
     uint32_t reserved[2];
 } ingot_step;
 
@@ -211,9 +212,9 @@ typedef struct ingot_edge { /* `to` starts after `from` has ended; from < to, re
 /* The shape program: straight-line code over int64 registers, run when an input's shape is set. Registers are written
  * before they are read. Overflow and division by zero refuse the shape. */
 typedef enum ingot_shape_op {
-    INGOT_SHAPE_CONST = 0,    /* dst = imm */
-    INGOT_SHAPE_DIM = 1,      /* dst = extent b of io a */
-    INGOT_SHAPE_ADD = 2,      /* dst = a + b */
+    INGOT_SHAPE_CONST = 0, /* dst = imm */
+    INGOT_SHAPE_DIM = 1,   /* dst = extent b of io a */
+    INGOT_SHAPE_ADD = 2,   /* dst = a + b */
     INGOT_SHAPE_SUB = 3,
     INGOT_SHAPE_MUL = 4,
     INGOT_SHAPE_FLOORDIV = 5, /* rounds toward minus infinity */
@@ -235,7 +236,7 @@ typedef struct ingot_shape_insn {
 } ingot_shape_insn;
 
 typedef enum ingot_patch_kind {
-    INGOT_PATCH_DIM = 0,      /* extent `field` of tensor `index`; the pitch of a dense tensor follows */
+    INGOT_PATCH_DIM = 0,       /* extent `field` of tensor `index`; the pitch of a dense tensor follows */
     INGOT_PATCH_PARAM_I32 = 1, /* 4 bytes at byte `field` of the params of step `index`; the value must fit */
     INGOT_PATCH_PARAM_I64 = 2,
     INGOT_PATCH_LAUNCH = 3, /* CUDA: 32-bit word `field` of the launch record of step `index` */
@@ -276,8 +277,8 @@ typedef struct ingot_quant {
 } ingot_quant;
 
 typedef struct ingot_launch { /* CUDA */
-    uint32_t module;   /* which cubin of MODULES */
-    uint32_t function; /* its entry point's name */
+    uint32_t module;          /* which cubin of MODULES */
+    uint32_t function;        /* its entry point's name */
     uint32_t grid[3];
     uint32_t block[3];
     uint32_t shared_bytes;

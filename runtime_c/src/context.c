@@ -31,8 +31,8 @@ static ingot_status check_options(const ingot_engine *engine, const ingot_contex
     }
     if (!engine) return ingot_fail(error, INGOT_ERR_ARGUMENT, INGOT_NO_OFFSET, "engine is NULL");
     if (filled->threads > MAX_THREADS || filled->wait > INGOT_WAIT_SPIN || filled->priority > 99)
-        return ingot_fail(error, INGOT_ERR_ARGUMENT, INGOT_NO_OFFSET, "threads must be 1..%d, wait 0..1, priority 0..99",
-                          MAX_THREADS);
+        return ingot_fail(error, INGOT_ERR_ARGUMENT, INGOT_NO_OFFSET,
+                          "threads must be 1..%d, wait 0..1, priority 0..99", MAX_THREADS);
     if (filled->cpus && filled->cpu_count != filled->threads - 1)
         return ingot_fail(error, INGOT_ERR_ARGUMENT, INGOT_NO_OFFSET, "cpus needs an entry for each of the %u workers",
                           filled->threads - 1);
@@ -161,7 +161,8 @@ static void resolve_steps(ingot_context *c) {
             if (b->storage == INGOT_STORAGE_STATE) args[k].data = c->state + b->offset + t->offset;
         }
         if (s->workspace != INGOT_NO_INDEX)
-            step->call.workspace = c->arena + ingot_get_buffer(f, p, ingot_get_tensor(f, p, s->workspace)->buffer)->offset;
+            step->call.workspace =
+                c->arena + ingot_get_buffer(f, p, ingot_get_tensor(f, p, s->workspace)->buffer)->offset;
         if (params) {
             memcpy(params, bound->params, s->params_size);
             step->call.params = params;
@@ -208,9 +209,11 @@ ingot_status ingot_context_not_ready(const ingot_context *c, ingot_error *error)
         return ingot_fail(error, INGOT_ERR_SHAPE, INGOT_NO_OFFSET, "the shapes set for the inputs do not go together");
     if (c->stale) {
         const ingot_io *io = ingot_get_io(&c->engine->file, c->program->record, c->stale - 1);
-        return ingot_fail(error, INGOT_ERR_SHAPE, INGOT_NO_OFFSET, "the buffer bound to %.80s has %llu bytes, its new shape "
-                          "%llu: bind another", ingot_file_string(&c->engine->file, io->name),
-                          (unsigned long long)c->io_bound[c->stale - 1], (unsigned long long)c->io_bytes[c->stale - 1]);
+        return ingot_fail(error, INGOT_ERR_SHAPE, INGOT_NO_OFFSET,
+                          "the buffer bound to %.80s has %llu bytes, its new shape "
+                          "%llu: bind another",
+                          ingot_file_string(&c->engine->file, io->name), (unsigned long long)c->io_bound[c->stale - 1],
+                          (unsigned long long)c->io_bytes[c->stale - 1]);
     }
     return INGOT_OK;
 }
@@ -221,12 +224,14 @@ ingot_status ingot_context_init(const ingot_engine *engine, const ingot_context_
     ingot_status status = ingot_context_memory(engine, options, &need, error);
     if (status) return status;
     if (!memory || memory->size != sizeof *memory || !context)
-        return ingot_fail(error, INGOT_ERR_ARGUMENT, INGOT_NO_OFFSET, "memory or context is NULL, or ingot_memory has the "
+        return ingot_fail(error, INGOT_ERR_ARGUMENT, INGOT_NO_OFFSET,
+                          "memory or context is NULL, or ingot_memory has the "
                           "wrong size");
     *context = NULL;
     if (!memory->host || (uintptr_t)memory->host % HOST_ALIGN || memory->host_size < need.host_size)
-        return ingot_fail(error, INGOT_ERR_MEMORY, INGOT_NO_OFFSET, "the host block must be aligned to %d and have %llu bytes",
-                          HOST_ALIGN, (unsigned long long)need.host_size);
+        return ingot_fail(error, INGOT_ERR_MEMORY, INGOT_NO_OFFSET,
+                          "the host block must be aligned to %d and have %llu bytes", HOST_ALIGN,
+                          (unsigned long long)need.host_size);
     ingot_context_options filled;
     check_options(engine, options, &filled, NULL);
     const ingot_bound_program *program = &engine->programs[0];
@@ -244,11 +249,13 @@ ingot_status ingot_context_init(const ingot_engine *engine, const ingot_context_
     c->threads = filled.threads;
     c->step_count = p->steps.count;
     c->host_size = need.host_size;
-    for (uint32_t i = 0; c->tensors && i < p->tensors.count; i++) c->tensors[i] = *ingot_get_tensor(&engine->file, p, i);
+    for (uint32_t i = 0; c->tensors && i < p->tensors.count; i++)
+        c->tensors[i] = *ingot_get_tensor(&engine->file, p, i);
     for (uint32_t i = 0; i < p->io.count; i++) {
         const ingot_io *io = ingot_get_io(&engine->file, p, i);
         memcpy(c->io_dims + (size_t)i * INGOT_MAX_RANK, io->dims_max, sizeof io->dims_max);
-        c->io_bytes[i] = ingot_get_buffer(&engine->file, p, ingot_get_tensor(&engine->file, p, io->tensor)->buffer)->size;
+        c->io_bytes[i] =
+            ingot_get_buffer(&engine->file, p, ingot_get_tensor(&engine->file, p, io->tensor)->buffer)->size;
     }
     resolve_steps(c);
     index_io(c);
@@ -310,7 +317,8 @@ ingot_status ingot_context_bind(ingot_context *c, uint32_t index, void *data, si
         return ingot_fail(error, INGOT_ERR_SHAPE, INGOT_NO_OFFSET, "bind: %.80s has %llu bytes, not %zu",
                           ingot_file_string(&c->engine->file, io->name), (unsigned long long)c->io_bytes[index], size);
     if (bits > 8 && (uintptr_t)data % (bits / 8))
-        return ingot_fail(error, INGOT_ERR_ALIGNMENT, INGOT_NO_OFFSET, "bind: the buffer of %.80s is not aligned to %u bytes",
+        return ingot_fail(error, INGOT_ERR_ALIGNMENT, INGOT_NO_OFFSET,
+                          "bind: the buffer of %.80s is not aligned to %u bytes",
                           ingot_file_string(&c->engine->file, io->name), bits / 8);
     point_io(c, index, data, size);
     ingot_context_find_stale(c);

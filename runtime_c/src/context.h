@@ -14,7 +14,7 @@ typedef struct ingot_context_step {
 } ingot_context_step;
 
 typedef struct ingot_io_use { /* an operand that views an input or output */
-    uint64_t offset;      /* bytes from the start of the bound buffer */
+    uint64_t offset;          /* bytes from the start of the bound buffer */
     uint32_t arg;
     uint32_t reserved;
 } ingot_io_use;
@@ -53,9 +53,9 @@ struct ingot_context {
 
     uint64_t runs;
     uint64_t host_size;
-    uint64_t *profile;          /* where a profiled run writes its times, or NULL */
-    int32_t failed[64];         /* for each thread the first step that failed, or -1 */
-    void *allocation;           /* what create allocated */
+    uint64_t *profile;  /* where a profiled run writes its times, or NULL */
+    int32_t failed[64]; /* for each thread the first step that failed, or -1 */
+    void *allocation;   /* what create allocated */
 };
 
 /* context.c: looks for bound buffers that a new shape has made too small or too large. */

@@ -118,8 +118,6 @@ uint32_t ingot_crc32c(uint32_t crc, const void *data, size_t n) {
 
 #else
 
-uint32_t ingot_crc32c(uint32_t crc, const void *data, size_t n) {
-    return ingot_crc32c_portable(crc, data, n);
-}
+uint32_t ingot_crc32c(uint32_t crc, const void *data, size_t n) { return ingot_crc32c_portable(crc, data, n); }
 
 #endif

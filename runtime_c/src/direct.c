@@ -20,7 +20,8 @@ static const char *fill(const ingot_direct_operand *operand, ingot_arg *arg) {
         if (__builtin_mul_overflow(arg->count, operand->dims[d], &arg->count)) return "too many elements";
     }
     arg->pitch = operand->pitch;
-    if (operand->pitch < (operand->rank ? operand->dims[operand->rank - 1] : 1)) return "the pitch is smaller than a row";
+    if (operand->pitch < (operand->rank ? operand->dims[operand->rank - 1] : 1))
+        return "the pitch is smaller than a row";
     arg->dtype = (uint8_t)operand->dtype;
     arg->storage = (uint8_t)operand->storage;
     arg->data = operand->data;
@@ -38,30 +39,38 @@ ingot_status ingot_direct_run(const char *name, const char *isa_name, const ingo
     if (isa_name) {
         ingot_isa isa = ingot_isa_from_name(isa_name);
         if (isa == INGOT_ISA_COUNT || !kernel->run[isa] || !ingot_isa_available(isa))
-            return ingot_fail(error, INGOT_ERR_ISA, INGOT_NO_OFFSET, "kernel %.80s has no %.40s, or the processor lacks it",
-                              name, isa_name);
+            return ingot_fail(error, INGOT_ERR_ISA, INGOT_NO_OFFSET,
+                              "kernel %.80s has no %.40s, or the processor lacks it", name, isa_name);
         run = kernel->run[isa];
     }
     if (in_count + out_count > INGOT_MAX_OPERANDS || params_size != family->params_size)
-        return ingot_fail(error, INGOT_ERR_STEP, INGOT_NO_OFFSET, "kernel %.80s: %u operands, %llu bytes of parameters for %u",
-                          name, in_count + out_count, (unsigned long long)params_size, family->params_size);
-    if (in_count < family->in_min || in_count > family->in_max || out_count < family->out_min || out_count > family->out_max)
-        return ingot_fail(error, INGOT_ERR_STEP, INGOT_NO_OFFSET, "kernel %.80s does not take %u inputs and %u outputs", name,
-                          in_count, out_count);
+        return ingot_fail(error, INGOT_ERR_STEP, INGOT_NO_OFFSET,
+                          "kernel %.80s: %u operands, %llu bytes of parameters for %u", name, in_count + out_count,
+                          (unsigned long long)params_size, family->params_size);
+    if (in_count < family->in_min || in_count > family->in_max || out_count < family->out_min ||
+        out_count > family->out_max)
+        return ingot_fail(error, INGOT_ERR_STEP, INGOT_NO_OFFSET, "kernel %.80s does not take %u inputs and %u outputs",
+                          name, in_count, out_count);
     ingot_arg args[INGOT_MAX_OPERANDS];
     for (uint32_t i = 0; i < in_count + out_count; i++) {
         const char *reason = fill(&operands[i], &args[i]);
         if (!reason && !(family->flags & INGOT_KERNEL_PITCHED) && args[i].rank &&
             args[i].pitch != args[i].dims[args[i].rank - 1])
             reason = "the kernel takes dense operands alone";
-        if (reason) return ingot_fail(error, INGOT_ERR_STEP, INGOT_NO_OFFSET, "kernel %.80s, operand %u: %s", name, i, reason);
+        if (reason)
+            return ingot_fail(error, INGOT_ERR_STEP, INGOT_NO_OFFSET, "kernel %.80s, operand %u: %s", name, i, reason);
     }
     /* Parameters are 16-byte aligned in a file: give the kernel the same. */
     uint64_t copy_size = ingot_align(params_size, 64);
     void *copy = copy_size ? aligned_alloc(64, copy_size) : NULL;
     if (copy) memcpy(copy, params, params_size);
-    ingot_call call = {.in = args, .out = args + in_count, .in_count = in_count, .out_count = out_count, .params = copy,
-                       .workspace = workspace, .workspace_size = workspace_size};
+    ingot_call call = {.in = args,
+                       .out = args + in_count,
+                       .in_count = in_count,
+                       .out_count = out_count,
+                       .params = copy,
+                       .workspace = workspace,
+                       .workspace_size = workspace_size};
     const char *reason = family->check ? family->check(&call) : NULL;
     if (reason) {
         free(copy);
@@ -81,10 +90,13 @@ ingot_status ingot_direct_run(const char *name, const char *isa_name, const ingo
         uint32_t units = family->units ? family->units(&call) : 1;
         if (splits == 0) splits = 1;
         for (uint32_t t = 0; t < splits && !status; t++) {
-            uint32_t begin = (uint32_t)((uint64_t)units * t / splits), end = (uint32_t)((uint64_t)units * (t + 1) / splits);
+            uint32_t begin = (uint32_t)((uint64_t)units * t / splits),
+                     end = (uint32_t)((uint64_t)units * (t + 1) / splits);
             if (begin < end && run(&call, begin, end, scratch) != INGOT_KERNEL_OK)
-                status = ingot_fail(error, INGOT_ERR_INDEX, INGOT_NO_OFFSET, "kernel %.80s: an index in the data is out of "
-                                    "range", name);
+                status = ingot_fail(error, INGOT_ERR_INDEX, INGOT_NO_OFFSET,
+                                    "kernel %.80s: an index in the data is out of "
+                                    "range",
+                                    name);
         }
         ingot_fpenv_leave(mode);
     }
@@ -95,8 +107,8 @@ ingot_status ingot_direct_run(const char *name, const char *isa_name, const ingo
 int ingot_direct_kernel_at(uint32_t index, ingot_direct_kernel *out) {
     const ingot_kernel *kernel = ingot_kernel_at(index);
     if (!kernel) return 0;
-    *out = (ingot_direct_kernel){kernel->name, kernel->abi, kernel->family->params_size, 0, kernel->family->flags,
-                                 kernel->family->inplace, 0};
+    *out = (ingot_direct_kernel){
+        kernel->name, kernel->abi, kernel->family->params_size, 0, kernel->family->flags, kernel->family->inplace, 0};
     for (uint32_t i = 0; i < INGOT_ISA_COUNT; i++)
         if (kernel->run[i]) out->isas |= 1u << i;
     return 1;
@@ -104,7 +116,9 @@ int ingot_direct_kernel_at(uint32_t index, ingot_direct_kernel *out) {
 
 uint32_t ingot_direct_isas(void) { return ingot_isa_allowed(NULL); }
 
-const char *ingot_direct_isa_name(uint32_t isa) { return isa < INGOT_ISA_COUNT ? ingot_isa_name((ingot_isa)isa) : NULL; }
+const char *ingot_direct_isa_name(uint32_t isa) {
+    return isa < INGOT_ISA_COUNT ? ingot_isa_name((ingot_isa)isa) : NULL;
+}
 
 uint32_t ingot_direct_crc32c(uint32_t crc, const void *data, size_t size) { return ingot_crc32c(crc, data, size); }
 

@@ -16,8 +16,9 @@ typedef struct ingot_direct_operand {
     uint32_t reserved;
 } ingot_direct_operand;
 
-/* Runs a kernel: operands are inputs, then outputs. `isa` names the implementation, which must exist, or is NULL for the
- * best. Units are done in `splits` contiguous parts, as that many threads would. Constants' data is visible to the check. */
+/* Runs a kernel: operands are inputs, then outputs. `isa` names the implementation, which must exist, or is NULL for
+ * the best. Units are done in `splits` contiguous parts, as that many threads would. Constants' data is visible to the
+ * check. */
 ingot_status ingot_direct_run(const char *kernel, const char *isa, const ingot_direct_operand *operands,
                               uint32_t in_count, uint32_t out_count, const void *params, uint64_t params_size,
                               void *workspace, uint64_t workspace_size, uint32_t splits, ingot_error *error);

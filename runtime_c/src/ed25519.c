@@ -37,9 +37,7 @@ static int less(const u256 *a, const u256 *b) {
     return (int)sub_borrow(&unused, a, b);
 }
 
-static uint32_t bit(const u256 *a, int index) {
-    return a->limb[index / 32] >> index % 32 & 1;
-}
+static uint32_t bit(const u256 *a, int index) { return a->limb[index / 32] >> index % 32 & 1; }
 
 static u256 load_le(const uint8_t *from) {
     u256 out;
@@ -162,9 +160,7 @@ static point add(const point *p1, const point *p2) {
     return (point){.x = fe_mul(&e, &f), .y = fe_mul(&g, &h), .z = fe_mul(&f, &g), .t = fe_mul(&e, &h)};
 }
 
-static point affine(const fe *x, const fe *y) {
-    return (point){.x = *x, .y = *y, .z = one, .t = fe_mul(x, y)};
-}
+static point affine(const fe *x, const fe *y) { return (point){.x = *x, .y = *y, .z = one, .t = fe_mul(x, y)}; }
 
 /* RFC 8032, section 5.1.3: y and the lowest bit of x. Returns 0 if no point has this encoding. */
 static int decode(point *out, const uint8_t encoded[32]) {

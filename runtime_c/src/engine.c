@@ -19,12 +19,16 @@ static ingot_status bind_program(const ingot_file *f, const ingot_program *recor
         const char *name = ingot_file_string(f, ref->name);
         const ingot_kernel *kernel = ingot_kernel_find(name);
         if (!kernel)
-            return ingot_fail(error, INGOT_ERR_KERNEL, at, "the engine needs kernel %.80s, which this runtime lacks: update "
-                              "the runtime", name);
-        if (ref->abi != kernel->abi || ref->params_size != kernel->family->params_size || s->params_size != ref->params_size)
-            return ingot_fail(error, INGOT_ERR_KERNEL, at, "kernel %.80s: the engine has abi %u with %u bytes of parameters, "
-                              "this runtime abi %u with %u: build the engine again, or change the runtime", name, ref->abi,
-                              ref->params_size, kernel->abi, kernel->family->params_size);
+            return ingot_fail(error, INGOT_ERR_KERNEL, at,
+                              "the engine needs kernel %.80s, which this runtime lacks: update "
+                              "the runtime",
+                              name);
+        if (ref->abi != kernel->abi || ref->params_size != kernel->family->params_size ||
+            s->params_size != ref->params_size)
+            return ingot_fail(error, INGOT_ERR_KERNEL, at,
+                              "kernel %.80s: the engine has abi %u with %u bytes of parameters, "
+                              "this runtime abi %u with %u: build the engine again, or change the runtime",
+                              name, ref->abi, ref->params_size, kernel->abi, kernel->family->params_size);
         ingot_isa isa;
         bound->steps[i] = (ingot_bound_step){kernel, ingot_kernel_select(kernel, isas, &isa),
                                              f->tables[INGOT_SECTION_PARAMS].base + s->params, s};
@@ -43,9 +47,11 @@ static const ingot_variant *choose_variant(const ingot_file *f, ingot_error *err
     }
     if (!best) {
         const ingot_variant *v = (const ingot_variant *)ingot_record(table, 0);
-        ingot_fail(error, INGOT_ERR_NO_VARIANT, ingot_record_offset(table, 0),
-                   "the engine was built for %.60s (CUDA, sm_%u), and this runtime has no CUDA backend: build it for a cpu "
-                   "target", ingot_file_string(f, v->name), v->arch);
+        ingot_fail(
+            error, INGOT_ERR_NO_VARIANT, ingot_record_offset(table, 0),
+            "the engine was built for %.60s (CUDA, sm_%u), and this runtime has no CUDA backend: build it for a cpu "
+            "target",
+            ingot_file_string(f, v->name), v->arch);
     }
     return best;
 }
@@ -62,8 +68,10 @@ static ingot_status load(ingot_engine *engine, const void *bytes, size_t size, c
     const char *isa_name = options && options->isa ? options->isa : getenv("INGOT_ISA");
     engine->isas = ingot_isa_allowed(isa_name);
     if (!engine->isas)
-        return ingot_fail(error, INGOT_ERR_ISA, INGOT_NO_OFFSET, "instruction set %.40s (INGOT_ISA) is unknown or not in this "
-                          "processor, whose best is %s", isa_name, ingot_isa_name(ingot_isa_best()));
+        return ingot_fail(error, INGOT_ERR_ISA, INGOT_NO_OFFSET,
+                          "instruction set %.40s (INGOT_ISA) is unknown or not in this "
+                          "processor, whose best is %s",
+                          isa_name, ingot_isa_name(ingot_isa_best()));
     ingot_status status = ingot_file_open(bytes, size, options, &engine->file, error);
     if (status) return status;
     const ingot_file *f = &engine->file;
@@ -74,7 +82,8 @@ static ingot_status load(ingot_engine *engine, const void *bytes, size_t size, c
     }
     if (!status) {
         engine->programs = calloc(engine->variant->programs.count, sizeof *engine->programs);
-        if (!engine->programs) status = ingot_fail(error, INGOT_ERR_MEMORY, INGOT_NO_OFFSET, "no memory for the programs");
+        if (!engine->programs)
+            status = ingot_fail(error, INGOT_ERR_MEMORY, INGOT_NO_OFFSET, "no memory for the programs");
     }
     for (uint32_t i = 0; !status && i < engine->variant->programs.count; i++) {
         const ingot_program *record = (const ingot_program *)ingot_record(&f->tables[INGOT_SECTION_PROGRAMS],
@@ -95,8 +104,10 @@ static ingot_status load(ingot_engine *engine, const void *bytes, size_t size, c
 static ingot_status check_arguments(const void *bytes, const ingot_options *options, ingot_error *error) {
     ingot_clear(error);
     if (!bytes || (uintptr_t)bytes % 64)
-        return ingot_fail(error, INGOT_ERR_ARGUMENT, INGOT_NO_OFFSET, "the engine's bytes are NULL or not aligned to 64");
-    const uint32_t known = INGOT_OPEN_LOCK | INGOT_OPEN_CHECK_SHA256 | INGOT_OPEN_REQUIRE_SIGNATURE | INGOT_OPEN_TRUST_CONSTANTS;
+        return ingot_fail(error, INGOT_ERR_ARGUMENT, INGOT_NO_OFFSET,
+                          "the engine's bytes are NULL or not aligned to 64");
+    const uint32_t known =
+        INGOT_OPEN_LOCK | INGOT_OPEN_CHECK_SHA256 | INGOT_OPEN_REQUIRE_SIGNATURE | INGOT_OPEN_TRUST_CONSTANTS;
     if (options && (options->size != sizeof *options || (options->flags & ~known)))
         return ingot_fail(error, INGOT_ERR_ARGUMENT, INGOT_NO_OFFSET, "ingot_options: wrong size or unknown flags");
     return INGOT_OK;

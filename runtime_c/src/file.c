@@ -96,8 +96,8 @@ static ingot_status check_section(const uint8_t *bytes, const ingot_section *s, 
         return ingot_fail(error, INGOT_ERR_FORMAT, at, "section kind %u has unknown flags", s->kind);
     uint64_t alignment = s->kind == INGOT_SECTION_CONSTANTS ? INGOT_CONSTANT_ALIGN : INGOT_SECTION_ALIGN;
     if (s->offset < end || s->offset % alignment || s->offset > file_size || s->size > file_size - s->offset)
-        return ingot_fail(error, INGOT_ERR_FORMAT, at, "section kind %u lies outside the file, overlaps or is not aligned",
-                          s->kind);
+        return ingot_fail(error, INGOT_ERR_FORMAT, at,
+                          "section kind %u lies outside the file, overlaps or is not aligned", s->kind);
     if (!all_zero(bytes + end, s->offset - end))
         return ingot_fail(error, INGOT_ERR_FORMAT, end, "bytes between two sections are not zero");
     if (rule && rule->name) {
@@ -145,7 +145,8 @@ static ingot_status check_signature(const ingot_file *file, const ingot_options 
             return ingot_fail(error, INGOT_ERR_SIGNATURE, ingot_record_offset(table, i), "the signature is wrong");
         }
     }
-    return ingot_fail(error, INGOT_ERR_SIGNATURE, table->file_offset, "the engine is not signed by a key that was given");
+    return ingot_fail(error, INGOT_ERR_SIGNATURE, table->file_offset,
+                      "the engine is not signed by a key that was given");
 }
 
 static ingot_status check_strings(const ingot_file *file, ingot_error *error) {

@@ -41,9 +41,7 @@ static inline void ingot_fpenv_leave(ingot_fpenv saved) {
 typedef uint64_t ingot_fpenv;
 
 /* FPCR is 0 in the mode we want: nearest, no FZ, FZ16, DN or AHP, no traps. */
-static inline void ingot_fpenv_write(ingot_fpenv mode) {
-    __asm__ volatile("msr fpcr, %0" : : "r"(mode) : "memory");
-}
+static inline void ingot_fpenv_write(ingot_fpenv mode) { __asm__ volatile("msr fpcr, %0" : : "r"(mode) : "memory"); }
 
 static inline ingot_fpenv ingot_fpenv_enter(void) {
     ingot_fpenv saved;

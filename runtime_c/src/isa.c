@@ -36,9 +36,7 @@ static const struct {
 };
 
 #if defined(__x86_64__)
-static uint32_t has_all(uint32_t word, uint32_t bits) {
-    return (word & bits) == bits;
-}
+static uint32_t has_all(uint32_t word, uint32_t bits) { return (word & bits) == bits; }
 
 static uint32_t detect(void) {
     enum { XCR0_YMM = 0x06, XCR0_ZMM = 0xe6 }; /* SSE and AVX state; with opmask, ZMM0-15 and ZMM16-31 */
@@ -96,9 +94,7 @@ static uint32_t detect(void) {
     return found;
 }
 #else
-static uint32_t detect(void) {
-    return BIT(PORTABLE);
-}
+static uint32_t detect(void) { return BIT(PORTABLE); }
 #endif
 
 /* CPUID traps to the hypervisor of a virtual machine, so it is asked once. Two threads that both find nothing
@@ -113,13 +109,9 @@ static uint32_t detected(void) {
     return found;
 }
 
-int ingot_cpu_has(ingot_cpu_feature feature) {
-    return (detected() & (uint32_t)feature) != 0;
-}
+int ingot_cpu_has(ingot_cpu_feature feature) { return (detected() & (uint32_t)feature) != 0; }
 
-int ingot_isa_available(ingot_isa isa) {
-    return (uint32_t)isa < INGOT_ISA_COUNT && (detected() >> isa & 1U) != 0;
-}
+int ingot_isa_available(ingot_isa isa) { return (uint32_t)isa < INGOT_ISA_COUNT && (detected() >> isa & 1U) != 0; }
 
 ingot_isa ingot_isa_best(void) {
     uint32_t isa = INGOT_ISA_COUNT - 1;
@@ -129,9 +121,7 @@ ingot_isa ingot_isa_best(void) {
     return (ingot_isa)isa;
 }
 
-const char *ingot_isa_name(ingot_isa isa) {
-    return (uint32_t)isa < INGOT_ISA_COUNT ? isas[isa].name : "unknown";
-}
+const char *ingot_isa_name(ingot_isa isa) { return (uint32_t)isa < INGOT_ISA_COUNT ? isas[isa].name : "unknown"; }
 
 ingot_isa ingot_isa_from_name(const char *name) {
     uint32_t isa = 0;

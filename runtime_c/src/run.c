@@ -85,13 +85,15 @@ static ingot_status finish(ingot_context *c, int32_t failed, ingot_error *error)
 ingot_status ingot_context_start_workers(ingot_context *c, void *memory, const ingot_context_options *options,
                                          ingot_error *error) {
     const char *failed = NULL;
-    const ingot_workers_options wanted = {.threads = options->threads, .wait = options->wait,
-                                          .spin_limit = INGOT_WORKERS_SPIN_LIMIT, .priority = options->priority,
+    const ingot_workers_options wanted = {.threads = options->threads,
+                                          .wait = options->wait,
+                                          .spin_limit = INGOT_WORKERS_SPIN_LIMIT,
+                                          .priority = options->priority,
                                           .cpus = options->cpus};
     int system = ingot_workers_start(memory, &wanted, &c->workers, &failed);
     if (system)
-        return ingot_fail(error, INGOT_ERR_THREAD, INGOT_NO_OFFSET, "cannot start %u threads: %s: %s", options->threads - 1,
-                          failed, strerror(system));
+        return ingot_fail(error, INGOT_ERR_THREAD, INGOT_NO_OFFSET, "cannot start %u threads: %s: %s",
+                          options->threads - 1, failed, strerror(system));
     return INGOT_OK;
 }
 
@@ -114,7 +116,8 @@ ingot_status ingot_context_profile(ingot_context *c, uint64_t *nanoseconds, uint
 
 ingot_status ingot_context_enqueue(ingot_context *context, void *stream, ingot_error *error) {
     (void)context, (void)stream;
-    return ingot_fail(error, INGOT_ERR_UNSUPPORTED, INGOT_NO_OFFSET, "a CPU engine has no queue: call ingot_context_run");
+    return ingot_fail(error, INGOT_ERR_UNSUPPORTED, INGOT_NO_OFFSET,
+                      "a CPU engine has no queue: call ingot_context_run");
 }
 
 ingot_status ingot_context_wait(ingot_context *context, ingot_error *error) {

@@ -48,23 +48,27 @@ static ingot_status compare(const comparison *c, const ingot_selftest *test, con
     if (test->mode == INGOT_SELFTEST_EXACT) {
         for (uint64_t i = 0; i < c->count; i++)
             if (memcmp(c->got + i * c->stride * c->width, c->expected + i * c->width, c->width) != 0)
-                return ingot_fail(error, INGOT_ERR_SELFTEST, INGOT_NO_OFFSET, "self-test: output %.80s differs from what is "
-                                  "expected, first in element %llu", name, (unsigned long long)(i * c->stride));
+                return ingot_fail(error, INGOT_ERR_SELFTEST, INGOT_NO_OFFSET,
+                                  "self-test: output %.80s differs from what is "
+                                  "expected, first in element %llu",
+                                  name, (unsigned long long)(i * c->stride));
         return INGOT_OK;
     }
     double relative, absolute;
     differences(c, &relative, &absolute);
     if (relative <= (double)test->relative && absolute <= (double)test->absolute) return INGOT_OK;
-    return ingot_fail(error, INGOT_ERR_SELFTEST, INGOT_NO_OFFSET, "self-test: output %.80s is off by %.3g relative and %.3g "
-                      "absolute, allowed are %.3g and %.3g", name, relative, absolute, (double)test->relative,
-                      (double)test->absolute);
+    return ingot_fail(error, INGOT_ERR_SELFTEST, INGOT_NO_OFFSET,
+                      "self-test: output %.80s is off by %.3g relative and %.3g "
+                      "absolute, allowed are %.3g and %.3g",
+                      name, relative, absolute, (double)test->relative, (double)test->absolute);
 }
 
 /* Whether the record fits the program that runs. */
 static int fits(const ingot_selftest *test, const ingot_io_info *info) {
     uint64_t width = ingot_dtype_bits(info->dtype) / 8;
     if (!info->is_output) return test->size == 0 || test->size == info->bytes;
-    if (width == 0 || test->stride == 0 || (test->mode == INGOT_SELFTEST_TOLERANCE && info->dtype != INGOT_F32 && info->dtype != INGOT_F64))
+    if (width == 0 || test->stride == 0 ||
+        (test->mode == INGOT_SELFTEST_TOLERANCE && info->dtype != INGOT_F32 && info->dtype != INGOT_F64))
         return 0;
     uint64_t elements = info->bytes / width, count = elements ? (elements - 1) / test->stride + 1 : 0;
     return test->size == count * width;
@@ -85,7 +89,8 @@ ingot_status ingot_self_test(const ingot_engine *engine, ingot_error *error) {
         const ingot_selftest *test = (const ingot_selftest *)ingot_record(table, i);
         ingot_io_info info = {.size = sizeof info};
         if (ingot_engine_io_info(engine, test->io, &info) || !fits(test, &info)) {
-            status = ingot_fail(error, INGOT_ERR_FORMAT, ingot_record_offset(table, i), "the self-test is of another program");
+            status = ingot_fail(error, INGOT_ERR_FORMAT, ingot_record_offset(table, i),
+                                "the self-test is of another program");
         } else if (!info.is_output) {
             void *data = ingot_context_data(context, test->io);
             if (test->size)
@@ -104,8 +109,12 @@ ingot_status ingot_self_test(const ingot_engine *engine, ingot_error *error) {
         ingot_engine_io_info(engine, test->io, &info);
         if (!info.is_output) continue;
         uint64_t width = ingot_dtype_bits(info.dtype) / 8;
-        comparison c = {ingot_context_data(context, test->io), constants + test->data, test->size / width, test->stride,
-                        width, info.dtype};
+        comparison c = {ingot_context_data(context, test->io),
+                        constants + test->data,
+                        test->size / width,
+                        test->stride,
+                        width,
+                        info.dtype};
         status = compare(&c, test, info.name, error);
     }
     ingot_context_destroy(context);

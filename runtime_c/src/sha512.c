@@ -26,9 +26,7 @@ static const uint64_t k[80] = {
     0x431d67c49c100d4c, 0x4cc5d4becb3e42b6, 0x597f299cfc657e2a, 0x5fcb6fab3ad6faec, 0x6c44198c4a475817,
 };
 
-static uint64_t rotate(uint64_t x, int by) {
-    return x >> by | x << (64 - by);
-}
+static uint64_t rotate(uint64_t x, int by) { return x >> by | x << (64 - by); }
 
 static void store_be(uint8_t *to, uint64_t word) {
     for (int i = 0; i < 8; ++i) {

@@ -16,9 +16,9 @@ static ingot_status patch(ingot_context *c, ingot_error *error) {
         if (s->kind == INGOT_PATCH_DIM) {
             const ingot_tensor *largest = ingot_get_tensor(f, p, s->index);
             if (value < 0 || value > largest->dims[s->field])
-                return ingot_fail(error, INGOT_ERR_SHAPE, at, "extent %u of tensor %.60s becomes %lld, planned for %lld",
-                                  s->field, ingot_file_string(f, largest->name), (long long)value,
-                                  (long long)largest->dims[s->field]);
+                return ingot_fail(
+                    error, INGOT_ERR_SHAPE, at, "extent %u of tensor %.60s becomes %lld, planned for %lld", s->field,
+                    ingot_file_string(f, largest->name), (long long)value, (long long)largest->dims[s->field]);
             ingot_tensor *t = &c->tensors[s->index];
             t->dims[s->field] = value;
             /* Dense tensors stay dense; a view of a wider one keeps the pitch of that one. */
@@ -100,8 +100,10 @@ ingot_status ingot_context_apply_shapes(ingot_context *c, ingot_error *error) {
             if (status) return status;
             if ((family->state_size && family->state_size(&step->call) > c->kernel_state_size[i]) ||
                 (family->scratch_size && family->scratch_size(&step->call) > c->scratch_stride))
-                return ingot_fail(error, INGOT_ERR_SHAPE, INGOT_NO_OFFSET, "step %u needs more memory for this shape than was "
-                                  "reserved for the largest", i);
+                return ingot_fail(error, INGOT_ERR_SHAPE, INGOT_NO_OFFSET,
+                                  "step %u needs more memory for this shape than was "
+                                  "reserved for the largest",
+                                  i);
         }
         step->call.state = c->kernel_state_size[i] ? state : NULL;
         state += ingot_align(c->kernel_state_size[i], 64);
@@ -126,12 +128,14 @@ ingot_status ingot_context_set_shape(ingot_context *c, uint32_t index, const int
     if (io->is_output)
         return ingot_fail(error, INGOT_ERR_ARGUMENT, INGOT_NO_OFFSET, "%.80s is an output: its shape follows", name);
     if (rank != own_rank)
-        return ingot_fail(error, INGOT_ERR_SHAPE, INGOT_NO_OFFSET, "input %.80s has rank %u, not %u", name, own_rank, rank);
+        return ingot_fail(error, INGOT_ERR_SHAPE, INGOT_NO_OFFSET, "input %.80s has rank %u, not %u", name, own_rank,
+                          rank);
     for (uint32_t d = 0; d < rank; d++)
         if (dims[d] < io->dims_min[d] || dims[d] > io->dims_max[d])
-            return ingot_fail(error, INGOT_ERR_SHAPE, INGOT_NO_OFFSET, "extent %u of input %.80s is %lld, the engine takes "
-                              "%lld to %lld", d, name, (long long)dims[d], (long long)io->dims_min[d],
-                              (long long)io->dims_max[d]);
+            return ingot_fail(error, INGOT_ERR_SHAPE, INGOT_NO_OFFSET,
+                              "extent %u of input %.80s is %lld, the engine takes "
+                              "%lld to %lld",
+                              d, name, (long long)dims[d], (long long)io->dims_min[d], (long long)io->dims_max[d]);
     int64_t *row = c->io_dims + (size_t)index * INGOT_MAX_RANK, former[INGOT_MAX_RANK];
     if (memcmp(row, dims, rank * sizeof *dims) == 0 && !c->shape_pending) return INGOT_OK;
     memcpy(former, row, sizeof former);

@@ -43,7 +43,8 @@ static uint64_t *make_ancestors(const ingot_file *f, const ingot_program *p, uin
     /* Edges lead forward, so by the time a row is needed all edges into its step must have been merged: walk the
      * targets in order. Edges are bucketed by target first, as the file may list them in any order. */
     const ingot_table *table = &f->tables[INGOT_SECTION_EDGES];
-    uint32_t *head = malloc(sizeof(uint32_t) * (p->steps.count + 1)), *next = malloc(sizeof(uint32_t) * (p->edges.count + 1));
+    uint32_t *head = malloc(sizeof(uint32_t) * (p->steps.count + 1)),
+             *next = malloc(sizeof(uint32_t) * (p->edges.count + 1));
     if (!head || !next) {
         free(head), free(next), free(rows);
         return NULL;
@@ -101,7 +102,8 @@ static ingot_status too_many(ingot_error *error) {
 /* Rules 1 and 2 within one buffer. */
 static ingot_status check_buffer(proof *p, uint32_t buffer, ingot_error *error) {
     const ingot_buffer *b = ingot_get_buffer(p->file, p->program, buffer);
-    int persistent = b->storage == INGOT_STORAGE_STATE, given = b->storage == INGOT_STORAGE_CONSTANT || b->storage == INGOT_STORAGE_INPUT;
+    int persistent = b->storage == INGOT_STORAGE_STATE,
+        given = b->storage == INGOT_STORAGE_CONSTANT || b->storage == INGOT_STORAGE_INPUT;
     if (given || b->size == 0) return INGOT_OK;
     uint32_t begin = p->first[buffer], end = p->first[buffer + 1];
     uint64_t at = ingot_record_offset(&p->file->tables[INGOT_SECTION_BUFFERS], p->program->buffers.first + buffer);
@@ -116,12 +118,14 @@ static ingot_status check_buffer(proof *p, uint32_t buffer, ingot_error *error) 
             written = 1;
             if (persistent ? !(precedes(p, x->step, y->step) || precedes(p, y->step, x->step))
                            : x->writes || !precedes(p, y->step, x->step))
-                return ingot_fail(error, INGOT_ERR_PLAN, at, "step %u and step %u touch the same bytes of buffer %u in no "
-                                  "sound order", y->step, x->step, buffer);
+                return ingot_fail(error, INGOT_ERR_PLAN, at,
+                                  "step %u and step %u touch the same bytes of buffer %u in no "
+                                  "sound order",
+                                  y->step, x->step, buffer);
         }
         if (!written)
-            return ingot_fail(error, INGOT_ERR_PLAN, at, "step %u reads buffer %u, which nobody writes before it", x->step,
-                              buffer);
+            return ingot_fail(error, INGOT_ERR_PLAN, at, "step %u reads buffer %u, which nobody writes before it",
+                              x->step, buffer);
     }
     return INGOT_OK;
 }
@@ -140,7 +144,8 @@ static int dies_before(const proof *p, uint32_t a, uint32_t b) {
 static ingot_status check_pair(proof *p, uint32_t a, uint32_t b, ingot_error *error) {
     const ingot_buffer *x = ingot_get_buffer(p->file, p->program, a);
     if (!spend(p, a, b)) return too_many(error);
-    if (p->first[a] == p->first[a + 1] || p->first[b] == p->first[b + 1]) return INGOT_OK; /* nobody touches one of them */
+    if (p->first[a] == p->first[a + 1] || p->first[b] == p->first[b + 1])
+        return INGOT_OK; /* nobody touches one of them */
     if (x->storage == INGOT_STORAGE_ARENA && (dies_before(p, a, b) || dies_before(p, b, a))) return INGOT_OK;
     return ingot_fail(error, INGOT_ERR_PLAN, p->file->tables[INGOT_SECTION_BUFFERS].file_offset,
                       "buffers %u and %u share memory while both are needed", a, b);
@@ -183,8 +188,7 @@ static uint32_t collect(const ingot_file *f, const ingot_program *p, access *acc
         for (uint32_t k = 0; k < total + 1; k++) {
             uint32_t id = k < total ? ingot_get_operand(f, s, k) : s->workspace;
             if (id == INGOT_NO_INDEX) continue;
-            if (accesses)
-                accesses[count] = (access){ingot_get_tensor(f, p, id)->buffer, i, id, k >= s->in_count};
+            if (accesses) accesses[count] = (access){ingot_get_tensor(f, p, id)->buffer, i, id, k >= s->in_count};
             count++;
         }
     }

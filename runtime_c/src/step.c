@@ -55,8 +55,9 @@ ingot_status ingot_check_step(const ingot_file *f, const ingot_program *p, const
     const char *name = ingot_file_string(f, s->name);
     if (s->in_count < family->in_min || s->in_count > family->in_max || s->out_count < family->out_min ||
         s->out_count > family->out_max)
-        return ingot_fail(error, INGOT_ERR_STEP, at, "step %u (%.60s): kernel %s does not take %u inputs and %u outputs",
-                          index, name, step->kernel->name, s->in_count, s->out_count);
+        return ingot_fail(error, INGOT_ERR_STEP, at,
+                          "step %u (%.60s): kernel %s does not take %u inputs and %u outputs", index, name,
+                          step->kernel->name, s->in_count, s->out_count);
 
     span spans[INGOT_MAX_OPERANDS + 1];
     uint32_t operands[INGOT_MAX_OPERANDS + 1]; /* which operand each span is: absent ones have none */
@@ -77,8 +78,10 @@ ingot_status ingot_check_step(const ingot_file *f, const ingot_program *p, const
                               name, step->kernel->name);
         if ((family->flags & INGOT_KERNEL_OVERREADS) && k < s->in_count &&
             (arg->storage == INGOT_STORAGE_INPUT || arg->storage == INGOT_STORAGE_OUTPUT))
-            return ingot_fail(error, INGOT_ERR_STEP, at, "step %u (%.60s): kernel %s reads past its inputs and so takes "
-                              "none that the caller binds", index, name, step->kernel->name);
+            return ingot_fail(error, INGOT_ERR_STEP, at,
+                              "step %u (%.60s): kernel %s reads past its inputs and so takes "
+                              "none that the caller binds",
+                              index, name, step->kernel->name);
         spans[count] = operand_span(t, b, arg);
         operands[count] = k;
         for (uint32_t j = 0; j < count && k >= s->in_count; j++) {
@@ -89,8 +92,8 @@ ingot_status ingot_check_step(const ingot_file *f, const ingot_program *p, const
                           spans[j].pitch == spans[count].pitch && spans[j].row == spans[count].row &&
                           call->in[i].count == arg->count;
             if (!inplace)
-                return ingot_fail(error, INGOT_ERR_PLAN, at, "step %u (%.60s) writes over its own operand %u", index, name,
-                                  i);
+                return ingot_fail(error, INGOT_ERR_PLAN, at, "step %u (%.60s) writes over its own operand %u", index,
+                                  name, i);
         }
         count++;
     }
@@ -101,8 +104,9 @@ ingot_status ingot_check_step(const ingot_file *f, const ingot_program *p, const
     uint64_t state = family->state_size ? family->state_size(call) : 0;
     uint64_t scratch = family->scratch_size ? family->scratch_size(call) : 0;
     if (state > MAX_EXTRA || scratch > MAX_EXTRA) /* the sums that lay a context out cannot overflow */
-        return ingot_fail(error, INGOT_ERR_STEP, at, "step %u (%.60s): kernel %s would need %llu bytes beside its operands",
-                          index, name, step->kernel->name, (unsigned long long)(state > scratch ? state : scratch));
+        return ingot_fail(error, INGOT_ERR_STEP, at,
+                          "step %u (%.60s): kernel %s would need %llu bytes beside its operands", index, name,
+                          step->kernel->name, (unsigned long long)(state > scratch ? state : scratch));
     return INGOT_OK;
 }
 
@@ -124,8 +128,7 @@ void ingot_fill_call(const ingot_file *f, const ingot_program *p, const ingot_bo
     call->in_count = s->in_count;
     call->out_count = s->out_count;
     call->params = step->params;
-    if (s->workspace != INGOT_NO_INDEX)
-        call->workspace_size = (uint64_t)ingot_get_tensor(f, p, s->workspace)->dims[0];
+    if (s->workspace != INGOT_NO_INDEX) call->workspace_size = (uint64_t)ingot_get_tensor(f, p, s->workspace)->dims[0];
 }
 
 ingot_status ingot_verify_steps(const ingot_file *f, const ingot_bound_program *bound, ingot_error *error) {

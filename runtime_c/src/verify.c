@@ -23,12 +23,12 @@ static const struct {
     const char *name;
     uint32_t bits;
 } dtypes[INGOT_DTYPE_COUNT] = {
-    [INGOT_F32] = {"f32", 32},       [INGOT_F64] = {"f64", 64},       [INGOT_F16] = {"f16", 16},
-    [INGOT_BF16] = {"bf16", 16},     [INGOT_I8] = {"i8", 8},          [INGOT_I16] = {"i16", 16},
-    [INGOT_I32] = {"i32", 32},       [INGOT_I64] = {"i64", 64},       [INGOT_U8] = {"u8", 8},
-    [INGOT_U16] = {"u16", 16},       [INGOT_U32] = {"u32", 32},       [INGOT_U64] = {"u64", 64},
-    [INGOT_BOOL] = {"bool", 8},      [INGOT_F8E4M3] = {"f8e4m3", 8},  [INGOT_F8E5M2] = {"f8e5m2", 8},
-    [INGOT_F4E2M1] = {"f4e2m1", 4},  [INGOT_I4] = {"i4", 4},          [INGOT_U4] = {"u4", 4},
+    [INGOT_F32] = {"f32", 32},      [INGOT_F64] = {"f64", 64},      [INGOT_F16] = {"f16", 16},
+    [INGOT_BF16] = {"bf16", 16},    [INGOT_I8] = {"i8", 8},         [INGOT_I16] = {"i16", 16},
+    [INGOT_I32] = {"i32", 32},      [INGOT_I64] = {"i64", 64},      [INGOT_U8] = {"u8", 8},
+    [INGOT_U16] = {"u16", 16},      [INGOT_U32] = {"u32", 32},      [INGOT_U64] = {"u64", 64},
+    [INGOT_BOOL] = {"bool", 8},     [INGOT_F8E4M3] = {"f8e4m3", 8}, [INGOT_F8E5M2] = {"f8e5m2", 8},
+    [INGOT_F4E2M1] = {"f4e2m1", 4}, [INGOT_I4] = {"i4", 4},         [INGOT_U4] = {"u4", 4},
 };
 
 const char *ingot_dtype_name(uint32_t dtype) {
@@ -76,14 +76,16 @@ static ingot_status check_buffer(const ingot_file *f, const ingot_program *p, ui
     case INGOT_STORAGE_INPUT:
     case INGOT_STORAGE_OUTPUT:
         if (b->offset || b->size > MAX_BYTES)
-            return ingot_fail(error, INGOT_ERR_FORMAT, at, "buffer %u: an input or output has an offset, or is too large", i);
+            return ingot_fail(error, INGOT_ERR_FORMAT, at,
+                              "buffer %u: an input or output has an offset, or is too large", i);
         return INGOT_OK;
     default: return ingot_fail(error, INGOT_ERR_FORMAT, at, "buffer %u: unknown storage %u", i, b->storage);
     }
     /* The tail: INGOT_TAIL_BYTES stay readable behind every element. */
     if (b->offset % 64 || room < INGOT_TAIL_BYTES || b->offset > room - INGOT_TAIL_BYTES ||
         b->size > room - INGOT_TAIL_BYTES - b->offset)
-        return ingot_fail(error, INGOT_ERR_FORMAT, at, "buffer %u does not fit its storage, or is not aligned to 64", i);
+        return ingot_fail(error, INGOT_ERR_FORMAT, at, "buffer %u does not fit its storage, or is not aligned to 64",
+                          i);
     return INGOT_OK;
 }
 
@@ -94,7 +96,8 @@ static ingot_status check_tensor(const ingot_file *f, const ingot_program *p, ui
     uint32_t bits = ingot_dtype_bits(t->dtype);
     if (!ingot_file_string(f, t->name) || bits == 0 || t->rank > INGOT_MAX_RANK || t->buffer >= p->buffers.count ||
         (t->quant != INGOT_NO_INDEX && t->quant >= f->tables[INGOT_SECTION_QUANT].count))
-        return ingot_fail(error, INGOT_ERR_FORMAT, at, "tensor %u: name, type, rank, buffer or quant is out of range", i);
+        return ingot_fail(error, INGOT_ERR_FORMAT, at, "tensor %u: name, type, rank, buffer or quant is out of range",
+                          i);
     /* Extents of 0 count as 1 here: then no product of some of the extents overflows in any kernel, and no loop over
      * the other axes of an empty tensor takes for ever. */
     int64_t count = 1;
@@ -148,7 +151,8 @@ static ingot_status check_io(const ingot_file *f, const ingot_program *p, ingot_
         for (uint32_t k = 0; k < p->tensors.count; k++) {
             const ingot_tensor *view = ingot_get_tensor(f, p, k);
             if (view->buffer == t->buffer && ingot_dtype_bits(view->dtype) > ingot_dtype_bits(t->dtype))
-                return ingot_fail(error, INGOT_ERR_FORMAT, at, "tensor %u views io %u as elements of another size", k, i);
+                return ingot_fail(error, INGOT_ERR_FORMAT, at, "tensor %u views io %u as elements of another size", k,
+                                  i);
         }
     }
     /* Every bound buffer belongs to an io, or nobody could bind it. */
@@ -158,8 +162,8 @@ static ingot_status check_io(const ingot_file *f, const ingot_program *p, ingot_
         bound += storage == INGOT_STORAGE_INPUT || storage == INGOT_STORAGE_OUTPUT;
     }
     if (bound != p->io.count)
-        return ingot_fail(error, INGOT_ERR_FORMAT, table->file_offset, "%u bound buffers for %u inputs and outputs", bound,
-                          p->io.count);
+        return ingot_fail(error, INGOT_ERR_FORMAT, table->file_offset, "%u bound buffers for %u inputs and outputs",
+                          bound, p->io.count);
     return INGOT_OK;
 }
 
@@ -235,7 +239,8 @@ static ingot_status check_shape_code(const ingot_file *f, const ingot_program *p
             ok = s->index < p->tensors.count && s->field < ingot_get_tensor(f, p, s->index)->rank;
         } else if (ok && (s->kind == INGOT_PATCH_PARAM_I32 || s->kind == INGOT_PATCH_PARAM_I64)) {
             uint32_t width = s->kind == INGOT_PATCH_PARAM_I32 ? 4 : 8;
-            ok = s->index < p->steps.count && s->field % width == 0 && ingot_get_step(f, p, s->index)->params_size >= width &&
+            ok = s->index < p->steps.count && s->field % width == 0 &&
+                 ingot_get_step(f, p, s->index)->params_size >= width &&
                  s->field <= ingot_get_step(f, p, s->index)->params_size - width;
         } else if (ok && s->kind == INGOT_PATCH_LAUNCH) {
             ok = s->index < p->steps.count && ingot_get_step(f, p, s->index)->launch != INGOT_NO_INDEX &&
@@ -254,9 +259,10 @@ static ingot_status check_program(const ingot_file *f, uint32_t index, ingot_err
     const ingot_table *table = &f->tables[INGOT_SECTION_PROGRAMS];
     const ingot_program *p = (const ingot_program *)ingot_record(table, index);
     uint64_t at = ingot_record_offset(table, index);
-    if (!ingot_file_string(f, p->name) || p->role > INGOT_ROLE_CANDIDATE || p->flags & ~(uint32_t)INGOT_PROGRAM_SERIAL ||
-        p->register_count > MAX_REGISTERS)
-        return ingot_fail(error, INGOT_ERR_FORMAT, at, "program %u: name, role, flags or registers are out of range", index);
+    if (!ingot_file_string(f, p->name) || p->role > INGOT_ROLE_CANDIDATE ||
+        p->flags & ~(uint32_t)INGOT_PROGRAM_SERIAL || p->register_count > MAX_REGISTERS)
+        return ingot_fail(error, INGOT_ERR_FORMAT, at, "program %u: name, role, flags or registers are out of range",
+                          index);
     const struct {
         const ingot_range *range;
         uint32_t kind, limit;
@@ -271,8 +277,8 @@ static ingot_status check_program(const ingot_file *f, uint32_t index, ingot_err
     };
     for (size_t i = 0; i < sizeof ranges / sizeof ranges[0]; i++)
         if (!range_ok(ranges[i].range, &f->tables[ranges[i].kind]) || ranges[i].range->count > ranges[i].limit)
-            return ingot_fail(error, INGOT_ERR_FORMAT, at, "program %u: a range of section kind %u is out of range", index,
-                              ranges[i].kind);
+            return ingot_fail(error, INGOT_ERR_FORMAT, at, "program %u: a range of section kind %u is out of range",
+                              index, ranges[i].kind);
     if (p->arena_size % 64 || p->arena_size > MAX_BYTES || p->state_size % 64 || p->state_size > MAX_BYTES)
         return ingot_fail(error, INGOT_ERR_FORMAT, at, "program %u: arena or state size is out of range", index);
     ingot_status status = INGOT_OK;
@@ -299,7 +305,8 @@ static ingot_status check_quant(const ingot_file *f, ingot_error *error) {
     for (uint32_t i = 0; i < table->count; i++) {
         const ingot_quant *q = (const ingot_quant *)ingot_record(table, i);
         if (q->kind > INGOT_QUANT_BLOCK || q->axis < 0 || q->axis >= INGOT_MAX_RANK || q->scales % 4 ||
-            q->scales > constants || q->count > (constants - q->scales) / 4 || (q->kind == INGOT_QUANT_BLOCK && !q->block))
+            q->scales > constants || q->count > (constants - q->scales) / 4 ||
+            (q->kind == INGOT_QUANT_BLOCK && !q->block))
             return ingot_fail(error, INGOT_ERR_FORMAT, ingot_record_offset(table, i), "quant %u is out of range", i);
     }
     return INGOT_OK;
@@ -328,10 +335,10 @@ static ingot_status check_selftest(const ingot_file *f, ingot_error *error) {
     uint64_t constants = f->tables[INGOT_SECTION_CONSTANTS].size;
     for (uint32_t i = 0; i < table->count; i++) {
         const ingot_selftest *s = (const ingot_selftest *)ingot_record(table, i);
-        if (s->mode > INGOT_SELFTEST_TOLERANCE || s->data % 64 || s->data > constants || s->size > constants - s->data ||
-            !(s->relative >= 0) || !(s->absolute >= 0))
-            return ingot_fail(error, INGOT_ERR_FORMAT, ingot_record_offset(table, i), "self-test record %u is out of range",
-                              i);
+        if (s->mode > INGOT_SELFTEST_TOLERANCE || s->data % 64 || s->data > constants ||
+            s->size > constants - s->data || !(s->relative >= 0) || !(s->absolute >= 0))
+            return ingot_fail(error, INGOT_ERR_FORMAT, ingot_record_offset(table, i),
+                              "self-test record %u is out of range", i);
     }
     return INGOT_OK;
 }

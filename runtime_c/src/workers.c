@@ -69,9 +69,7 @@ static void futex(_Atomic uint32_t *word, int operation, uint32_t value) {
     errno = error;
 }
 
-static int reached(uint32_t phase, uint32_t target) {
-    return phase - target < UINT32_C(0x80000000);
-}
+static int reached(uint32_t phase, uint32_t target) { return phase - target < UINT32_C(0x80000000); }
 
 /* Sleeping is safe because both sides write, then read, in the one order of sequentially consistent operations: either
  * the announcer sees the sleeper and wakes it, or the sleeper (and the kernel, again) sees the new phase. */
@@ -150,9 +148,7 @@ static void *work(void *argument) {
 
 /* ---- start and stop -------------------------------------------------------------------------------------------- */
 
-static size_t round_up(size_t n) {
-    return (n + INGOT_WORKERS_ALIGN - 1) / INGOT_WORKERS_ALIGN * INGOT_WORKERS_ALIGN;
-}
+static size_t round_up(size_t n) { return (n + INGOT_WORKERS_ALIGN - 1) / INGOT_WORKERS_ALIGN * INGOT_WORKERS_ALIGN; }
 
 /* The system's minimum depends on the processor: a signal frame holds its vector registers. */
 static size_t stack_size(void) {
@@ -160,9 +156,7 @@ static size_t stack_size(void) {
     return round_up((size_t)(least > 0 ? least : 0) + STACK);
 }
 
-static size_t pool_size(uint32_t threads) {
-    return round_up(sizeof(ingot_workers) + threads * sizeof(member));
-}
+static size_t pool_size(uint32_t threads) { return round_up(sizeof(ingot_workers) + threads * sizeof(member)); }
 
 size_t ingot_workers_memory(uint32_t threads) {
     return threads < 2 ? 0 : pool_size(threads) + (threads - 1) * stack_size();

@@ -29,7 +29,8 @@ int main(int count, char **arguments) {
     ingot_engine *engine;
     ingot_context *context;
     ingot_error error;
-    const ingot_context_options options = {.size = sizeof options, .threads = (uint32_t)threads, .wait = INGOT_WAIT_SPIN};
+    const ingot_context_options options = {
+        .size = sizeof options, .threads = (uint32_t)threads, .wait = INGOT_WAIT_SPIN};
     if (!times || ingot_engine_open_file(arguments[1], NULL, &engine, &error) ||
         ingot_context_create(engine, &options, &context, &error)) {
         fprintf(stderr, "ingot-bench: %s\n", times ? error.message : "no memory");

@@ -9,7 +9,8 @@ static int refuse(const char *path, const ingot_error *error) {
     if (error->offset == UINT64_MAX)
         printf("%s: %s: %s\n", path, ingot_status_name(error->status), error->message);
     else
-        printf("%s: %s at byte %" PRIu64 ": %s\n", path, ingot_status_name(error->status), error->offset, error->message);
+        printf("%s: %s at byte %" PRIu64 ": %s\n", path, ingot_status_name(error->status), error->offset,
+               error->message);
     return 1;
 }
 

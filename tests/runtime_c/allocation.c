@@ -15,20 +15,14 @@ void __wrap_free(void *block);
 static long until_failure = -1; /* allocations that still succeed; negative: all */
 static long alive;
 
-static int fails(void) {
-    return until_failure >= 0 && until_failure-- == 0;
-}
+static int fails(void) { return until_failure >= 0 && until_failure-- == 0; }
 static void *counted(void *block) {
     alive += block != NULL;
     return block;
 }
 
-void *__wrap_malloc(size_t size) {
-    return fails() ? NULL : counted(__real_malloc(size));
-}
-void *__wrap_calloc(size_t count, size_t size) {
-    return fails() ? NULL : counted(__real_calloc(count, size));
-}
+void *__wrap_malloc(size_t size) { return fails() ? NULL : counted(__real_malloc(size)); }
+void *__wrap_calloc(size_t count, size_t size) { return fails() ? NULL : counted(__real_calloc(count, size)); }
 void *__wrap_aligned_alloc(size_t alignment, size_t size) {
     return fails() ? NULL : counted(__real_aligned_alloc(alignment, size));
 }

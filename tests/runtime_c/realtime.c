@@ -94,7 +94,8 @@ static void check_the_checks(void) {
         }
         int status;
         CHECK(waitpid(child, &status, 0) == child);
-        CHECK(way == 0 ? WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS : WIFEXITED(status) && WEXITSTATUS(status) == 1);
+        CHECK(way == 0 ? WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS
+                       : WIFEXITED(status) && WEXITSTATUS(status) == 1);
     }
 }
 
@@ -116,7 +117,8 @@ int main(int count, char **arguments) {
             CHECK(waitpid(child, &status, 0) == child);
             if (!WIFEXITED(status) || WEXITSTATUS(status)) {
                 fprintf(stderr, "%s: %s\n", arguments[i + 3],
-                        WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS ? "a run made a system call" : "a run failed");
+                        WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS ? "a run made a system call"
+                                                                          : "a run failed");
                 return 1;
             }
             done += runs;

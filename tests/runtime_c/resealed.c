@@ -33,7 +33,8 @@ static int in_constants(const uint8_t *bytes, size_t at) {
     for (uint32_t i = 0; i < header.section_count; i++) {
         ingot_section section;
         memcpy(&section, bytes + sizeof header + i * sizeof section, sizeof section);
-        if (section.kind == INGOT_SECTION_CONSTANTS && at >= section.offset && at < section.offset + section.size) return 1;
+        if (section.kind == INGOT_SECTION_CONSTANTS && at >= section.offset && at < section.offset + section.size)
+            return 1;
     }
     return 0;
 }

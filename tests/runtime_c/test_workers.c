@@ -77,9 +77,7 @@ static void pool_works(uint32_t threads, ingot_wait wait, uint32_t spin_limit, u
 
 static const volatile double one = 1, three = 3;
 
-static void divide(void *argument, uint32_t thread) {
-    ((double *)argument)[thread] = one / three;
-}
+static void divide(void *argument, uint32_t thread) { ((double *)argument)[thread] = one / three; }
 
 static void workers_choose_their_own_floating_point_mode(void) {
     const size_t size = ingot_workers_memory(2);
