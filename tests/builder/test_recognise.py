@@ -7,6 +7,7 @@ import math
 import pytest
 
 from ingot.kernels.reduce.op import ReduceAttrs, ReduceKind
+from ingot.kernels.softmax.op import SoftmaxAttrs
 
 CLOSE = {"rtol": 1e-5, "atol": 1e-5}
 
@@ -147,3 +148,52 @@ def test_rms_normalization(make, check, ops, division) -> None:
     y = make.ew("Div", x, root) if division else make.ew("Mul", x, make.ew("Div", c(make, 1), root))
     graph = check(make.graph(make.ew("Mul", y, make.random(5))), "recognise", **CLOSE)
     assert ops(graph) == ["normalize"]
+
+
+def heads(make, x, count):
+    """[B, L, C] -> [B, L, H, D]"""
+    batch, rows, width = x.type.shape
+    return make.reshape(x, batch, rows, count, width // count)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("early", [False, True])
+def test_attention_of_heads(make, check, ops, masked, early) -> None:
+    q, k, v = (make.transpose(heads(make, make.input(2, n, 12), 3), 0, 2, 1, 3) for n in (5, 7, 7))
+    q = make.ew("Mul", q, c(make, 0.5)) if early else q
+    scores = make.matmul(q, make.transpose(k, 0, 1, 3, 2))
+    scores = scores if early else make.ew("Div", scores, c(make, 2))
+    scores = make.ew("Add", scores, make.input(5, 7)) if masked else scores
+    y = make.matmul(make.op("softmax", SoftmaxAttrs(3), scores), v)
+    y = make.reshape(make.transpose(y, 0, 2, 1, 3), 2, 5, 12)
+    graph = check(make.graph(y), "canonicalize", "recognise", "dce", rtol=1e-4, atol=1e-5)
+    assert [name for name in ops(graph) if name != "reshape"] == ["attention"]
+
+
+def test_attention_with_shared_heads(make, check, ops) -> None:
+    def repeated(x):
+        x = make.op("expand", {"shape": (1, 7, 2, 3, 4)}, make.reshape(heads(make, x, 2), 1, 7, 2, 1, 4))
+        return make.reshape(x, 1, 7, 6, 4)
+
+    q = make.transpose(heads(make, make.input(1, 5, 24), 6), 0, 2, 1, 3)
+    k = make.transpose(repeated(make.input(1, 7, 8)), 0, 2, 3, 1)
+    v = make.transpose(repeated(make.input(1, 7, 8)), 0, 2, 1, 3)
+    y = make.matmul(make.op("softmax", SoftmaxAttrs(3), make.matmul(q, k)), v)
+    graph = check(make.graph(y), "recognise", "canonicalize", "dce", rtol=1e-4, atol=1e-5)
+    assert [name for name in ops(graph) if name != "reshape"] == ["attention"]
+
+
+def test_attention_over_pixels(make, check, ops) -> None:
+    """Channels-first: values times the transposed softmax."""
+    q, k, v = make.input(1, 4, 30), make.input(1, 4, 30), make.input(1, 6, 30)
+    weights = make.op("softmax", SoftmaxAttrs(2), make.matmul(make.transpose(q, 0, 2, 1), k))
+    y = make.matmul(v, make.transpose(weights, 0, 2, 1))
+    graph = check(make.graph(y), "recognise", "dce", rtol=1e-4, atol=1e-5)
+    assert "attention" in ops(graph) and "matmul" not in ops(graph)
+
+
+def test_attention_whose_weights_are_read_elsewhere_stays(make, check, ops) -> None:
+    q, k, v = (make.input(1, 2, 5, 4) for _ in range(3))
+    weights = make.op("softmax", SoftmaxAttrs(3), make.matmul(q, k, trans_b=True))
+    graph = check(make.graph(make.matmul(weights, v), weights), "recognise", rtol=1e-4, atol=1e-5)
+    assert ops(graph) == ["matmul", "softmax", "matmul"]
