@@ -95,9 +95,8 @@ class Importer:
         free = [v for v in proto.input if v.name not in scope.values]
         unknown = set(self.shapes) - {v.name for v in free}
         if unknown:
-            raise ModelError(
-                f"{self.model.name}: no input is called {sorted(unknown)[0]!r}; inputs: {', '.join(v.name for v in free)}"
-            )
+            known = ", ".join(v.name for v in free)
+            raise ModelError(f"{self.model.name}: no input is called {sorted(unknown)[0]!r}; inputs: {known}")
         open_dims = []
         for info in free:
             what = f"{self.model.name}: input {info.name}"
@@ -109,8 +108,7 @@ class Importer:
             tensor = info.type.tensor_type
             shape = self._input_shape(info, what)
             if shape is None:
-                dims = ", ".join(d.dim_param or (str(d.dim_value) if d.HasField("dim_value") else "?") for d in tensor.shape.dim)
-                open_dims.append(f"{info.name} [{dims}]")
+                open_dims.append(info)
                 continue
             dtype = dtype_of(tensor.elem_type, what)
             value = Value(self.name(info.name), TensorType(dtype, shape))
@@ -119,10 +117,11 @@ class Importer:
             scope.values[info.name] = value
             self.graph.inputs.append(value)
         if open_dims:
-            example = open_dims[0].split(" [")[0]
+            what = "; ".join(f"{info.name} [{', '.join(_dims(info, '?'))}]" for info in open_dims)
+            name, example = open_dims[0].name, _dims(open_dims[0], "1", named=False) or ["1", "3", "224", "224"]
             raise ModelError(
-                f"{self.model.name}: the shape of {'; '.join(open_dims)} is not fixed; fix it with "
-                f'--profile "{example}=1x3x224x224" (Python: profiles=[{{"{example}": (1, 3, 224, 224)}}])'
+                f"{self.model.name}: the shape of {what} is not fixed; fix it with, e.g., "
+                f'--profile "{name}={"x".join(example)}" (Python: profiles=[{{"{name}": ({", ".join(example)},)}}])'
             )
 
     def _input_shape(self, info: onnx.ValueInfoProto, what: str) -> tuple[int, ...] | None:
@@ -161,9 +160,8 @@ class Importer:
             try:
                 inputs = [scope.find(i) if i else None for i in node.input]
             except KeyError as error:
-                raise ModelError(
-                    f"{self.model.name}: node {name} ({node.op_type}) reads {error.args[0]!r}, which nobody computes before it"
-                ) from None
+                what = f"node {name} ({node.op_type}) reads {error.args[0]!r}"
+                raise ModelError(f"{self.model.name}: {what}, which nobody computes before it") from None
             failed = any(i and value is None for i, value in zip(node.input, inputs))
             outputs: Sequence[Value | None] = [None] * len(node.output)
             if not failed:
@@ -175,7 +173,9 @@ class Importer:
                     self.problems.append(Problem(name, node.op_type, "it needs more memory than there is"))
                 except (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError) as error:
                     detail = f"{type(error).__name__}: {error}"
-                    self.problems.append(Problem(name, node.op_type, f"its attributes or inputs are malformed ({detail})"))
+                    self.problems.append(
+                        Problem(name, node.op_type, f"its attributes or inputs are malformed ({detail})")
+                    )
             for output, value in zip(node.output, list(outputs) + [None] * len(node.output)):
                 if output:
                     scope.values[output] = value
@@ -325,6 +325,12 @@ _ABSENT = object()
 
 def _domain(domain: str) -> str:
     return "" if domain == "ai.onnx" else domain
+
+
+def _dims(info: onnx.ValueInfoProto, unknown: str, named: bool = True) -> list[str]:
+    """The extents of an input as text; what the model leaves open by its name, or as ``unknown``."""
+    dims = info.type.tensor_type.shape.dim
+    return [(named and d.dim_param) or (str(d.dim_value) if d.dim_value > 0 else unknown) for d in dims]
 
 
 def _schema_function(b: NodeBuilder) -> onnx.FunctionProto | None:

@@ -111,7 +111,9 @@ def _external(tensor: onnx.TensorProto, model: Model, what: str, size: int) -> b
     relative = Path(location)
     path = (model.folder / relative).resolve()
     if not location or relative.is_absolute() or ".." in relative.parts or not path.is_relative_to(model.folder):
-        raise ModelError(f"{what}: external data {location!r} lie outside the model's folder; move them beside the model")
+        raise ModelError(
+            f"{what}: external data {location!r} lie outside the model's folder; move them beside the model"
+        )
     try:
         offset = int(fields.get("offset", "0"))
         length = int(fields.get("length", str(size)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
+
 from ingot import kernels
 from ingot._kernel import make_params
 from ingot.builder import plan_memory
@@ -275,9 +276,9 @@ class _Maker:
         for tensor in [*inputs, *outputs, workspace]:
             self._touch(tensor)
         for index in tactic.inplace:
-            if index < len(inputs) and inputs[index] != NO_INDEX:
-                if not self._read_otherwise(inputs, index, tactic.inplace):
-                    self._offer_inplace(inputs[index], outputs[0])
+            present = index < len(inputs) and inputs[index] != NO_INDEX
+            if present and not self._read_otherwise(inputs, index, tactic.inplace):
+                self._offer_inplace(inputs[index], outputs[0])
         params = make_params(tactic.params_type, tactic.params(node))
         self.program.steps.append(Step(node.name, tactic.kernel, tuple(inputs), tuple(outputs), workspace, params))
 

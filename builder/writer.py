@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
+
 from ingot._native import ffi, lib
 from ingot.builder.plan import CONSTANT, INPUT, NO_INDEX, OUTPUT, Program
 from ingot.kernels.spec import DType

@@ -78,11 +78,20 @@ _FROM_NUMPY = {np.dtype(n): d for d, n in _NUMPY.items() if d is not DType.BF16}
 
 
 @dataclass(frozen=True, slots=True)
+class Quant:
+    """How an integer tensor stands for real numbers: ``(q - zero_point) * scale``; ``scale`` is a float32 value."""
+
+    scale: float
+    zero_point: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class TensorType:
-    """Element type and static shape of a dense row-major tensor."""
+    """Element type and static shape of a dense row-major tensor; ``quant`` where int8 stands for real numbers."""
 
     dtype: DType
     shape: tuple[int, ...]
+    quant: Quant | None = None
 
     @property
     def rank(self) -> int:
@@ -168,6 +177,37 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
+class QuantWeights:
+    """A constant on an integer grid: ``data`` int8, one float32 scale for the tensor or for each index of ``axis``."""
+
+    data: np.ndarray
+    scales: np.ndarray
+    axis: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class QuantInput:
+    """An input that arrives quantised: a value of int8 whose type has a quant, or weights."""
+
+    value: ValueView | None = None
+    weights: QuantWeights | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class QuantForm:
+    """The integer form of a node: operator, attributes, inputs (arrays become constants), type of the result."""
+
+    op: str
+    attrs: Any
+    inputs: tuple[ValueView | np.ndarray | None, ...]
+    output: TensorType
+
+
+#: (node, its inputs where they arrive quantised, how its result is to be stored or None for float32) -> integer form
+QuantRule = Callable[[NodeView, Sequence[QuantInput | None], Quant | None], QuantForm | None]
+
+
+@dataclass(frozen=True, slots=True)
 class OpSpec:
     """Everything the builder knows of one internal operator.
 
@@ -187,6 +227,8 @@ class OpSpec:
     cast_to: Mapping[DType, DType] = field(default_factory=dict)
     #: attributes that name element types themselves, with those of ``cast_to`` replaced
     widen: Callable[[Any], Any] | None = None
+    #: the exact integer form of a node between dequantised inputs and a quantised result; None: it stays in float
+    quantize: QuantRule | None = None
 
 
 class Builder(Protocol):

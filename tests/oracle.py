@@ -1,7 +1,8 @@
 """The first oracle: ``onnx.reference``, with what it gets wrong replaced. Nobody writes a third truth.
 
-Models are converted to opset 21 or newer before they are run: older operators of the evaluator (BatchNormalization among
-them) are wrong. Overrides go into ``NEW_OPS``, and ``test_oracle.py`` checks each by ONNX's node tests.
+Models are converted to opset 21 or newer before they are run: older operators of the evaluator (BatchNormalization
+among them) are wrong. Overrides go into ``NEW_OPS``, each with a node test of ONNX that
+shows the need; none has been needed for what the tests here build.
 """
 
 from __future__ import annotations

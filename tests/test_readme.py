@@ -36,7 +36,16 @@ def test_python_and_c_examples(tmp_path: Path) -> None:
     program = tmp_path / "example"
     library = Path(ingot.get_library())
     compiler = shutil.which("cc") or "gcc"
-    command = [compiler, "-std=c11", "-Wall", "-Wextra", "-Werror", f"-I{ingot.get_include()}", str(source), str(library)]
+    command = [
+        compiler,
+        "-std=c11",
+        "-Wall",
+        "-Wextra",
+        "-Werror",
+        f"-I{ingot.get_include()}",
+        str(source),
+        str(library),
+    ]
     subprocess.run([*command, f"-Wl,-rpath,{library.parent}", "-o", str(program)], check=True)
     done = subprocess.run([str(program)], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

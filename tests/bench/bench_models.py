@@ -60,7 +60,11 @@ def measure(model: ZooModel, threads: int, rounds: int, seconds: float) -> dict[
     row: dict[str, float] = {}
     for name, taken in samples.items():
         ms = np.asarray(taken) * 1e3
-        row |= {f"{name}_p50": float(np.median(ms)), f"{name}_p99": float(np.percentile(ms, 99)), f"{name}_max": ms.max()}
+        row |= {
+            f"{name}_p50": float(np.median(ms)),
+            f"{name}_p99": float(np.percentile(ms, 99)),
+            f"{name}_max": ms.max(),
+        }
     row["ratio"] = row["onnxruntime_p50"] / row["ingot_p50"]
     return row
 

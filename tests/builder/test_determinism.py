@@ -34,7 +34,12 @@ def test_processes_agree(name: str, tmp_path: Path) -> None:
         copy = shutil.copy(model(name), folder / "model.onnx")
         environment = os.environ | {"PYTHONHASHSEED": seed}
         done = subprocess.run(
-            [sys.executable, "-c", SCRIPT, str(copy)], cwd=folder, env=environment, capture_output=True, text=True, check=True
+            [sys.executable, "-c", SCRIPT, str(copy)],
+            cwd=folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
         )
         digests.add(done.stdout)
     assert len(digests) == 1

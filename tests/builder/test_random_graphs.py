@@ -60,7 +60,9 @@ def is_image(shape: tuple[int, ...]) -> bool:
 
 def unary(net: Net) -> None:
     x = net.pick()
-    op = net.draw(st.sampled_from(["Relu", "Sigmoid", "Tanh", "HardSwish", "LeakyRelu", "Elu", "Softplus", "Abs", "Neg"]))
+    op = net.draw(
+        st.sampled_from(["Relu", "Sigmoid", "Tanh", "HardSwish", "LeakyRelu", "Elu", "Softplus", "Abs", "Neg"])
+    )
     net.add(op, [x], net.shapes[x])
 
 
@@ -183,7 +185,9 @@ def reduce(net: Net) -> None:
     x = net.pick(lambda s: len(s) >= 2)
     axis = net.draw(st.integers(1, len(net.shapes[x]) - 1))
     shape = tuple(1 if i == axis else n for i, n in enumerate(net.shapes[x]))
-    net.add(net.draw(st.sampled_from(["ReduceMean", "ReduceMax"])), [x, net.constant(np.array([axis], np.int64))], shape)
+    net.add(
+        net.draw(st.sampled_from(["ReduceMean", "ReduceMax"])), [x, net.constant(np.array([axis], np.int64))], shape
+    )
 
 
 def pad(net: Net) -> None:
@@ -222,7 +226,12 @@ def networks(draw: Callable) -> tuple[onnx.ModelProto, np.ndarray]:
     """A model of up to 14 operators with one input and one or two outputs, and an input for it."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     net = Net(draw, rng)
-    start = (draw(st.sampled_from([1, 1, 2])), draw(st.sampled_from([1, 3, 8, 16])), draw(st.integers(4, 9)), draw(st.integers(4, 9)))
+    start = (
+        draw(st.sampled_from([1, 1, 2])),
+        draw(st.sampled_from([1, 3, 8, 16])),
+        draw(st.integers(4, 9)),
+        draw(st.integers(4, 9)),
+    )
     net.shapes["x"] = start
     for _ in range(draw(st.integers(1, 14))):
         draw(st.sampled_from(GROW))(net)

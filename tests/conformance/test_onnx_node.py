@@ -19,11 +19,11 @@ PASSING, WITHOUT_CONSTANTS = 1150, 950
 
 
 @pytest.fixture(scope="module")
-def outcomes():  # noqa: ANN201
+def outcomes():
     return {o.name: o for o in node_tests.run_all()}
 
 
-def test_the_list_says_what_passes(outcomes) -> None:  # noqa: ANN001
+def test_the_list_says_what_passes(outcomes) -> None:
     listed = node_tests.listed()
     version = node_tests.LIST.read_text().splitlines()[0].split()[5]
     if version == onnx.__version__:
@@ -38,7 +38,7 @@ def test_the_list_says_what_passes(outcomes) -> None:  # noqa: ANN001
     assert not broken
 
 
-def test_enough_cases_pass(outcomes) -> None:  # noqa: ANN001
+def test_enough_cases_pass(outcomes) -> None:
     passed = [o for o in outcomes.values() if not o.reason]
     assert len(outcomes) >= 1500
     assert len(passed) >= PASSING

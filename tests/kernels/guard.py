@@ -1,7 +1,7 @@
 """Arrays that end at a page nobody may touch: an access behind the end is a crash, not luck.
 
-Arena and constant tensors have 64 readable bytes behind them (``INGOT_TAIL_BYTES``). They are filled with 0xFF, which is NaN
-in every float type and -1 or the largest value in integers, so that a kernel that lets them into a result shows.
+Arena and constant tensors have 64 readable bytes behind them (``INGOT_TAIL_BYTES``). They are filled with 0xFF, which
+is NaN in every float type and -1 or the largest value in integers, so that a kernel that lets them into a result shows.
 """
 
 from __future__ import annotations

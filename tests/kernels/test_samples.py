@@ -1,7 +1,7 @@
 """Every sample of every operator, for every tactic that can do it and every instruction set here.
 
-The portable kernel is the oracle of the others; whatever the split into work units, the bits are the same; nothing is read
-or written where it must not be.
+The portable kernel is the oracle of the others; whatever the split into work units, the bits are the same; nothing is
+read or written where it must not be.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The models of ``../shared/models``, which are not part of the repository: where they are, and what to know of each."""
+"""The models of ``../shared/models``, which are not part of the repository: where they are, what is in them."""
 
 from __future__ import annotations
 
