@@ -60,6 +60,14 @@ typedef struct ingot_gemm_f32_isa {
 extern const ingot_gemm_f32_isa ingot_gemm_f32__portable, ingot_gemm_f32__avx2, ingot_gemm_f32__avx512,
     ingot_gemm_f32__neon;
 
+/* Rows that lie a multiple of 4096 bytes apart fall into one set of a first-level cache and throw each other out; a
+ * long run of them is better copied to rows of this pitch. */
+static inline int ingot_gemm_rows_collide(int64_t pitch_bytes, int64_t length) {
+    return pitch_bytes % 4096 == 0 && length >= 256;
+}
+
+static inline int64_t ingot_gemm_copy_pitch(int64_t length) { return length + INGOT_GEMM_NR; }
+
 /* Splits an activation between the clamp in registers and a pass over the finished tile. */
 static inline void ingot_gemm_f32_activation(ingot_gemm_f32 *tile, const ingot_activation *activation) {
     tile->lo = -__builtin_inff();

@@ -27,7 +27,7 @@ typedef struct ingot_conv_plan {
     int32_t merge;                      /* ingot_conv_merge */
     int32_t tile_major;                 /* units of one tile are neighbours: the weights stay in the cache anyway */
     int32_t fill;                       /* the byte that padding consists of */
-    int32_t reserved;
+    int32_t copy;                       /* pixels of a pointwise convolution are copied: they collide in the cache */
     uint8_t padding[]; /* aligned for any element: the state is, and the size of this struct is a multiple of 8 */
 } ingot_conv_plan;
 

@@ -30,7 +30,6 @@ void ingot_conv_plan_make(const ingot_call *call, int64_t element, int64_t align
     flatten_pointwise(s);
     plan->element = element;
     plan->fill = fill;
-    plan->reserved = 0;
     plan->pixels = s->batch * s->out[0] * s->out[1] * s->out[2];
     plan->tiles = ceil_div(plan->pixels, INGOT_GEMM_MR);
     plan->panels = ceil_div(s->group_out, INGOT_GEMM_NR);
@@ -48,6 +47,8 @@ void ingot_conv_plan_make(const ingot_call *call, int64_t element, int64_t align
     plan->inner_begin = min64(ceil_div(s->pad[2], s->stride[2]), s->out[2]);
     plan->inner_end = room < 0 ? 0 : min64(room / s->stride[2] + 1, s->out[2]);
     plan->inner_end = max64(plan->inner_end, plan->inner_begin);
+    plan->copy = s->taps == 1 && plan->pixels > 1 &&
+                 ingot_gemm_rows_collide(s->in_pitch * s->stride[2] * element, s->group_in * element / 4);
     plan->padding_bytes = width * s->group_in * element;
 }
 
@@ -63,13 +64,25 @@ static int64_t rows_bytes(const ingot_conv_shape *s) {
 
 uint64_t ingot_conv_plan_scratch_size(const ingot_conv_plan *plan) {
     const ingot_conv_shape *s = &plan->shape;
-    const int patches = plan->merge == INGOT_CONV_MERGE_ALL;
-    return (uint64_t)(rows_bytes(s) + (patches ? s->taps * s->in_channels * plan->element * INGOT_GEMM_MR : 0));
+    int64_t pixel = plan->merge == INGOT_CONV_MERGE_ALL ? s->taps * s->in_channels : 0;
+    if (plan->copy) {
+        pixel = ingot_gemm_copy_pitch(s->group_in);
+    }
+    return (uint64_t)(rows_bytes(s) + pixel * plan->element * INGOT_GEMM_MR);
 }
 
 int ingot_conv_units_fit(const ingot_call *call, int64_t panels) {
     const ingot_arg *out = &call->out[0];
     return out->count / out->dims[out->rank - 1] / INGOT_GEMM_MR + 1 <= UINT32_MAX / panels;
+}
+
+/* Brings the rows of a pointwise tile side by side. */
+static void copy_pixels(const ingot_conv_plan *plan, int64_t count, const void **rows, char *to) {
+    const int64_t bytes = plan->shape.group_in * plan->element;
+    for (int64_t r = 0; r < count; r++, to += ingot_gemm_copy_pitch(plan->shape.group_in) * plan->element) {
+        memcpy(to, rows[r], (size_t)bytes);
+        rows[r] = to;
+    }
 }
 
 /* Pixels of a tile that lie in one row of the output. */
@@ -190,5 +203,8 @@ void ingot_conv_point(const ingot_conv_plan *plan, const void *x, int64_t index,
                 g.batch++;
             }
         }
+    }
+    if (plan->copy) {
+        copy_pixels(plan, tile->count, rows, patches);
     }
 }

@@ -6,6 +6,8 @@
 #include "matmul_f32.h"
 #include "matmul_shape.h"
 
+#include <string.h>
+
 enum { TILE_MAJOR_BYTES = 192 * 1024, ROW_PANELS = 8 };
 
 typedef struct matmul_plan {
@@ -13,6 +15,7 @@ typedef struct matmul_plan {
     int64_t rows;                       /* of one a when it is transposed, else of all of them */
     int64_t matrices, tiles;            /* tiles of one matrix */
     int64_t panels, slices, slice_panels;
+    int64_t copy_pitch; /* of the copies of a tile's rows in scratch; 0 when they are used where they lie */
     int64_t tile_major;
 } matmul_plan;
 
@@ -34,6 +37,8 @@ static void plan_make(const ingot_call *call, matmul_plan *plan) {
     plan->panels = b->dims[0];
     plan->slice_panels = plan->rows == 1 ? ROW_PANELS : INGOT_GEMM_GROUP;
     plan->slices = ceil_div(plan->panels, plan->slice_panels);
+    const int collide = ingot_gemm_rows_collide(a->pitch * (int64_t)sizeof(float), plan->k) && plan->rows > 1;
+    plan->copy_pitch = p->trans_a || collide ? ingot_gemm_copy_pitch(plan->k) : 0;
     plan->tile_major = p->trans_a || b->count * (int64_t)sizeof(float) <= TILE_MAJOR_BYTES;
 }
 
@@ -81,9 +86,9 @@ static uint64_t matmul_state_size(const ingot_call *call) {
 static void matmul_prepare(const ingot_call *call) { plan_make(call, call->state); }
 
 static uint64_t matmul_scratch_size(const ingot_call *call) {
-    const ingot_matmul_params *p = call->params;
-    const ingot_arg *a = &call->in[INGOT_MATMUL_A];
-    return p->trans_a ? (uint64_t)a->dims[a->rank - 2] * INGOT_GEMM_MR * sizeof(float) : 0;
+    matmul_plan plan;
+    plan_make(call, &plan);
+    return (uint64_t)plan.copy_pitch * INGOT_GEMM_MR * sizeof(float);
 }
 
 int ingot_matmul_f32_n16_run(const ingot_call *call, uint32_t begin, uint32_t end, void *scratch,
@@ -92,6 +97,7 @@ int ingot_matmul_f32_n16_run(const ingot_call *call, uint32_t begin, uint32_t en
     const ingot_matmul_params *params = call->params;
     const ingot_arg *a = &call->in[INGOT_MATMUL_A], *residual = &call->in[INGOT_MATMUL_RESIDUAL];
     const ingot_arg *out = &call->out[0];
+    float *copies = scratch;
     const float *weights = call->in[INGOT_MATMUL_B].data;
     const void *rows[INGOT_GEMM_MR];
     const float *residual_rows[INGOT_GEMM_MR];
@@ -117,11 +123,15 @@ int ingot_matmul_f32_n16_run(const ingot_call *call, uint32_t begin, uint32_t en
             const float *from = a->data;
             tile.mr = (int32_t)(base + (t < longer));
             if (params->trans_a) {
-                ingot_matmul_gather_rows(from + matrix * plan->k * a->pitch, a->pitch, plan->k, first, tile.mr, scratch);
+                ingot_matmul_transpose(from + matrix * plan->k * a->pitch + first, a->pitch, plan->k, tile.mr, 1.0f,
+                                       copies, plan->copy_pitch);
             }
             for (int r = 0; r < tile.mr; r++) {
                 const int64_t row = matrix * plan->rows + first + r;
-                rows[r] = params->trans_a ? (float *)scratch + r * plan->k : from + row * a->pitch;
+                rows[r] = plan->copy_pitch != 0 ? copies + r * plan->copy_pitch : from + row * a->pitch;
+                if (plan->copy_pitch != 0 && !params->trans_a) {
+                    memcpy(copies + r * plan->copy_pitch, from + row * a->pitch, (size_t)plan->k * sizeof(float));
+                }
                 out_rows[r] = (float *)out->data + row * out->pitch;
                 residual_rows[r] = (const float *)residual->data + (tile.residual != NULL ? row * residual->pitch : 0);
             }

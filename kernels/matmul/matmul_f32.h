@@ -10,14 +10,8 @@ int ingot_matmul_f32_n16_run(const ingot_call *call, uint32_t begin, uint32_t en
 int ingot_matmul_f32_run(const ingot_call *call, uint32_t begin, uint32_t end, void *scratch,
                          const ingot_gemm_f32_isa *isa);
 
-/* Copies rows [first, first + count) of the transpose of a, which lies [k][m] with the given pitch, to [count][k]. */
-static inline void ingot_matmul_gather_rows(const float *a, int64_t pitch, int64_t k, int64_t first, int64_t count,
-                                            float *to) {
-    for (int64_t i = 0; i < k; i++) {
-        for (int64_t r = 0; r < count; r++) {
-            to[r * k + i] = a[i * pitch + first + r];
-        }
-    }
-}
+/* to[r * to_pitch + i] = scale * from[i * from_pitch + r], i < columns, r < rows. */
+void ingot_matmul_transpose(const float *from, int64_t from_pitch, int64_t columns, int64_t rows, float scale,
+                            float *to, int64_t to_pitch);
 
 #endif

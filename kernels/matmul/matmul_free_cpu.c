@@ -9,7 +9,8 @@
 #include <string.h>
 
 enum {
-    CHUNK_ROWS = 8 * INGOT_GEMM_MR,
+    CHUNK_ROWS = 24 * INGOT_GEMM_MR,
+    COPY_ROWS = 4 * INGOT_GEMM_MR, /* rows of a that are copied at once when they cannot be used where they lie */
     FEW_ROWS = 3,
     SLICE = INGOT_GEMM_GROUP * INGOT_GEMM_NR,
     ROW_SLICE = 8 * INGOT_GEMM_NR, /* columns of a unit when there are few rows */
@@ -18,6 +19,7 @@ enum {
 typedef struct matmul_plan {
     ingot_matmul_shape shape;
     int64_t chunks, slices, slice;
+    int64_t copy_pitch; /* of copied rows; 0 when rows are used where they lie */
 } matmul_plan;
 
 static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
@@ -25,11 +27,14 @@ static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 static int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
 
 static const char *plan_make(const ingot_call *call, matmul_plan *plan) {
+    const ingot_matmul_params *p = call->params;
     ingot_matmul_shape *s = &plan->shape;
     const char *reason = ingot_matmul_shape_read(call, 0, s);
     plan->slice = s->m <= FEW_ROWS ? ROW_SLICE : SLICE;
     plan->slices = ceil_div(s->n, plan->slice);
     plan->chunks = ceil_div(s->m, CHUNK_ROWS);
+    const int collide = ingot_gemm_rows_collide(call->in[INGOT_MATMUL_A].pitch * (int64_t)sizeof(float), s->k);
+    plan->copy_pitch = p->trans_a || (collide && s->m > FEW_ROWS) ? ingot_gemm_copy_pitch(s->k) : 0;
     return reason;
 }
 
@@ -58,11 +63,11 @@ static uint64_t matmul_state_size(const ingot_call *call) {
 
 static void matmul_prepare(const ingot_call *call) { (void)plan_make(call, call->state); }
 
-/* Two packed panels of b and a tile of gathered rows of a. */
+/* Two packed panels of b and copied rows of a. */
 static uint64_t matmul_scratch_size(const ingot_call *call) {
     matmul_plan plan;
     (void)plan_make(call, &plan);
-    return (uint64_t)plan.shape.k * (SLICE + INGOT_GEMM_MR) * sizeof(float);
+    return (uint64_t)(plan.shape.k * SLICE + plan.copy_pitch * COPY_ROWS) * sizeof(float);
 }
 
 /* Packs columns [first, first + count) of b, scaled by alpha, into panels of 16. */
@@ -74,12 +79,7 @@ static void pack(const float *b, int64_t pitch, int transposed, int64_t k, int64
             memset(to, 0, (size_t)(k * INGOT_GEMM_NR) * sizeof(float));
         }
         if (transposed) {
-            for (int64_t c = 0; c < columns; c++) {
-                const float *from = b + (first + panel + c) * pitch;
-                for (int64_t i = 0; i < k; i++) {
-                    to[i * INGOT_GEMM_NR + c] = alpha * from[i];
-                }
-            }
+            ingot_matmul_transpose(b + (first + panel) * pitch, pitch, columns, k, alpha, to, INGOT_GEMM_NR);
         } else if (columns == INGOT_GEMM_NR) {
             for (int64_t i = 0; i < k; i++) {
                 const float *from = b + i * pitch + first + panel;
@@ -121,16 +121,29 @@ static void few_rows(const matmul_plan *plan, const ingot_matmul_params *p, cons
     ingot_row_f32 task = {.pitch = u->b_pitch, .length = s->k, .columns = u->count, .out = sums};
     task.matrix = p->trans_b ? u->b + u->first * u->b_pitch : u->b + u->first;
     if (p->trans_a) {
-        ingot_matmul_gather_rows(u->a, u->a_pitch, s->k, 0, s->m, scratch);
+        ingot_matmul_transpose(u->a, u->a_pitch, s->k, s->m, 1.0f, scratch, plan->copy_pitch);
     }
     for (int64_t r = 0; r < s->m; r++) {
         float *out = u->out + r * u->out_pitch + u->first;
-        task.row = p->trans_a ? scratch + r * s->k : u->a + r * u->a_pitch;
+        task.row = p->trans_a ? scratch + r * plan->copy_pitch : u->a + r * u->a_pitch;
         (p->trans_b ? isa->row_transposed : isa->row)(&task);
         finish_row(p, u->bias != NULL ? u->bias + u->first : NULL,
                    u->residual != NULL ? u->residual + r * u->residual_pitch + u->first : NULL, sums, u->count);
         memcpy(out, sums, (size_t)u->count * sizeof(float));
         isa->activate(&p->activation, out, u->count);
+    }
+}
+
+/* Rows [first, first + count) of a, which may be transposed, one behind the other. */
+static void copy_rows(const matmul_plan *plan, const ingot_matmul_params *p, const unit_operands *u, int64_t first,
+                      int64_t count, float *to) {
+    const int64_t k = plan->shape.k;
+    if (p->trans_a) {
+        ingot_matmul_transpose(u->a + first, u->a_pitch, k, count, 1.0f, to, plan->copy_pitch);
+        return;
+    }
+    for (int64_t r = 0; r < count; r++) {
+        memcpy(to + r * plan->copy_pitch, u->a + (first + r) * u->a_pitch, (size_t)k * sizeof(float));
     }
 }
 
@@ -140,9 +153,8 @@ static void many_rows(const matmul_plan *plan, const ingot_matmul_params *p, con
     const void *rows[INGOT_GEMM_MR];
     const float *residual_rows[INGOT_GEMM_MR];
     float *out_rows[INGOT_GEMM_MR];
-    float *packed = scratch, *gathered = scratch + s->k * SLICE;
-    const int64_t begin = chunk * CHUNK_ROWS, end = min64(begin + CHUNK_ROWS, s->m);
-    const int64_t tiles = ceil_div(end - begin, INGOT_GEMM_MR);
+    float *packed = scratch, *copies = scratch + s->k * SLICE;
+    const int64_t chunk_begin = chunk * CHUNK_ROWS, chunk_end = min64(chunk_begin + CHUNK_ROWS, s->m);
 
     ingot_gemm_f32 tile = {.rows = rows, .taps = 1, .length = s->k, .out = out_rows, .bias = u->bias};
     tile.residual = u->residual != NULL ? residual_rows : NULL;
@@ -152,18 +164,21 @@ static void many_rows(const matmul_plan *plan, const ingot_matmul_params *p, con
     tile.columns = u->count;
     ingot_gemm_f32_activation(&tile, &p->activation);
     pack(u->b, u->b_pitch, (int)p->trans_b, s->k, u->first, u->count, p->alpha, packed);
-    int64_t row = begin;
-    for (int64_t t = 0; t < tiles; t++) {
-        tile.mr = (int32_t)((end - row) / (tiles - t));
-        if (p->trans_a) {
-            ingot_matmul_gather_rows(u->a, u->a_pitch, s->k, row, tile.mr, gathered);
+    for (int64_t begin = chunk_begin; begin < chunk_end; begin += COPY_ROWS) {
+        const int64_t end = min64(begin + COPY_ROWS, chunk_end), tiles = ceil_div(end - begin, INGOT_GEMM_MR);
+        if (plan->copy_pitch != 0) {
+            copy_rows(plan, p, u, begin, end - begin, copies);
         }
-        for (int r = 0; r < tile.mr; r++, row++) {
-            rows[r] = p->trans_a ? gathered + r * s->k : u->a + row * u->a_pitch;
-            out_rows[r] = u->out + row * u->out_pitch;
-            residual_rows[r] = u->residual != NULL ? u->residual + row * u->residual_pitch : NULL;
+        int64_t row = begin;
+        for (int64_t t = 0; t < tiles; t++) {
+            tile.mr = (int32_t)((end - row) / (tiles - t));
+            for (int r = 0; r < tile.mr; r++, row++) {
+                rows[r] = plan->copy_pitch != 0 ? copies + (row - begin) * plan->copy_pitch : u->a + row * u->a_pitch;
+                out_rows[r] = u->out + row * u->out_pitch;
+                residual_rows[r] = u->residual != NULL ? u->residual + row * u->residual_pitch : NULL;
+            }
+            isa->tile(&tile);
         }
-        isa->tile(&tile);
     }
 }
 
