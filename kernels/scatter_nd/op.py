@@ -1,13 +1,16 @@
-"""ScatterND: slices of a tensor replaced by (or combined with) updates."""
+"""ScatterND and TensorScatter: slices of a tensor replaced by (or combined with) updates."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from ingot.kernels.concat.op import concat
+from ingot.kernels.expand.op import expand
 from ingot.kernels.gather.op import require_indices
 from ingot.kernels.scatter_nd.boxes import find_box, replace_box
 from ingot.kernels.spec import (
@@ -19,6 +22,7 @@ from ingot.kernels.spec import (
     Tactic,
     TensorType,
     Unsupported,
+    normal_axis,
     onnx_op,
 )
 
@@ -96,3 +100,28 @@ def _scatter_nd(b: Builder) -> Any:
             shape = (*map(len, box), *data.type.shape[len(box) :])
             return replace_box(b, data, b.reshape(updates, shape), box)
     return b.emit("scatter_nd", ScatterNdAttrs(reduction), [data, indices, updates])[0]
+
+
+@onnx_op("TensorScatter")
+def _tensor_scatter(b: Builder) -> Any:
+    """A cache with new rows at a place of its own for each batch entry: index pairs (block, row), made at run time."""
+    cache, updates, start = (b.input(i) for i in range(3))
+    axis = normal_axis(b.attr("axis", -2), cache.type.rank)
+    mode = b.attr("mode", "linear")
+    if axis == 0 or mode not in ("linear", "circular"):
+        raise Unsupported(
+            f"TensorScatter along axis {axis} in mode {mode!r}", "an axis behind the batch, linear or circular"
+        )
+    batch, rows, count = cache.type.shape[0], cache.type.shape[axis], updates.type.shape[axis]
+    before, behind = math.prod(cache.type.shape[1:axis]), math.prod(cache.type.shape[axis + 1 :])
+    place = b.constant(np.arange(count, dtype=np.int64))
+    if start is not None:
+        place = b.elementwise("Add", b.reshape(b.cast(start, DType.I64), (batch, 1, 1)), place)
+    if mode == "circular":
+        place = b.elementwise("Mod", place, b.constant(np.int64(rows)))
+    shape = (batch, before, count)
+    block = np.broadcast_to(np.arange(batch * before, dtype=np.int64).reshape(batch, before, 1), shape)
+    pairs = [b.constant(np.ascontiguousarray(block)), expand(b, place, shape)]
+    indices = concat(b, [b.reshape(x, (batch * before, count, 1)) for x in pairs], 2)
+    data, new = (b.reshape(x, (batch * before, n, behind)) for x, n in ((cache, rows), (updates, count)))
+    return b.reshape(b.emit("scatter_nd", ScatterNdAttrs(), [data, indices, new])[0], cache.type.shape)
