@@ -16,6 +16,7 @@ from ingot import _kernel, kernels
 from ingot._kernel import make_params
 from ingot.builder import plan
 from ingot.builder.ir import Node, Value
+from ingot.builder.selftest import make_self_test
 from ingot.errors import IngotError
 from ingot.kernels.spec import DType, OpSpec, Sample, Tactic, TensorType, Unsupported
 
@@ -23,9 +24,6 @@ sys.path.insert(0, str(Path(__file__).parent))
 import ed25519
 from hand import Hand, Opened
 from test_proof import TestInt8, TestStateAndFills, branches, reversing, two_variants
-
-#: larger samples teach the tests nothing that smaller ones do not, and cost their time
-MAX_BYTES = 11_000
 
 
 def by_hand() -> Iterator[tuple[str, bytes]]:
@@ -86,17 +84,17 @@ def engine_of(spec: OpSpec, sample: Sample, tactic: Tactic) -> bytes | None:
     size = tactic.workspace(node)
     workspace = hand.tensor("workspace", (size,), dtype=DType.U8) if size else plan.NO_INDEX
     hand.step(tactic.kernel, operands, results, make_params(tactic.params_type, tactic.params(node)), workspace)
-    return hand.engine()
+    return hand.engine(self_test=make_self_test(hand.engine(), hand.program))
 
 
-def of_kernels(samples: int) -> Iterator[tuple[str, bytes]]:
+def of_kernels(samples: int, largest: int) -> Iterator[tuple[str, bytes]]:
     """For each kernel so many engines, of the operators' samples spread evenly."""
     found: dict[str, list[bytes]] = {}
     for spec in kernels.load().values():
         for sample in spec.samples():
             for tactic in spec.tactics:
                 raw = engine_of(spec, sample, tactic)
-                if raw is not None and len(raw) <= MAX_BYTES:
+                if raw is not None and len(raw) <= largest:
                     found.setdefault(f"{tactic.kernel}.{spec.name}", []).append(raw)
     for name, raws in sorted(found.items()):
         for i in range(min(samples, len(raws))):
@@ -107,10 +105,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--samples", type=int, default=2, help="engines for each kernel (default 2)")
+    parser.add_argument(
+        "--largest",
+        type=int,
+        default=12_000,
+        help="bytes of an engine at most; larger ones cost the tests time (default 12000)",
+    )
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
     written, without = 0, set(_kernel.kernels())
-    for name, raw in [*by_hand(), *of_kernels(options.samples)]:
+    for name, raw in [*by_hand(), *of_kernels(options.samples, options.largest)]:
         try:
             with Opened(raw):
                 (options.folder / f"{name}.ingot").write_bytes(raw)

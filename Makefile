@@ -1,0 +1,48 @@
+# Each command makes .venv and installs into it what it needs. PYTHON chooses the interpreter: make test PYTHON=python3.12
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check
+
+RUFF := ruff==0.17.6
+CLANG_FORMAT := clang-format==14.0.6
+C_SOURCES = $(shell git ls-files '*.c' '*.h')
+
+.PHONY: demo test lint bench clean
+
+demo: $(VENV)
+	$(PIP) '.[build]'
+	$(BIN)/ingot demo
+
+test: $(VENV)
+	$(PIP) '.[test]'
+	$(BIN)/python -m pytest
+
+# Speed beside onnxruntime, on the models of ../shared/models.
+bench: $(VENV)
+	$(PIP) '.[bench]'
+	$(BIN)/python tests/bench/bench_models.py
+
+lint: $(VENV)
+	$(PIP) '$(RUFF)' '$(CLANG_FORMAT)' 'cmake>=3.20' ninja
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/clang-format --dry-run -Werror $(C_SOURCES)
+	@mkdir -p build
+	$(BIN)/cmake -S runtime_c -B build/strict -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja -DINGOT_WERROR=ON \
+		-DINGOT_TESTS=ON > build/strict.log
+	$(BIN)/cmake --build build/strict
+
+clean:
+	rm -rf build demo-out $(VENV)
+
+# What a fresh machine may lack, one clear line each.
+$(VENV):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null || \
+		{ echo '$(PYTHON) is missing or older than 3.10: apt install python3' >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || \
+		{ echo 'the venv module is missing: apt install python3-venv' >&2; exit 1; }
+	@$(PYTHON) -c 'import os, sysconfig as s; os.stat(os.path.join(s.get_path("include"), "Python.h"))' 2>/dev/null || \
+		{ echo 'Python.h is missing: apt install python3-dev' >&2; exit 1; }
+	@command -v cc >/dev/null || { echo 'a C compiler is missing: apt install gcc' >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
