@@ -76,9 +76,14 @@ class _Einsum:
             return self.outer(left, right)
         count = [math.prod(self.shape(batch))] if batch else []
         depth, m, n = (math.prod(self.shape(labels)) for labels in (inner, rows, cols))
-        x = self.b.reshape(self.arrange(left, batch + rows + inner), (*count, m, depth))
-        y = self.b.reshape(self.arrange(right, batch + inner + cols), (*count, depth, n))
-        z = self.b.emit("matmul", MatMulAttrs(), [x, y, None, None])[0]
+        # an operand that lies there transposed stays so: the product can read it
+        trans_a = bool(rows) and left.labels == batch + inner + rows
+        trans_b = bool(cols) and right.labels == batch + cols + inner
+        x = self.arrange(left, batch + (inner + rows if trans_a else rows + inner))
+        y = self.arrange(right, batch + (cols + inner if trans_b else inner + cols))
+        x = self.b.reshape(x, (*count, depth, m) if trans_a else (*count, m, depth))
+        y = self.b.reshape(y, (*count, n, depth) if trans_b else (*count, depth, n))
+        z = self.b.emit("matmul", MatMulAttrs(trans_a=trans_a, trans_b=trans_b), [x, y, None, None])[0]
         labels = batch + rows + cols
         return _Term(self.b.reshape(z, self.shape(labels)), labels)
 
