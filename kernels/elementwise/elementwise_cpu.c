@@ -136,44 +136,37 @@ static const char *check(const ingot_call *call) {
 
 /* -- plan ---------------------------------------------------------------------------------------------------------- */
 
-/* Merges neighbouring axes that every input either has both or broadcasts over both, and drops extents of 1. */
-static void plan_extents(const ingot_call *call, ingot_ew_state *state) {
-    const ingot_arg *out = &call->out[0];
-    uint32_t present[INGOT_MAX_RANK]; /* bit k: input k has the axis */
-    uint32_t rank = 0;
+/* Merges neighbouring axes that the input has both, or broadcasts over both, and drops extents of 1. */
+static void plan_extents(const ingot_arg *in, const ingot_arg *out, ew_input *input) {
+    const uint32_t missing = (uint32_t)(out->rank - in->rank);
+    int has_last = -1;
+    input->rank = 0;
     for (uint32_t j = 0; j < out->rank; j++) {
         if (out->dims[j] == 1) continue;
-        uint32_t has = 0;
-        for (uint32_t k = 0; k < call->in_count; k++) {
-            const ingot_arg *in = &call->in[k];
-            const uint32_t missing = (uint32_t)(out->rank - in->rank);
-            if (j >= missing && in->dims[j - missing] != 1) has |= 1u << k;
-        }
-        if (rank && present[rank - 1] == has) {
-            state->dims[rank - 1] *= out->dims[j];
+        const int has = j >= missing && in->dims[j - missing] != 1;
+        if (has == has_last) {
+            input->dims[input->rank - 1] *= out->dims[j];
         } else {
-            state->dims[rank] = out->dims[j];
-            present[rank++] = has;
+            input->strides[input->rank] = has; /* made a distance below */
+            input->dims[input->rank++] = out->dims[j];
         }
+        has_last = has;
     }
-    if (rank == 0) {
-        state->dims[0] = 1;
-        present[rank++] = (1u << call->in_count) - 1;
+    if (input->rank == 0) {
+        input->strides[0] = 1;
+        input->dims[input->rank++] = 1;
     }
-    state->rank = rank;
-    for (uint32_t k = 0; k < call->in_count; k++) {
-        int64_t stride = 1;
-        for (uint32_t j = rank; j-- > 0;) {
-            const int has = (int)(present[j] >> k & 1);
-            state->inputs[k].strides[j] = has ? stride : 0;
-            if (has) stride *= state->dims[j];
-        }
+    int64_t stride = 1;
+    for (uint32_t j = input->rank; j-- > 0;) {
+        input->strides[j] *= stride;
+        if (input->strides[j]) stride *= input->dims[j];
     }
 }
 
 static void plan_input(const ingot_call *call, ingot_ew_state *state, uint32_t k) {
     ew_input *input = &state->inputs[k];
     input->size = size_of(call->in[k].dtype);
+    plan_extents(&call->in[k], &call->out[0], input);
     uint64_t elements = EW_BLOCK;
     if (call->in[k].count == state->count) {
         input->fetch = EW_DIRECT;
@@ -181,10 +174,9 @@ static void plan_input(const ingot_call *call, ingot_ew_state *state, uint32_t k
     }
     if (call->in[k].count == 1) {
         input->fetch = EW_SPLAT;
-    } else if (state->rank == 2 && input->strides[0] == 0 && state->dims[1] <= EW_BLOCK) {
+    } else if (input->rank == 2 && input->strides[0] == 0 && input->dims[1] <= EW_BLOCK) {
         input->fetch = EW_PATTERN;
-        input->period = state->dims[1];
-        elements += (uint64_t)input->period;
+        elements += (uint64_t)input->dims[1];
     } else {
         input->fetch = EW_GATHER;
     }
@@ -199,7 +191,6 @@ static void plan(const ingot_call *call, ingot_ew_state *state) {
                               .insn_count = params->insn_count,
                               .register_count = params->register_count,
                               .output_size = size_of(call->out[0].dtype)};
-    plan_extents(call, state);
     uint32_t direct = 0;
     for (uint32_t k = 0; k < call->in_count; k++) {
         plan_input(call, state, k);

@@ -21,33 +21,61 @@ void ingot_ew_splat(void *buffer, const void *element, uint32_t size, int64_t n)
     }
 }
 
-void ingot_ew_pattern(void *buffer, const void *row, uint32_t size, int64_t period, int64_t n) {
-    const size_t total = (size_t)(period + n) * size;
+/* For rows of few bytes a store each is faster than a call of memcpy each. */
+#define EW_FILL_ROWS(type)                                                                                             \
+    {                                                                                                                  \
+        type value;                                                                                                    \
+        memcpy(&value, row, sizeof value);                                                                             \
+        for (size_t i = 0; i + sizeof value <= total; i += sizeof value) memcpy(out + i, &value, sizeof value);        \
+        have = total - total % sizeof value;                                                                           \
+        break;                                                                                                         \
+    }
+
+typedef struct ew_bytes16 {
+    uint64_t words[2];
+} ew_bytes16;
+
+typedef struct ew_bytes32 {
+    uint64_t words[4];
+} ew_bytes32;
+
+/* A row again and again until `n` elements are there; n is at least the row. */
+static void fill_with_rows(void *buffer, const void *row, uint32_t size, int64_t period, int64_t n) {
+    const size_t total = (size_t)n * size;
+    char *const out = buffer;
     size_t have = (size_t)period * size;
-    memcpy(buffer, row, have);
+    switch (have) {
+    case 8: EW_FILL_ROWS(uint64_t)
+    case 16: EW_FILL_ROWS(ew_bytes16)
+    case 32: EW_FILL_ROWS(ew_bytes32)
+    default: memcpy(buffer, row, have);
+    }
     while (have < total) { /* what is there already is a whole number of periods */
         const size_t more = have < total - have ? have : total - have;
-        memcpy((char *)buffer + have, buffer, more);
+        memcpy(out + have, out, more);
         have += more;
     }
 }
 
-void ingot_ew_seek(const ingot_ew_state *state, const ew_input *input, ew_cursor *cursor, int64_t at) {
+void ingot_ew_pattern(void *buffer, const void *row, uint32_t size, int64_t period, int64_t n) {
+    fill_with_rows(buffer, row, size, period, period + n);
+}
+
+void ingot_ew_seek(const ew_input *input, ew_cursor *cursor, int64_t at) {
     cursor->offset = 0;
-    for (uint32_t j = state->rank; j-- > 0;) {
-        cursor->index[j] = at ? at % state->dims[j] : 0;
-        at = at ? at / state->dims[j] : 0;
+    for (uint32_t j = input->rank; j-- > 0;) {
+        cursor->index[j] = at ? at % input->dims[j] : 0;
+        at = at ? at / input->dims[j] : 0;
         cursor->offset += cursor->index[j] * input->strides[j];
     }
 }
 
 /* Moves `steps` along an axis, at most to its end, from where it carries over. */
-static void advance(const ingot_ew_state *state, const ew_input *input, ew_cursor *cursor, uint32_t axis,
-                    int64_t steps) {
+static void advance(const ew_input *input, ew_cursor *cursor, uint32_t axis, int64_t steps) {
     cursor->index[axis] += steps;
     cursor->offset += steps * input->strides[axis];
-    while (cursor->index[axis] == state->dims[axis]) {
-        cursor->offset -= state->dims[axis] * input->strides[axis];
+    while (cursor->index[axis] == input->dims[axis]) {
+        cursor->offset -= input->dims[axis] * input->strides[axis];
         cursor->index[axis] = 0;
         if (axis == 0) return;
         axis--;
@@ -83,35 +111,36 @@ static void copy_run(char *out, const char *in, size_t bytes) {
         for (size_t i = 0; i < bytes; i++) out[i] = in[i];
 }
 
-const void *ingot_ew_gather(const ingot_ew_state *state, const ew_input *input, const void *data, ew_cursor *cursor,
-                            void *buffer, int64_t n) {
-    const uint32_t inner = state->rank - 1;
+const void *ingot_ew_gather(const ew_input *input, const void *data, ew_cursor *cursor, void *buffer, int64_t n) {
+    const uint32_t inner = input->rank - 1;
     const uint32_t size = input->size;
-    const int64_t extent = state->dims[inner];
+    const int64_t extent = input->dims[inner];
     const int contiguous = input->strides[inner] != 0;
     if (contiguous && extent - cursor->index[inner] >= n && INGOT_WHOLE_LANES(n) == n) {
         const void *here = (const char *)data + (size_t)cursor->offset * size;
-        advance(state, input, cursor, inner, n);
+        advance(input, cursor, inner, n);
         return here;
     }
-    const int rows_adjoin = !contiguous && inner > 0 && input->strides[inner - 1] == 1;
     char *out = buffer;
     for (int64_t left = n; left > 0;) {
         const char *from = (const char *)data + (size_t)cursor->offset * size;
         const int64_t rest = extent - cursor->index[inner];
         int64_t run = rest < left ? rest : left;
-        if (rows_adjoin && cursor->index[inner] == 0 && left >= 2 * extent) {
-            const int64_t there = state->dims[inner - 1] - cursor->index[inner - 1];
+        if (inner > 0 && cursor->index[inner] == 0 && left >= 2 * extent) { /* several rows at once */
+            const int64_t there = input->dims[inner - 1] - cursor->index[inner - 1];
             const int64_t rows = left / extent < there ? left / extent : there;
-            repeat(out, from, size, rows, extent);
             run = rows * extent;
-            advance(state, input, cursor, inner - 1, rows);
+            if (contiguous) /* the axis before is broadcast, or it would have been merged with this one */
+                fill_with_rows(out, from, size, extent, run);
+            else
+                repeat(out, from, size, rows, extent);
+            advance(input, cursor, inner - 1, rows);
         } else {
             if (contiguous)
                 copy_run(out, from, (size_t)run * size);
             else
                 ingot_ew_splat(out, from, size, run);
-            advance(state, input, cursor, inner, run);
+            advance(input, cursor, inner, run);
         }
         out += (size_t)run * size;
         left -= run;

@@ -187,9 +187,9 @@ INGOT_KERNEL_FN(elementwise) {
         if (input->fetch == EW_SPLAT)
             ingot_ew_splat(operand[k], call->in[k].data, input->size, widest);
         else if (input->fetch == EW_PATTERN)
-            ingot_ew_pattern(operand[k], call->in[k].data, input->size, input->period, widest);
+            ingot_ew_pattern(operand[k], call->in[k].data, input->size, input->dims[1], widest);
         else if (input->fetch == EW_GATHER)
-            ingot_ew_seek(state, input, &cursor[k], first);
+            ingot_ew_seek(input, &cursor[k], first);
     }
     for (uint32_t r = 0; r < state->register_count; r++)
         operand[INGOT_EW_MAX_INPUTS + r] = memory + state->registers + (size_t)r * state->register_stride;
@@ -213,10 +213,9 @@ INGOT_KERNEL_FN(elementwise) {
                     operand[k] = tail[k];
                 }
             } else if (input->fetch == EW_PATTERN) {
-                operand[k] = memory + input->buffer + (size_t)(at % input->period) * size;
+                operand[k] = memory + input->buffer + (size_t)(at % input->dims[1]) * size;
             } else if (input->fetch == EW_GATHER) {
-                operand[k] = (void *)(uintptr_t)ingot_ew_gather(state, input, data, &cursor[k],
-                                                                memory + input->buffer, n);
+                operand[k] = (void *)(uintptr_t)ingot_ew_gather(input, data, &cursor[k], memory + input->buffer, n);
             }
         }
         char *const result = out + (size_t)at * state->output_size;

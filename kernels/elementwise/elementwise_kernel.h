@@ -32,12 +32,15 @@ typedef enum ew_fetch {
     EW_GATHER   /* anything else: block by block, run by run */
 } ew_fetch;
 
+/* An input. Its extents are the output's with neighbours merged that it has both, or broadcasts over both. */
 typedef struct ew_input {
-    uint32_t fetch;  /* ew_fetch */
-    uint32_t size;   /* bytes of an element */
+    uint32_t fetch; /* ew_fetch */
+    uint32_t size;  /* bytes of an element */
+    uint32_t rank;  /* at least 1 */
+    uint32_t reserved;
     uint64_t buffer; /* of SPLAT, PATTERN, GATHER, in scratch */
-    int64_t period;  /* of PATTERN */
-    int64_t strides[INGOT_MAX_RANK]; /* in elements, over the collapsed extents; 0 where broadcast */
+    int64_t dims[INGOT_MAX_RANK];
+    int64_t strides[INGOT_MAX_RANK]; /* in elements; 0 where broadcast */
 } ew_input;
 
 typedef struct ew_code {
@@ -46,18 +49,15 @@ typedef struct ew_code {
     uint8_t args[INGOT_EW_MAX_ARGS];
 } ew_code;
 
-/* The step's state: extents with neighbours merged where every input allows it, and the decoded program. */
+/* The step's state: how each input is fetched, and the decoded program. */
 typedef struct ingot_ew_state {
     int64_t count;
-    int64_t dims[INGOT_MAX_RANK];
-    uint32_t rank;
     uint32_t input_count;
     uint32_t insn_count;
     uint32_t unblocked; /* one instruction, all inputs direct: no reason to work in blocks */
     uint32_t output_size;
     uint32_t register_stride; /* bytes */
     uint32_t register_count;
-    uint32_t reserved;
     uint64_t registers; /* in scratch */
     uint64_t scratch;   /* bytes */
     ew_input inputs[INGOT_EW_MAX_INPUTS];
@@ -72,9 +72,8 @@ typedef struct ew_cursor {
 
 void ingot_ew_splat(void *buffer, const void *element, uint32_t size, int64_t n);
 void ingot_ew_pattern(void *buffer, const void *row, uint32_t size, int64_t period, int64_t n);
-void ingot_ew_seek(const ingot_ew_state *state, const ew_input *input, ew_cursor *cursor, int64_t at);
+void ingot_ew_seek(const ew_input *input, ew_cursor *cursor, int64_t at);
 /* The next n elements: where they lie when they are contiguous and n is whole lanes, else collected in `buffer`. */
-const void *ingot_ew_gather(const ingot_ew_state *state, const ew_input *input, const void *data, ew_cursor *cursor,
-                            void *buffer, int64_t n);
+const void *ingot_ew_gather(const ew_input *input, const void *data, ew_cursor *cursor, void *buffer, int64_t n);
 
 #endif
