@@ -1,6 +1,6 @@
 /* The one FP32 matrix micro-kernel, shared by convolution, transposed convolution and matrix product.
  *
- * It computes a tile of up to INGOT_GEMM_MR rows and as many columns as INGOT_GEMM_TILE allows:
+ * It computes a tile of up to INGOT_GEMM_MR rows and any number of columns:
  *
  *     out[r][column + j] = activation(bias[column + j] + residual[r][column + j]
  *                                     + sum over tap, k of rows[tap][r][k] * weights[tap][k][j])
@@ -20,8 +20,7 @@
 enum {
     INGOT_GEMM_MR = 10,   /* most rows of a tile, and the stride of `rows`: 10 x 32 or twice 5 x 16 */
     INGOT_GEMM_NR = 16,   /* columns of a panel */
-    INGOT_GEMM_GROUP = 2, /* panels that a tile should cover: a work unit is a tile by this many panels */
-    INGOT_GEMM_TILE = INGOT_GEMM_MR * INGOT_GEMM_GROUP * INGOT_GEMM_NR, /* most results of a tile */
+    INGOT_GEMM_GROUP = 2, /* panels that are best done together */
 };
 
 typedef struct ingot_gemm_f32 {
@@ -59,6 +58,17 @@ typedef struct ingot_gemm_f32_isa {
 
 extern const ingot_gemm_f32_isa ingot_gemm_f32__portable, ingot_gemm_f32__avx2, ingot_gemm_f32__avx512,
     ingot_gemm_f32__neon;
+
+/* How many panels of the weights a work unit should do with one tile of rows: as many as share a second-level cache
+ * with the rows. `bytes` of one panel. */
+static inline int64_t ingot_gemm_slice(int64_t panels, int64_t bytes) {
+    enum { MOST = 8, CACHE = 256 * 1024 };
+    int64_t slice = INGOT_GEMM_GROUP;
+    while (slice < MOST && slice < panels && 2 * slice * bytes <= CACHE) {
+        slice *= 2;
+    }
+    return slice;
+}
 
 /* Rows that lie a multiple of 4096 bytes apart fall into one set of a first-level cache and throw each other out; a
  * long run of them is better copied to rows of this pitch. */

@@ -183,14 +183,12 @@ static void gemm_blocks(const ingot_gemm_f32 *t) {
     }
 }
 
-/* With an activation that is more than a clamp, the tile is first written row by row into a buffer, so that the
- * activation has one long loop and not one for each row. */
-static void gemm_tile(const ingot_gemm_f32 *t) {
-    if (t->activation == NULL) {
-        gemm_blocks(t);
-        return;
-    }
-    float buffer[INGOT_GEMM_TILE];
+enum { BUFFER = INGOT_GEMM_MR * INGOT_GEMM_GROUP * INGOT_GEMM_NR };
+
+/* An activation that is more than a clamp: results are first written row by row into a buffer, so that the activation
+ * has one long loop and not one for each row. */
+static void gemm_activated(const ingot_gemm_f32 *t) {
+    float buffer[BUFFER];
     float *rows[INGOT_GEMM_MR];
     ingot_gemm_f32 plain = *t;
     plain.out = rows;
@@ -208,6 +206,20 @@ static void gemm_tile(const ingot_gemm_f32 *t) {
         if (c < t->columns) {
             v16_store_n(out + c, v16_load_n(rows[r] + c, t->columns - c), t->columns - c);
         }
+    }
+}
+
+static void gemm_tile(const ingot_gemm_f32 *t) {
+    if (t->activation == NULL) {
+        gemm_blocks(t);
+        return;
+    }
+    ingot_gemm_f32 part = *t;
+    const int64_t panels = BUFFER / INGOT_GEMM_NR / t->mr, end = t->column + t->columns;
+    for (; part.column < end; part.column += panels * INGOT_GEMM_NR, part.weights += panels * t->panel_stride) {
+        const int64_t left = end - part.column;
+        part.columns = left < panels * INGOT_GEMM_NR ? left : panels * INGOT_GEMM_NR;
+        gemm_activated(&part);
     }
 }
 

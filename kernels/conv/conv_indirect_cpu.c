@@ -33,7 +33,8 @@ void ingot_conv_plan_make(const ingot_call *call, int64_t element, int64_t align
     plan->pixels = s->batch * s->out[0] * s->out[1] * s->out[2];
     plan->tiles = ceil_div(plan->pixels, INGOT_GEMM_MR);
     plan->panels = ceil_div(s->group_out, INGOT_GEMM_NR);
-    plan->slice_panels = plan->pixels == 1 ? ROW_PANELS : INGOT_GEMM_GROUP;
+    const int64_t panel_bytes = s->taps * s->group_in * INGOT_GEMM_NR * element;
+    plan->slice_panels = plan->pixels == 1 ? ROW_PANELS : ingot_gemm_slice(plan->panels, panel_bytes);
     plan->group_slices = ceil_div(plan->panels, plan->slice_panels);
     plan->slices = plan->group_slices * s->groups;
     plan->tile_major = w->count * element <= TILE_MAJOR_BYTES;

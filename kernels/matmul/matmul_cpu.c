@@ -35,7 +35,8 @@ static void plan_make(const ingot_call *call, matmul_plan *plan) {
     plan->matrices = p->trans_a ? batches : 1;
     plan->tiles = ceil_div(plan->rows, INGOT_GEMM_MR);
     plan->panels = b->dims[0];
-    plan->slice_panels = plan->rows == 1 ? ROW_PANELS : INGOT_GEMM_GROUP;
+    const int64_t panel_bytes = plan->k * INGOT_GEMM_NR * (int64_t)sizeof(float);
+    plan->slice_panels = plan->rows == 1 ? ROW_PANELS : ingot_gemm_slice(plan->panels, panel_bytes);
     plan->slices = ceil_div(plan->panels, plan->slice_panels);
     const int collide = ingot_gemm_rows_collide(a->pitch * (int64_t)sizeof(float), plan->k) && plan->rows > 1;
     plan->copy_pitch = p->trans_a || collide ? ingot_gemm_copy_pitch(plan->k) : 0;

@@ -1,7 +1,7 @@
 /* matmul_f32: both operands come at run time; batch axes broadcast; either may be transposed.
  *
- * A work unit is a slice of two panels of one product by a chunk of rows. It packs its panels of b into scratch,
- * once for all rows of the chunk. With so few rows that packing would cost more than the product, b is used where it
+ * A work unit is a slice of the columns of one product by a chunk of rows. It packs its panels of b into scratch,
+ * once for all rows of the chunk; a slice is wide where b is shallow, so that long pieces of each row are written. With so few rows that packing would cost more than the product, b is used where it
  * lies. */
 #include "matmul_f32.h"
 #include "matmul_shape.h"
@@ -10,9 +10,11 @@
 
 enum {
     CHUNK_ROWS = 24 * INGOT_GEMM_MR,
-    COPY_ROWS = 4 * INGOT_GEMM_MR, /* rows of a that are copied at once when they cannot be used where they lie */
+    COPY_ROWS = 8 * INGOT_GEMM_MR, /* rows of a that are copied at once when they cannot be used where they lie */
     FEW_ROWS = 3,
-    SLICE = INGOT_GEMM_GROUP * INGOT_GEMM_NR,
+    SLICE = INGOT_GEMM_GROUP * INGOT_GEMM_NR, /* columns of the narrowest slice */
+    SLICE_FLOATS = 32 * 1024,                 /* of b that a wide slice may pack */
+    ENOUGH_UNITS = 8,
     ROW_SLICE = 8 * INGOT_GEMM_NR, /* columns of a unit when there are few rows */
 };
 
@@ -26,13 +28,22 @@ static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 static int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
 
+/* Twice as wide as long as it fits and leaves work for several threads. */
+static int64_t slice_columns(const ingot_matmul_shape *s, int64_t units) {
+    int64_t slice = SLICE;
+    while (slice < s->n && 2 * slice * s->k <= SLICE_FLOATS && ceil_div(s->n, 2 * slice) * units >= ENOUGH_UNITS) {
+        slice *= 2;
+    }
+    return slice;
+}
+
 static const char *plan_make(const ingot_call *call, matmul_plan *plan) {
     const ingot_matmul_params *p = call->params;
     ingot_matmul_shape *s = &plan->shape;
     const char *reason = ingot_matmul_shape_read(call, 0, s);
-    plan->slice = s->m <= FEW_ROWS ? ROW_SLICE : SLICE;
-    plan->slices = ceil_div(s->n, plan->slice);
     plan->chunks = ceil_div(s->m, CHUNK_ROWS);
+    plan->slice = s->m <= FEW_ROWS ? ROW_SLICE : slice_columns(s, plan->chunks * s->batches);
+    plan->slices = ceil_div(s->n, plan->slice);
     const int collide = ingot_gemm_rows_collide(call->in[INGOT_MATMUL_A].pitch * (int64_t)sizeof(float), s->k);
     plan->copy_pitch = p->trans_a || (collide && s->m > FEW_ROWS) ? ingot_gemm_copy_pitch(s->k) : 0;
     return reason;
@@ -67,7 +78,7 @@ static void matmul_prepare(const ingot_call *call) { (void)plan_make(call, call-
 static uint64_t matmul_scratch_size(const ingot_call *call) {
     matmul_plan plan;
     (void)plan_make(call, &plan);
-    return (uint64_t)(plan.shape.k * SLICE + plan.copy_pitch * COPY_ROWS) * sizeof(float);
+    return (uint64_t)(plan.shape.k * plan.slice + plan.copy_pitch * COPY_ROWS) * sizeof(float);
 }
 
 /* Packs columns [first, first + count) of b, scaled by alpha, into panels of 16. */
@@ -153,7 +164,7 @@ static void many_rows(const matmul_plan *plan, const ingot_matmul_params *p, con
     const void *rows[INGOT_GEMM_MR];
     const float *residual_rows[INGOT_GEMM_MR];
     float *out_rows[INGOT_GEMM_MR];
-    float *packed = scratch, *copies = scratch + s->k * SLICE;
+    float *packed = scratch, *copies = scratch + s->k * plan->slice;
     const int64_t chunk_begin = chunk * CHUNK_ROWS, chunk_end = min64(chunk_begin + CHUNK_ROWS, s->m);
 
     ingot_gemm_f32 tile = {.rows = rows, .taps = 1, .length = s->k, .out = out_rows, .bias = u->bias};
