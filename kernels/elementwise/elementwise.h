@@ -125,7 +125,11 @@ typedef enum ingot_ew_function {
     INGOT_EW_CAST_F64_F32 = 107,
     INGOT_EW_CAST_F64_F16 = 108,
     INGOT_EW_BIT_CAST = 109, /* the same bits as any type of that width */
-    INGOT_EW_FUNCTION_COUNT = 110
+    /* int8 that stands for real numbers; alpha: scale, beta: zero point, a whole number in [-128, 127]. */
+    INGOT_EW_DEQUANTIZE = 110,      /* int8 -> float32: (x - beta) * alpha */
+    INGOT_EW_QUANTIZE = 111,        /* float32 -> int8: round(x * alpha) + beta, saturated; NaN gives beta */
+    INGOT_EW_QUANTIZE_LINEAR = 112, /* the same of x / alpha */
+    INGOT_EW_FUNCTION_COUNT = 113
 } ingot_ew_function;
 
 /* One instruction. An argument below INGOT_EW_MAX_INPUTS is an input, otherwise INGOT_EW_MAX_INPUTS + a register. */

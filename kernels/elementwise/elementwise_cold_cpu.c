@@ -1,4 +1,4 @@
-/* Functions compiled once for all instruction sets: float64 (libm), 64-bit integers, integer division. */
+/* Functions compiled once for all instruction sets: float64 (libm), 64-bit integers, integer division, rare ones. */
 #include "elementwise_loops.h"
 
 /* -- float64 ------------------------------------------------------------------------------------------------------- */
@@ -99,7 +99,58 @@ static inline uint64_t u64_pow(uint64_t x, uint64_t y) { return ew_power(x, y); 
 #undef EW_2
 #undef EW_NAME
 
+/* -- rare float32 functions and conversions ------------------------------------------------------------------------- */
+
+#define EW_1(f, e) EW_LOOP_1(f32_##f, float, float, float, e)
+#include "functions_f32_rare.inc"
+#undef EW_1
+
+static inline int32_t ew_i32_of_f64(double x) {
+    double c = x > 2147483647.0 ? 2147483647.0 : x;
+    c = c < -2147483648.0 ? -2147483648.0 : c;
+    return (int32_t)(x != x ? 0.0 : c);
+}
+
+static inline int64_t ew_i64_of_f64(double x) {
+    double c = x > 9223372036854774784.0 ? 9223372036854774784.0 : x;
+    c = c < -9223372036854775808.0 ? -9223372036854775808.0 : c;
+    c = x != x ? 0.0 : c;
+    return x > 9223372036854774784.0 ? INT64_MAX : (int64_t)c;
+}
+
+/* Negative numbers wrap, as the processors' signed conversion does. */
+static inline uint64_t ew_u64_of_f64(double x) {
+    const double half = 9223372036854775808.0;
+    const int high = x >= half;
+    const uint64_t u = (uint64_t)ew_i64_of_f64(high ? x - half : x);
+    return x >= 2.0 * half ? UINT64_MAX : u + (high ? (uint64_t)1 << 63 : 0);
+}
+
+/* Rounded to odd, so that a second rounding to fewer bits gives what one rounding would have. */
+static inline float ew_odd_f32_of_f64(double x) {
+    const float f = (float)x;
+    uint32_t u = ingot_bits_f32(f);
+    if ((double)f == x || x != x) return f;
+    if (fabs((double)f) > fabs(x)) u--;
+    return ingot_float_of_bits(u | 1u);
+}
+
+/* Rounds to even, adds the zero point, saturates. */
+static inline int8_t ew_s8_of_f32(float x, float zero) {
+    const float magic = 12582912.0f; /* 1.5 * 2^23: adding it rounds to whole numbers */
+    float y = x == x ? x : 0.0f;
+    y = y < -128.0f - zero ? -128.0f - zero : y;
+    y = y > 127.0f - zero ? 127.0f - zero : y;
+    return (int8_t)(int32_t)((y + magic) - magic + zero);
+}
+
+#define EW_CAST(from, to, T, R, e) EW_LOOP_1(cast_##from##_##to, R, T, float, e)
+#include "functions_cast_rare.inc"
+#undef EW_CAST
+
 /* -- the table ------------------------------------------------------------------------------------------------------ */
+
+#define EW_CAST(from, to, T, R, e) [INGOT_EW_CAST_##from##_##to * EW_COLUMNS] = cast_##from##_##to,
 
 #define EW_1(f, e) EW_ENTRY(f)
 #define EW_2(f, e) EW_ENTRY(f)
@@ -121,4 +172,8 @@ const ingot_ew_fn ingot_ew_cold[EW_SLOTS] = {
 #define EW_ENTRY(f) [EW_SLOT(f, I32)] = i32_##f,
 #include "functions_division.inc"
 #undef EW_ENTRY
+#define EW_ENTRY(f) [EW_SLOT(f, F32)] = f32_##f,
+#include "functions_f32_rare.inc"
+#undef EW_ENTRY
+#include "functions_cast_rare.inc"
 };

@@ -19,9 +19,11 @@ typedef struct ew_signature {
 #define EW_COPY(column, T)
 #define EW_LOGIC(f, e)
 #define EW_CAST(from, to, T, R, e) [INGOT_EW_CAST_##from##_##to] = {1, INGOT_##from, INGOT_##to},
+#define EW_QUANT(f, from, to, T, R, e) [INGOT_EW_##f] = {1, INGOT_##from, INGOT_##to},
 static const ew_signature signatures[INGOT_EW_FUNCTION_COUNT] = {
 #include "functions_f32.inc"
 #include "functions_move.inc"
+#include "functions_quantize.inc"
     [INGOT_EW_WHERE] = {3, 0, 0}, /* the condition is bool and comes first */
     [INGOT_EW_BIT_CAST] = {1, 0, 0},
     [INGOT_EW_AND] = {2, INGOT_BOOL, INGOT_BOOL},
@@ -101,6 +103,9 @@ static const char *check_insn(const ingot_ew_insn *insn, const uint8_t *types) {
     if (signature->from != INGOT_DTYPE_NONE && signature->from != type)
         return "elementwise: the function does not take this type";
     if (slot_of(insn->function, type) < 0) return "elementwise: the function does not take this type";
+    const int quantises = insn->function >= INGOT_EW_DEQUANTIZE && insn->function <= INGOT_EW_QUANTIZE_LINEAR;
+    if (quantises && !(insn->beta >= -128.0f && insn->beta <= 127.0f && insn->beta == (float)(int)insn->beta))
+        return "elementwise: a zero point out of range";
     if (insn->function == INGOT_EW_BIT_CAST)
         return size_of(insn->dtype) == size_of(type) ? NULL : "elementwise: wrong type of a result";
     if (insn->dtype != (signature->to != INGOT_DTYPE_NONE ? signature->to : type))

@@ -74,36 +74,6 @@ static inline int32_t ew_i32_of_f32(float x) {
     return x > 2147483520.0f ? INT32_MAX : (int32_t)c;
 }
 
-static inline int32_t ew_i32_of_f64(double x) {
-    double c = x > 2147483647.0 ? 2147483647.0 : x;
-    c = c < -2147483648.0 ? -2147483648.0 : c;
-    return (int32_t)(x != x ? 0.0 : c);
-}
-
-static inline int64_t ew_i64_of_f64(double x) {
-    double c = x > 9223372036854774784.0 ? 9223372036854774784.0 : x;
-    c = c < -9223372036854775808.0 ? -9223372036854775808.0 : c;
-    c = x != x ? 0.0 : c;
-    return x > 9223372036854774784.0 ? INT64_MAX : (int64_t)c;
-}
-
-/* Negative numbers wrap, as the processors' signed conversion does. */
-static inline uint64_t ew_u64_of_f64(double x) {
-    const double half = 9223372036854775808.0;
-    const int high = x >= half;
-    const uint64_t u = (uint64_t)ew_i64_of_f64(high ? x - half : x);
-    return x >= 2.0 * half ? UINT64_MAX : u + (high ? (uint64_t)1 << 63 : 0);
-}
-
-/* Rounded to odd, so that a second rounding to fewer bits gives what one rounding would have. */
-static inline float ew_odd_f32_of_f64(double x) {
-    const float f = (float)x;
-    uint32_t u = ingot_bits_f32(f);
-    if ((double)f == x || x != x) return f;
-    if (fabs((double)f) > fabs(x)) u--;
-    return ingot_float_of_bits(u | 1u);
-}
-
 #define EW_WHERE(column, T)                                                                                            \
     EW_FN(where_##column) {                                                                                            \
         T *const d = dst;                                                                                              \
@@ -125,11 +95,14 @@ static inline float ew_odd_f32_of_f64(double x) {
 #define EW_LOGIC_OPERAND_XOR const uint8_t y = b[i];
 #define EW_LOGIC_OPERAND_NOT
 #define EW_CAST(from, to, T, R, e) EW_LOOP_1(cast_##from##_##to, R, T, float, e)
+#define EW_QUANT(f, from, to, T, R, e) EW_LOOP_1(quant_##f, R, T, float, e)
 #include "functions_move.inc"
+#include "functions_quantize.inc"
 #undef EW_WHERE
 #undef EW_COPY
 #undef EW_LOGIC
 #undef EW_CAST
+#undef EW_QUANT
 
 /* -- the table ----------------------------------------------------------------------------------------------------- */
 
@@ -144,9 +117,11 @@ static inline float ew_odd_f32_of_f64(double x) {
 #define EW_COPY(column, T) [EW_SLOT(BIT_CAST, column)] = copy_##column,
 #define EW_LOGIC(f, e) [EW_SLOT(f, BYTE)] = logic_##f,
 #define EW_CAST(from, to, T, R, e) [INGOT_EW_CAST_##from##_##to * EW_COLUMNS] = cast_##from##_##to,
+#define EW_QUANT(f, from, to, T, R, e) [INGOT_EW_##f * EW_COLUMNS] = quant_##f,
 static const ingot_ew_fn hot[EW_SLOTS] = {
 #include "functions_f32.inc"
 #include "functions_move.inc"
+#include "functions_quantize.inc"
 #undef EW_ENTRY
 #define EW_ENTRY(f) [EW_SLOT(f, I32)] = i32_##f,
 #include "functions_int.inc"
@@ -162,6 +137,7 @@ static const ingot_ew_fn hot[EW_SLOTS] = {
 #undef EW_COPY
 #undef EW_LOGIC
 #undef EW_CAST
+#undef EW_QUANT
 
 static inline ingot_ew_fn ew_lookup(uint32_t slot) { return hot[slot] ? hot[slot] : ingot_ew_cold[slot]; }
 

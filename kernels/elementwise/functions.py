@@ -22,7 +22,7 @@ class Function:
     code: int  #: ``ingot_ew_function``; that of Cast depends on its types
     arity: int
     types: frozenset[DType]
-    gives_bool: bool = False
+    gives: DType | None = None  #: the type of the result; None: that of the operands
     swapped: bool = False  #: the code computes it with the two operands exchanged
 
 
@@ -48,15 +48,18 @@ def _functions() -> dict[str, Function]:
         for i, name in enumerate(names.split())
     }
     for function in (
-        Function("Equal", 11, 2, ANY, gives_bool=True),
-        Function("Less", 12, 2, NUMBER, gives_bool=True),
-        Function("LessOrEqual", 13, 2, NUMBER, gives_bool=True),
-        Function("Greater", 12, 2, NUMBER, gives_bool=True, swapped=True),
-        Function("GreaterOrEqual", 13, 2, NUMBER, gives_bool=True, swapped=True),
-        Function("IsNaN", 25, 1, FLOAT, gives_bool=True),
-        Function("IsInf", 26, 1, FLOAT, gives_bool=True),
+        Function("Equal", 11, 2, ANY, gives=DType.BOOL),
+        Function("Less", 12, 2, NUMBER, gives=DType.BOOL),
+        Function("LessOrEqual", 13, 2, NUMBER, gives=DType.BOOL),
+        Function("Greater", 12, 2, NUMBER, gives=DType.BOOL, swapped=True),
+        Function("GreaterOrEqual", 13, 2, NUMBER, gives=DType.BOOL, swapped=True),
+        Function("IsNaN", 25, 1, FLOAT, gives=DType.BOOL),
+        Function("IsInf", 26, 1, FLOAT, gives=DType.BOOL),
         Function("Cast", 0, 1, ANY),
         Function("BitCast", 109, 1, ANY),
+        Function("Dequantize", 110, 1, frozenset({DType.I8}), gives=DType.F32),
+        Function("Quantize", 111, 1, frozenset({DType.F32}), gives=DType.I8),
+        Function("QuantizeLinear", 112, 1, frozenset({DType.F32}), gives=DType.I8),
     ):
         table[function.name] = function
     return table
@@ -93,7 +96,7 @@ _COMPUTED_IN = {
 
 def computed_in(function: Function, dtype: DType) -> DType:
     """The type a kernel computes the function in; wrapping around afterwards gives what the narrow type would."""
-    if function.name == "Where" or function.types == BOOL:
+    if function.name == "Where" or function.types == BOOL or function.gives not in (None, DType.BOOL):
         return dtype
     return _COMPUTED_IN.get(dtype, dtype)
 

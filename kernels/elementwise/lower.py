@@ -64,9 +64,8 @@ class _Lowering:
             args = tuple(self.cast(arg, dtype) for arg in args)
         if function.swapped:
             args = args[::-1]
-        result = DType.BOOL if function.gives_bool else dtype
-        value = self.add(Step(function.code, result, args, insn.alpha, insn.beta))
-        return value if function.gives_bool else self.cast(value, own)
+        value = self.add(Step(function.code, function.gives or dtype, args, insn.alpha, insn.beta))
+        return value if function.gives else self.cast(value, own)
 
 
 @functools.lru_cache(maxsize=4096)

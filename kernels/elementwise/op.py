@@ -41,7 +41,7 @@ def _values(dtype: DType, shape: tuple[int, ...], seed: int) -> np.ndarray:
 
 def _samples() -> Iterable[Sample]:
     for function in ELEMENTWISE.values():
-        if function.name in ("Cast", "BitCast"):
+        if function.name in ("Cast", "BitCast") or function.gives not in (None, DType.BOOL):
             continue
         for dtype in (DType.F32, DType.F64, DType.F16, DType.I32, DType.I64, DType.U8, DType.BOOL):
             if dtype in function.types:
@@ -58,6 +58,7 @@ def _samples() -> Iterable[Sample]:
                     name=f"Cast_{source.name.lower()}_{target.name.lower()}",
                 )
     yield from _broadcasts()
+    yield from _quantised()
 
 
 def _broadcasts() -> Iterable[Sample]:
@@ -73,6 +74,29 @@ def _broadcasts() -> Iterable[Sample]:
         "empty": ((0, 4), (4,), (1, 1)),
     }.items():
         yield Sample(program, tuple(TensorType(DType.F32, shape) for shape in shapes), name=f"broadcast_{name}")
+
+
+def _quantised() -> Iterable[Sample]:
+    """To int8 and back: ties, saturation, what is no number; and a sum of two that stand for real numbers."""
+    awkward = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, 3e38, -3e38, 1e-40, 126.5, 127.5, -128.5, -127.5], np.float32)
+    x = np.concatenate([awkward, np.arange(-300, 300, dtype=np.float32) / 2])
+    q = np.arange(-128, 128).astype(np.int8)
+    for zero in (0, -128, 127, 3):
+        for function in ("Quantize", "QuantizeLinear"):
+            program = single(function, [TensorType(DType.F32, x.shape)], 1.0, zero)
+            yield Sample(program, (x,), name=f"{function} to {zero}")
+        program = single("Dequantize", [TensorType(DType.I8, q.shape)], 0.1, zero)
+        yield Sample(program, (q,), name=f"Dequantize from {zero}")
+    insns = (
+        Insn("Dequantize", DType.F32, (0,), 0.11, 3),
+        Insn("Dequantize", DType.F32, (1,), 0.07, -5),
+        Insn("Add", DType.F32, (2, 3)),
+        Insn("Relu", DType.F32, (4,)),
+        Insn("Quantize", DType.I8, (5,), 12.5, -128),
+    )
+    small = TensorType(DType.I8, (1, 13, 7, 37))
+    yield Sample(Program(insns), (small, small), name="quantised sum")
+    yield Sample(Program(insns), (small, TensorType(DType.I8, (37,))), name="quantised sum with a row")
 
 
 SPEC = OpSpec(

@@ -55,7 +55,7 @@ def result_type(insn: Insn, types: Sequence[DType]) -> DType:
         raise Unsupported(f"BitCast of {data[0].name.lower()} to {insn.dtype.name.lower()}", "a type of the same width")
     if insn.function in ("Cast", "BitCast"):
         return insn.dtype
-    return DType.BOOL if function.gives_bool else data[0]
+    return function.gives or data[0]
 
 
 def value_types(program: Program, inputs: Sequence[DType]) -> list[DType]:
