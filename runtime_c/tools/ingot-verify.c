@@ -1,16 +1,11 @@
-/* ingot-verify [--self-test] ENGINE...: every check of the loader; OK, or the reason and the byte of a refusal. */
-#include <inttypes.h>
+/* ingot-verify [--self-test] ENGINE...: every check of the loader; OK, or the reason and the byte. */
 #include <stdio.h>
 #include <string.h>
 
 #include "ingot.h"
 
 static int refuse(const char *path, const ingot_error *error) {
-    if (error->offset == UINT64_MAX)
-        printf("%s: %s: %s\n", path, ingot_status_name(error->status), error->message);
-    else
-        printf("%s: %s at byte %" PRIu64 ": %s\n", path, ingot_status_name(error->status), error->offset,
-               error->message);
+    printf("%s: %s: %s\n", path, ingot_status_name(error->status), error->message);
     return 1;
 }
 
