@@ -93,7 +93,7 @@ static uint32_t units(const ingot_call *call) {
 static uint64_t scratch_bytes(const ingot_call *call, int plain) {
     const recurrent_shape s = recurrent_shape_of(call);
     recurrent_scratch scratch;
-    return recurrent_layout(&s, plain, NULL, &scratch) * sizeof(float);
+    return recurrent_layout(&s, plain, NULL, &scratch) * sizeof(float) * 2; /* two directions in lockstep */
 }
 
 static uint64_t scratch_packed(const ingot_call *call) { return scratch_bytes(call, 0); }

@@ -19,13 +19,15 @@ enum {
 
 enum {
     RECURRENT_BATCH = 8, /* batch rows of a work unit */
-    RECURRENT_AHEAD = 16 /* rows of x that are multiplied by the weights at a time, ahead of the recurrence */
+    RECURRENT_AHEAD = 16, /* rows of x that are multiplied by the weights at a time, ahead of the recurrence */
+    RECURRENT_SMALL = 4096 /* recurrent weights of a direction that count as few */
 };
 
 typedef struct recurrent_shape {
     int64_t steps, batch, inputs, hidden, directions, gates;
     int64_t padded; /* hidden, rounded up to 16 */
     int64_t width;  /* gates * padded */
+    int64_t ahead;  /* floats of a row that is computed ahead: the gates, and the candidate where it stands apart */
     int64_t blocks; /* units of one direction */
 } recurrent_shape;
 
@@ -38,6 +40,7 @@ static inline recurrent_shape recurrent_shape_of(const ingot_call *call) {
     s.gates = gates[p->kind];
     s.padded = (s.hidden + 15) / 16 * 16;
     s.width = s.gates * s.padded;
+    s.ahead = s.width + (p->kind == INGOT_RECURRENT_GRU && p->linear_before_reset ? s.padded : 0);
     s.blocks = (s.batch + RECURRENT_BATCH - 1) / RECURRENT_BATCH;
     return s;
 }
@@ -46,12 +49,12 @@ static inline const void *recurrent_optional(const ingot_call *call, uint32_t i)
     return i < call->in_count && call->in[i].dtype != INGOT_DTYPE_NONE ? call->in[i].data : NULL;
 }
 
-/* A thread's scratch, in this order; the packed weights are there for the plain kernel only. */
+/* A thread's scratch for one direction, in this order; the packed weights are there for the plain kernel only. */
 typedef struct recurrent_scratch {
-    float *ahead;  /* [RECURRENT_AHEAD][width]: x W + bias */
+    float *ahead;  /* [RECURRENT_AHEAD][ahead]: x W + bias */
     float *gates;  /* [RECURRENT_BATCH][width] */
     float *h, *c;  /* [RECURRENT_BATCH][padded] */
-    float *hidden; /* [RECURRENT_BATCH][padded]: GRU: r h, or R h + bias */
+    float *kept;   /* [RECURRENT_BATCH][padded]: GRU: r h */
     float *zeros;  /* [width]: where there is no bias */
     float *bias;   /* [2][width] */
     float *w, *r;  /* [width / 16][inputs][16], [width / 16][hidden][16] */
@@ -64,11 +67,11 @@ static inline uint64_t recurrent_layout(const recurrent_shape *s, int plain, flo
         float **array;
         uint64_t size;
     } arrays[] = {
-        {&scratch->ahead, RECURRENT_AHEAD * width},
+        {&scratch->ahead, RECURRENT_AHEAD * (uint64_t)s->ahead},
         {&scratch->gates, RECURRENT_BATCH * width},
         {&scratch->h, RECURRENT_BATCH * padded},
         {&scratch->c, RECURRENT_BATCH * padded},
-        {&scratch->hidden, RECURRENT_BATCH * padded},
+        {&scratch->kept, RECURRENT_BATCH * padded},
         {&scratch->zeros, width},
         {&scratch->bias, 2 * width},
         {&scratch->w, plain ? width * (uint64_t)s->inputs : 0},
