@@ -25,7 +25,7 @@ from ingot.builder.ir import Graph, Node, Value
 from ingot.builder.passes.layout_choice import Choice, default_inputs, origin_of
 from ingot.builder.passes.layout_cost import Region, cheapest
 from ingot.builder.passes.layout_matmul import absorb, spell_out
-from ingot.builder.passes.permutation import Perm, after, identity, inverse, memory_order
+from ingot.builder.passes.permutation import Perm, after, groups, identity, inverse, memory_order
 from ingot.builder.passes.rewrite import Sweep, drop_dead, is_op, moves_bytes, op, plural, to_fixpoint
 
 MAX_ROUNDS = 1000
@@ -72,7 +72,25 @@ def _normalise(sweep: Sweep, node: Node) -> Sequence[Value] | None:
         if perm is not None:
             attrs = op("transpose").attrs(perm)
             return [sweep.emit("transpose", attrs, node.inputs, outputs=node.outputs)]
+        return _stacked(sweep, node)
     return None
+
+
+def _stacked(sweep: Sweep, node: Node) -> Sequence[Value] | None:
+    """Equal pieces joined along an axis that the reshape then splits: joined along an axis of their own instead."""
+    concat = node.inputs[0].producer
+    if not is_op(concat, "concat") or not sweep.single_use(concat.output) or 0 in concat.output.type.shape:
+        return None
+    axis, shape, pieces = concat.attrs.axis, concat.inputs[0].type.shape, concat.inputs
+    if shape[axis] == 1 or any(piece.type.shape != shape for piece in pieces):
+        return None
+    stack = (*shape[:axis], len(pieces), *shape[axis:])
+    result = node.output.type.shape
+    if len(groups(stack, result)) == len(groups(concat.output.type.shape, result)):
+        return None
+    rows = [sweep.reshape(piece, (*shape[:axis], 1, *shape[axis:])) for piece in pieces]
+    joined = sweep.emit("concat", concat.attrs, rows, source=[concat])
+    return [sweep.emit("reshape", node.attrs, [joined], outputs=node.outputs)]
 
 
 def _unit_moves(before: Sequence[int], behind: Sequence[int]) -> Perm | None:

@@ -53,11 +53,11 @@ def through_reshape(before: Sequence[int], behind: Sequence[int], perm: Perm) ->
     """
     if 0 in before or not before or not behind:
         return None
-    groups = _groups(before, behind)
+    pairs = groups(before, behind)
     order = list(memory_order(before, perm))
     result: list[int] = []
     while order:
-        sources, targets = next(group for group in groups if order[0] in group[0])
+        sources, targets = next(group for group in pairs if order[0] in group[0])
         if order[: len(sources)] != sources:
             return None
         del order[: len(sources)]
@@ -65,11 +65,11 @@ def through_reshape(before: Sequence[int], behind: Sequence[int], perm: Perm) ->
     return _with_unit_axes(behind, result)
 
 
-def _groups(before: Sequence[int], behind: Sequence[int]) -> list[tuple[list[int], list[int]]]:
-    """The finest pairs of runs of axes (those of extent 1 left out) that hold the same elements."""
+def groups(before: Sequence[int], behind: Sequence[int]) -> list[tuple[list[int], list[int]]]:
+    """The finest pairs of runs of axes of two shapes (those of extent 1 left out) that hold the same elements."""
     left = [axis for axis, extent in enumerate(before) if extent != 1]
     right = [axis for axis, extent in enumerate(behind) if extent != 1]
-    groups: list[tuple[list[int], list[int]]] = []
+    found: list[tuple[list[int], list[int]]] = []
     while left and right:
         sources, targets = [left.pop(0)], [right.pop(0)]
         while (a := math.prod(before[i] for i in sources)) != (b := math.prod(behind[i] for i in targets)):
@@ -77,8 +77,8 @@ def _groups(before: Sequence[int], behind: Sequence[int]) -> list[tuple[list[int
                 sources.append(left.pop(0))
             else:
                 targets.append(right.pop(0))
-        groups.append((sources, targets))
-    return groups
+        found.append((sources, targets))
+    return found
 
 
 def _with_unit_axes(shape: Sequence[int], order: list[int]) -> Perm:

@@ -185,3 +185,12 @@ def test_reduction_gives_up_its_layout(make, check, ops) -> None:
     y = make.op("reduce", ReduceAttrs(ReduceKind.MEAN, (2, 3)), y)
     graph = check(make.graph(make.reshape(y, 1, 4)), "layout", "canonicalize", **CLOSE)
     assert ops(graph) == ["conv", "reduce", "reshape"]
+
+
+def test_windows_joined_and_split_again(make, check, ops) -> None:
+    """Unfolding along one axis, written as windows behind one another and a reshape that merges them with channels."""
+    x = make.transpose(make.conv(make.input(1, 1, 9, 3), 4), *NCHW)
+    windows = [make.slice(x, range(1), range(4), range(1), range(n, n + 7)) for n in range(3)]
+    y = make.reshape(make.concat(3, *windows), 1, 12, 1, 7)
+    y = make.conv(make.transpose(y, *NHWC), 5)
+    assert "transpose" not in ops(check(make.graph(y), "layout", **CLOSE))
