@@ -229,14 +229,14 @@ def moves_bytes(shape: Sequence[int], perm: Sequence[int]) -> bool:
 
 
 def to_fixpoint(graph: Graph, rule: Rule, limit: int = 100) -> int:
-    """Sweep until the rule finds nothing more; how many nodes it replaced. ``limit`` stops a rule that never rests."""
+    """Sweep until the rule finds nothing more (or ``limit`` times); how many nodes it replaced."""
     total = 0
     for _ in range(limit):
         changes = Sweep(graph).run(rule)
         total += changes
         if not changes:
-            return total
-    raise AssertionError(f"no fixed point after {limit} sweeps")
+            break
+    return total
 
 
 def plural(count: int, what: str) -> str:
