@@ -135,15 +135,6 @@ static inline float ew_odd_f32_of_f64(double x) {
     return ingot_float_of_bits(u | 1u);
 }
 
-/* Rounds to even, adds the zero point, saturates. */
-static inline int8_t ew_s8_of_f32(float x, float zero) {
-    const float magic = 12582912.0f; /* 1.5 * 2^23: adding it rounds to whole numbers */
-    float y = x == x ? x : 0.0f;
-    y = y < -128.0f - zero ? -128.0f - zero : y;
-    y = y > 127.0f - zero ? 127.0f - zero : y;
-    return (int8_t)(int32_t)((y + magic) - magic + zero);
-}
-
 #define EW_CAST(from, to, T, R, e) EW_LOOP_1(cast_##from##_##to, R, T, float, e)
 #include "functions_cast_rare.inc"
 #undef EW_CAST

@@ -22,7 +22,9 @@ typedef struct ew_signature {
 #define EW_QUANT(f, from, to, T, R, e) [INGOT_EW_##f] = {1, INGOT_##from, INGOT_##to},
 static const ew_signature signatures[INGOT_EW_FUNCTION_COUNT] = {
 #include "functions_f32.inc"
+#include "functions_f32_rare.inc"
 #include "functions_move.inc"
+#include "functions_cast_rare.inc"
 #include "functions_quantize.inc"
     [INGOT_EW_WHERE] = {3, 0, 0}, /* the condition is bool and comes first */
     [INGOT_EW_BIT_CAST] = {1, 0, 0},

@@ -74,6 +74,15 @@ static inline int32_t ew_i32_of_f32(float x) {
     return x > 2147483520.0f ? INT32_MAX : (int32_t)c;
 }
 
+/* Rounds to even, adds the zero point, saturates. */
+static inline int8_t ew_s8_of_f32(float x, float zero) {
+    const float magic = 12582912.0f; /* 1.5 * 2^23: adding it rounds to whole numbers */
+    float y = x == x ? x : 0.0f;
+    y = y < -128.0f - zero ? -128.0f - zero : y;
+    y = y > 127.0f - zero ? 127.0f - zero : y;
+    return (int8_t)(int32_t)((y + magic) - magic + zero);
+}
+
 #define EW_WHERE(column, T)                                                                                            \
     EW_FN(where_##column) {                                                                                            \
         T *const d = dst;                                                                                              \
