@@ -2,50 +2,7 @@
  * alignment: a wide element may be two narrow ones of a bound input. */
 #include "strided_copy/movement.h"
 #include "strided_copy/strided_copy_plan.h"
-
-#ifdef INGOT_ISA_avx2
-enum { BLOCK = 8 };
-#else
-enum { BLOCK = 4 };
-#endif
-typedef uint32_t block_vector __attribute__((vector_size(BLOCK * 4)));
-typedef uint32_t block_vector_any __attribute__((vector_size(BLOCK * 4), aligned(1), may_alias));
-
-/* BLOCK x BLOCK elements of 4 bytes: out[i][j] = in[j][i]. */
-static inline void transpose_block(const uint32_t *in, int64_t in_step, uint32_t *out, int64_t out_step) {
-    block_vector v[BLOCK], w[BLOCK];
-    for (int j = 0; j < BLOCK; j++) {
-        v[j] = *(const block_vector_any *)(in + j * in_step);
-    }
-#ifdef INGOT_ISA_avx2
-    for (int j = 0; j < 4; j++) {
-        w[j] = __builtin_shufflevector(v[j], v[j + 4], 0, 1, 2, 3, 8, 9, 10, 11);
-        w[j + 4] = __builtin_shufflevector(v[j], v[j + 4], 4, 5, 6, 7, 12, 13, 14, 15);
-    }
-    for (int j = 0; j < 8; j += 4) {
-        for (int k = 0; k < 2; k++) {
-            v[j + 2 * k] = __builtin_shufflevector(w[j + k], w[j + k + 2], 0, 8, 1, 9, 4, 12, 5, 13);
-            v[j + 2 * k + 1] = __builtin_shufflevector(w[j + k], w[j + k + 2], 2, 10, 3, 11, 6, 14, 7, 15);
-        }
-        w[j] = __builtin_shufflevector(v[j], v[j + 2], 0, 8, 1, 9, 4, 12, 5, 13);
-        w[j + 1] = __builtin_shufflevector(v[j], v[j + 2], 2, 10, 3, 11, 6, 14, 7, 15);
-        w[j + 2] = __builtin_shufflevector(v[j + 1], v[j + 3], 0, 8, 1, 9, 4, 12, 5, 13);
-        w[j + 3] = __builtin_shufflevector(v[j + 1], v[j + 3], 2, 10, 3, 11, 6, 14, 7, 15);
-    }
-#else
-    block_vector a = __builtin_shufflevector(v[0], v[2], 0, 4, 1, 5),
-                 b = __builtin_shufflevector(v[0], v[2], 2, 6, 3, 7);
-    block_vector c = __builtin_shufflevector(v[1], v[3], 0, 4, 1, 5),
-                 d = __builtin_shufflevector(v[1], v[3], 2, 6, 3, 7);
-    w[0] = __builtin_shufflevector(a, c, 0, 4, 1, 5);
-    w[1] = __builtin_shufflevector(a, c, 2, 6, 3, 7);
-    w[2] = __builtin_shufflevector(b, d, 0, 4, 1, 5);
-    w[3] = __builtin_shufflevector(b, d, 2, 6, 3, 7);
-#endif
-    for (int i = 0; i < BLOCK; i++) {
-        *(block_vector_any *)(out + i * out_step) = w[i];
-    }
-}
+#include "strided_copy/transpose_blocks.h"
 
 #define STRIDED_TILE(NAME, TYPE)                                                                                       \
     static void NAME##_spread(const TYPE *in, int64_t in_step, TYPE *out, int64_t n) {                                 \
@@ -119,20 +76,32 @@ static bool flip_few_channels(const ingot_u32_any *in, int64_t in_step, ingot_u3
     return true;
 }
 
+/* Squares of SIZE, and what they leave at the far ends to REST. */
+#define FLIP_SQUARES(NAME, SIZE, REST)                                                                                 \
+    static void NAME(const ingot_u32_any *in, int64_t in_step, ingot_u32_any *out, int64_t out_step, int64_t rows,     \
+                     int64_t cols) {                                                                                   \
+        int64_t whole_rows = rows - rows % SIZE, whole_cols = cols - cols % SIZE;                                      \
+        for (int64_t i = 0; i < whole_rows; i += SIZE) {                                                               \
+            for (int64_t j = 0; j < whole_cols; j += SIZE) {                                                           \
+                transpose_##SIZE##x##SIZE(in + j * in_step + i, in_step, out + i * out_step + j, out_step);            \
+            }                                                                                                          \
+        }                                                                                                              \
+        REST(in + whole_cols * in_step, in_step, out + whole_cols, out_step, whole_rows, cols - whole_cols);           \
+        REST(in + whole_rows, in_step, out + whole_rows * out_step, out_step, rows - whole_rows, cols);                \
+    }
+FLIP_SQUARES(flip_4, 4, b4_flip)
+#ifdef INGOT_ISA_avx2
+FLIP_SQUARES(flip_8, 8, flip_4)
+#define FLIP flip_8
+#else
+#define FLIP flip_4
+#endif
+
 static void flip_blocks(const ingot_u32_any *in, int64_t in_step, ingot_u32_any *out, int64_t out_step, int64_t rows,
                         int64_t cols) {
-    if (flip_few_channels(in, in_step, out, out_step, rows, cols)) {
-        return;
+    if (!flip_few_channels(in, in_step, out, out_step, rows, cols)) {
+        FLIP(in, in_step, out, out_step, rows, cols);
     }
-    int64_t whole_rows = rows - rows % BLOCK, whole_cols = cols - cols % BLOCK;
-    for (int64_t i = 0; i < whole_rows; i += BLOCK) {
-        for (int64_t j = 0; j < whole_cols; j += BLOCK) {
-            transpose_block((const uint32_t *)(in + j * in_step + i), in_step, (uint32_t *)(out + i * out_step + j),
-                            out_step);
-        }
-    }
-    b4_flip(in + whole_cols * in_step, in_step, out + whole_cols, out_step, whole_rows, cols - whole_cols);
-    b4_flip(in + whole_rows, in_step, out + whole_rows * out_step, out_step, rows - whole_rows, cols);
 }
 
 static void copy_tile(const strided_plan *plan, const char *in, char *out, int64_t rows, int64_t cols) {
