@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ingot.kernels.pool import unpool  # noqa: F401  (it registers an importer)
 from ingot.kernels.reduce.op import ReduceKind, reduce
 from ingot.kernels.spec import Builder, DType, NodeView, OpSpec, Sample, Tactic, TensorType, Unsupported, onnx_op
 
