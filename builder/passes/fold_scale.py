@@ -86,7 +86,7 @@ def _per_channel(x: np.ndarray | float, rank: int, channels: int) -> np.ndarray 
     """One finite number a channel (the last axis), if that is all that ``x`` is."""
     array = np.asarray(x, np.float64)
     array = array.reshape((1,) * (rank - array.ndim) + array.shape)
-    if any(extent != 1 for extent in array.shape[:-1]) or not np.all(np.isfinite(array)):
+    if not rank or any(extent != 1 for extent in array.shape[:-1]) or not np.all(np.isfinite(array)):
         return None
     return np.broadcast_to(array.reshape(-1), (channels,))
 
@@ -118,9 +118,14 @@ def _behind(sweep: Sweep, node: Node) -> Sequence[Value] | None:
 
 
 def _continues(sweep: Sweep, node: Node) -> bool:
-    """Whether the only reader is affine too: then that one folds the whole chain, rounding once."""
-    readers = [n for n in sweep.graph.nodes if node.output in n.inputs] if sweep.single_use(node.output) else []
-    return bool(readers) and affine_of(readers[0]) is not None
+    """Whether the only reader can be folded too: then that one folds the whole chain, rounding once."""
+    value = node.output
+    readers = sweep.readers(value) if sweep.single_use(value) else []
+    found = affine_of(readers[0]) if readers else None
+    if found is None:
+        return False
+    factors = (found[1].scale, found[1].shift)
+    return all(_per_channel(x, value.type.rank, value.type.shape[-1]) is not None for x in factors)
 
 
 def _scale_results(sweep: Sweep, node: Node, scale: np.ndarray, shift: np.ndarray):

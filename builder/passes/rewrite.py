@@ -89,6 +89,7 @@ class Sweep:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.uses = use_counts(graph)
+        self._readers: dict[Value, list[Node]] | None = None
         self.names = Names(graph)
         self.changes = 0
         self._done: list[Node] = []
@@ -131,6 +132,12 @@ class Sweep:
     def single_use(self, value: Value | None) -> bool:
         """Whether one node reads the value, once, and it is no output of the graph."""
         return value is not None and self.uses.get(value, 0) == 1 and not self.is_output(value)
+
+    def readers(self, value: Value) -> list[Node]:
+        """The nodes that read a value of the graph, as it was at the sweep's beginning."""
+        if self._readers is None:
+            self._readers = self.graph.users()
+        return self._readers.get(value, [])
 
     def is_output(self, value: Value) -> bool:
         return id(value) in self._outputs
@@ -240,5 +247,7 @@ def to_fixpoint(graph: Graph, rule: Rule, limit: int = 100) -> int:
 
 
 def plural(count: int, what: str) -> str:
-    """``3 nodes``, ``1 node``."""
-    return f"{count} {what}{'' if count == 1 else 's'}"
+    """``3 nodes``, ``1 node``, ``2 copies``."""
+    if count == 1:
+        return f"1 {what}"
+    return f"{count} {what[:-1]}ies" if what.endswith("py") else f"{count} {what}s"

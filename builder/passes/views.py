@@ -103,8 +103,8 @@ class _Views:
         made = sum(1 for node in self.graph.nodes if node.tactic is ALIAS)
         copies = sum(map(len, self.copies.values()))
         if made or copies:
-            text = f"{plural(made, 'concat or slice').replace('slices', 'slice')} without a copy"
-            self.graph.report.append(("views", f"{text}, {self.saved} bytes not moved, {plural(copies, 'copy')}"))
+            text = f"{plural(made, 'step')} became views ({self.saved} bytes), {plural(copies, 'copy')} put in"
+            self.graph.report.append(("views", text))
 
     def _place(self, value: Value) -> View:
         return self.places.get(value) or View(value, 0, row(value.type))

@@ -87,3 +87,9 @@ def test_what_others_read_stays(make, check, ops) -> None:
 def test_per_pixel_factor_stays(make, check, ops) -> None:
     y = make.ew("Mul", make.conv(make.input(1, 4, 4, 3), 5), make.random(1, 4, 4, 1))
     assert ops(check(make.graph(y), "fold_scale", **CLOSE)) == ["conv", "elementwise"]
+
+
+def test_chain_that_ends_in_a_per_pixel_factor(make, check, ops) -> None:
+    y = batch_norm(make, make.conv(make.input(1, 4, 4, 3), 5))
+    y = make.ew("Mul", y, make.random(1, 4, 4, 1))
+    assert ops(check(make.graph(y), "fold_scale", **CLOSE)) == ["conv", "elementwise"]
