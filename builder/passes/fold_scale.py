@@ -42,7 +42,7 @@ def run(graph: Graph) -> None:
 
 def affine_of(node: Node) -> tuple[Value, Affine] | None:
     """The one variable of an elementwise node and the affine function of it that the node computes, if it is one."""
-    if not is_op(node, "elementwise") or node.output.type.dtype not in _TYPES:
+    if not is_op(node, "elementwise") or node.output.type.dtype not in _TYPES or not node.output.type.rank:
         return None
     variables = list(dict.fromkeys(value for value in node.inputs if not value.is_constant))
     if len(variables) != 1 or variables[0].type != node.output.type:

@@ -93,3 +93,8 @@ def test_chain_that_ends_in_a_per_pixel_factor(make, check, ops) -> None:
     y = batch_norm(make, make.conv(make.input(1, 4, 4, 3), 5))
     y = make.ew("Mul", y, make.random(1, 4, 4, 1))
     assert ops(check(make.graph(y), "fold_scale", **CLOSE)) == ["conv", "elementwise"]
+
+
+def test_scalars_pass(make, check) -> None:
+    y = make.ew("Mul", make.ew("Add", make.input(), make.constant(1.0)), make.constant(2.0))
+    check(make.graph(y), "fold_scale")
