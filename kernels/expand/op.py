@@ -31,7 +31,7 @@ class ExpandAttrs:
 
 def _infer(attrs: ExpandAttrs, inputs: Sequence[TensorType | None]) -> tuple[TensorType, ...]:
     (x,) = inputs
-    if broadcast_shape(x.shape, attrs.shape) != attrs.shape:
+    if min(attrs.shape, default=0) < 0 or broadcast_shape(x.shape, attrs.shape) != attrs.shape:
         raise Unsupported(f"expand of {x} to {attrs.shape}", "a shape that the input broadcasts to")
     return (TensorType(x.dtype, attrs.shape),)
 

@@ -27,6 +27,8 @@ INDEX_TYPES = (DType.I32, DType.I64)
 RUN_MEAN = 16
 """Runs of indices shorter than this on average are not worth a slice each."""
 RUNS_MAX = 16
+DEPTH_MAX = 1 << 24
+"""Classes of a OneHot: a small foreign file must not ask for any amount of memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +127,10 @@ def _one_hot(b: Builder) -> Any:
     indices, depth, values = b.input(0), int(b.const(1).ravel()[0]), b.input(2)
     rank = indices.type.rank + 1
     axis = normal_axis(b.attr("axis", -1), rank)
-    if depth < 1 or values.type.shape != (2,):
-        raise Unsupported(f"OneHot of depth {depth} with values {values.type}", "a positive depth and two values")
+    if not 1 <= depth <= DEPTH_MAX or values.type.shape != (2,):
+        raise Unsupported(
+            f"OneHot of depth {depth} with values {values.type}", f"a depth up to {DEPTH_MAX}, two values"
+        )
     indices = b.cast(indices, DType.I64)
     negative = b.elementwise("Less", indices, b.constant(np.int64(0)))
     wrapped = b.elementwise("Add", indices, b.constant(np.int64(depth)))

@@ -66,7 +66,9 @@ def _range(b: Builder) -> Any:
     dtype = start.dtype
     if dtype.kind == "f":
         return b.constant((start + np.arange(count) * np.float64(delta)).astype(dtype))
-    return b.constant(np.array([start.item() + i * delta.item() for i in range(count)], dtype))
+    return b.constant(
+        (start.astype(np.int64) + np.arange(count, dtype=np.int64) * delta.astype(np.int64)).astype(dtype)
+    )
 
 
 @onnx_op("EyeLike")

@@ -67,7 +67,12 @@ def _infer(attrs: ResizeAttrs, inputs: Sequence[TensorType | None]) -> tuple[Ten
     for word, known in words:
         if word not in known:
             raise Unsupported(f"resize with {word!r}", " or ".join(known))
-    if not x.rank or not len(attrs.shape) == len(attrs.scales) == x.rank or min(attrs.scales) <= 0:
+    if (
+        not x.rank
+        or not len(attrs.shape) == len(attrs.scales) == x.rank
+        or min(attrs.scales) <= 0
+        or min(attrs.shape) < 0
+    ):
         raise Unsupported(f"resize of {x} to {attrs.shape} by {attrs.scales}", "a positive scale for each axis")
     if any(n == 0 and m for n, m in zip(x.shape, attrs.shape)):
         raise Unsupported(f"resize of the empty {x}", "an input with elements")

@@ -97,8 +97,8 @@ def _split(b: Builder) -> Any:
     sizes = b.attr("split") if b.opset < 13 else b.const(1)
     if sizes is None:
         count = b.attr("num_outputs", b.output_count)
-        if b.opset < 18 and extent % count:
-            raise Unsupported(f"Split of extent {extent} into {count} equal pieces", "split sizes")
+        if count != b.output_count or (b.opset < 18 and extent % count):
+            raise Unsupported(f"Split of extent {extent} into {count} pieces", "split sizes, one for each output")
         size = -(-extent // count)
         sizes = [max(0, min(size, extent - i * size)) for i in range(count)]
     sizes = [int(n) for n in sizes]
