@@ -15,6 +15,7 @@ from ingot.builder.passes.match import function_of, uniform
 from ingot.builder.passes.permutation import Perm, after, identity
 from ingot.builder.passes.rewrite import Sweep, has_op, is_op, op
 from ingot.kernels.common.activation import NO_ACTIVATION
+from ingot.kernels.spec import Unsupported
 
 HEADS_BEHIND_ROWS: Perm = (0, 2, 1, 3)
 
@@ -105,10 +106,7 @@ def _whole(
     scale = float(source.attrs.alpha) * factor * q_factor * k_factor
     attrs = op("attention").attrs(scale, (q.rows_first, k.rows_first, v.rows_first, False))
     inputs = [q.value, k.value, v.value, mask]
-    spec = op("attention")
-    types = spec.infer(attrs, [None if x is None else x.type for x in inputs])
-    trial = Node(spec, attrs, inputs, [Value("trial", types[0])])
-    if not any(tactic.when(trial) for tactic in spec.tactics):
+    if not _has_kernel(attrs, inputs):
         return None
     result = sweep.emit("attention", attrs, inputs, source=[source, softmax])
     shape = node.output.type.shape
@@ -116,6 +114,16 @@ def _whole(
         result = sweep.reshape(result, (*shape[:-2], shape[-1], shape[-2]))
         result = sweep.transpose(result, swap)
     return "Attention", sweep.reshape(result, shape)
+
+
+def _has_kernel(attrs: Any, inputs: Sequence[Value | None]) -> bool:
+    spec = op("attention")
+    try:
+        types = spec.infer(attrs, [None if x is None else x.type for x in inputs])
+    except Unsupported:
+        return False
+    trial = Node(spec, attrs, list(inputs), [Value("trial", types[0])])
+    return any(tactic.when(trial) for tactic in spec.tactics)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ import pytest
 
 from ingot.kernels.reduce.op import ReduceAttrs, ReduceKind
 from ingot.kernels.softmax.op import SoftmaxAttrs
+from ingot.kernels.spec import DType
 
 CLOSE = {"rtol": 1e-5, "atol": 1e-5}
 
@@ -190,6 +191,13 @@ def test_attention_over_pixels(make, check, ops) -> None:
     y = make.matmul(v, make.transpose(weights, 0, 2, 1))
     graph = check(make.graph(y), "recognise", "dce", rtol=1e-4, atol=1e-5)
     assert "attention" in ops(graph) and "matmul" not in ops(graph)
+
+
+def test_attention_of_doubles_stays(make, check, ops) -> None:
+    q, k, v = (make.input(1, 2, 5, 4, dtype=DType.F64) for _ in range(3))
+    weights = make.op("softmax", SoftmaxAttrs(3), make.matmul(q, k, trans_b=True))
+    graph = check(make.graph(make.matmul(weights, v)), "recognise", rtol=1e-9)
+    assert ops(graph) == ["matmul", "softmax", "matmul"]
 
 
 def test_attention_whose_weights_are_read_elsewhere_stays(make, check, ops) -> None:
