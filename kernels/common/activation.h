@@ -10,8 +10,8 @@
 typedef enum ingot_activation_kind {
     INGOT_ACT_NONE = 0,
     INGOT_ACT_RELU = 1,
-    INGOT_ACT_CLIP = 2,         /* min(max(x, alpha), beta) */
-    INGOT_ACT_LEAKY_RELU = 3,   /* x < 0 ? alpha x : x */
+    INGOT_ACT_CLIP = 2,       /* min(max(x, alpha), beta) */
+    INGOT_ACT_LEAKY_RELU = 3, /* x < 0 ? alpha x : x */
     INGOT_ACT_SIGMOID = 4,
     INGOT_ACT_TANH = 5,
     INGOT_ACT_SILU = 6,         /* x sigmoid(x) */

@@ -252,9 +252,7 @@ static inline float ingot_hard_sigmoid_f32(float x, float alpha, float beta) {
 
 static inline float ingot_hard_swish_f32(float x) { return x * ingot_hard_sigmoid_f32(x, 1.0f / 6.0f, 0.5f); }
 
-static inline float ingot_gelu_f32(float x) {
-    return 0.5f * x * (1.0f + ingot_erf_f32(x * 0.70710678118654752f));
-}
+static inline float ingot_gelu_f32(float x) { return 0.5f * x * (1.0f + ingot_erf_f32(x * 0.70710678118654752f)); }
 
 static inline float ingot_gelu_tanh_f32(float x) {
     const float inner = 0.79788456080286536f * (x + 0.044715f * (x * x * x));

@@ -5,12 +5,7 @@
 #include <stdint.h>
 
 /* cffi:begin */
-enum {
-    INGOT_EW_MAX_INSNS = 32,
-    INGOT_EW_MAX_INPUTS = 12,
-    INGOT_EW_MAX_REGISTERS = 12,
-    INGOT_EW_MAX_ARGS = 3
-};
+enum { INGOT_EW_MAX_INSNS = 32, INGOT_EW_MAX_INPUTS = 12, INGOT_EW_MAX_REGISTERS = 12, INGOT_EW_MAX_ARGS = 3 };
 
 /* Semantics: ONNX's operator of that name; integers wrap around. The numbers are part of the engine file. */
 typedef enum ingot_ew_function {
@@ -38,7 +33,7 @@ typedef enum ingot_ew_function {
     INGOT_EW_BITWISE_NOT = 21,
     INGOT_EW_SHIFT_LEFT = 22,  /* distance not in [0, bits): 0 */
     INGOT_EW_SHIFT_RIGHT = 23, /* distance not in [0, bits): 0, or -1 for a negative number */
-    INGOT_EW_WHERE = 24, /* bool, any, any */
+    INGOT_EW_WHERE = 24,       /* bool, any, any */
     INGOT_EW_IS_NAN = 25,
     INGOT_EW_IS_INF = 26, /* alpha: -inf counts, beta: +inf counts */
     INGOT_EW_NEG = 27,

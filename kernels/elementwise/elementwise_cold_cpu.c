@@ -30,7 +30,7 @@ static double ew_hard_sigmoid_f64(double x, double alpha, double beta) {
 #undef EW_1B
 #undef EW_2B
 
-/* -- integers: everything of the 64-bit types, division of all ------------------------------------------------------ */
+/* -- integers: everything of the 64-bit types, division of all ----------------------------------------------------- */
 
 /* x^y by squaring, wrapping; a negative exponent leaves 1 for 1, +-1 for -1, else 0. */
 static uint64_t ew_power(uint64_t x, uint64_t y) {
@@ -99,7 +99,7 @@ static inline uint64_t u64_pow(uint64_t x, uint64_t y) { return ew_power(x, y); 
 #undef EW_2
 #undef EW_NAME
 
-/* -- rare float32 functions and conversions ------------------------------------------------------------------------- */
+/* -- rare float32 functions and conversions ------------------------------------------------------------------------ */
 
 #define EW_1(f, e) EW_LOOP_1(f32_##f, float, float, float, e)
 #include "functions_f32_rare.inc"
@@ -139,7 +139,7 @@ static inline float ew_odd_f32_of_f64(double x) {
 #include "functions_cast_rare.inc"
 #undef EW_CAST
 
-/* -- the table ------------------------------------------------------------------------------------------------------ */
+/* -- the table ----------------------------------------------------------------------------------------------------- */
 
 #define EW_CAST(from, to, T, R, e) [INGOT_EW_CAST_##from##_##to * EW_COLUMNS] = cast_##from##_##to,
 

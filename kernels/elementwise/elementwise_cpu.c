@@ -42,9 +42,9 @@ static const ew_signature signatures[INGOT_EW_FUNCTION_COUNT] = {
 
 static uint32_t size_of(uint8_t dtype) {
     static const uint8_t sizes[INGOT_DTYPE_COUNT] = {
-        [INGOT_F32] = 4, [INGOT_F64] = 8, [INGOT_F16] = 2, [INGOT_BF16] = 2, [INGOT_I8] = 1,  [INGOT_I16] = 2,
-        [INGOT_I32] = 4, [INGOT_I64] = 8, [INGOT_U8] = 1,  [INGOT_U16] = 2,  [INGOT_U32] = 4, [INGOT_U64] = 8,
-        [INGOT_BOOL] = 1,
+        [INGOT_F32] = 4, [INGOT_F64] = 8, [INGOT_F16] = 2,  [INGOT_BF16] = 2, [INGOT_I8] = 1,
+        [INGOT_I16] = 2, [INGOT_I32] = 4, [INGOT_I64] = 8,  [INGOT_U8] = 1,   [INGOT_U16] = 2,
+        [INGOT_U32] = 4, [INGOT_U64] = 8, [INGOT_BOOL] = 1,
     };
     return dtype < INGOT_DTYPE_COUNT ? sizes[dtype] : 0;
 }
@@ -134,7 +134,8 @@ static const char *check(const ingot_call *call) {
         }
         if (insn->dst >= params->register_count) return "elementwise: no such register";
         for (uint32_t a = 0; a < signatures[insn->function].arity; a++)
-            if (insn->args[a] == INGOT_EW_MAX_INPUTS + insn->dst && size_of(types[insn->args[a]]) != size_of(insn->dtype))
+            if (insn->args[a] == INGOT_EW_MAX_INPUTS + insn->dst &&
+                size_of(types[insn->args[a]]) != size_of(insn->dtype))
                 return "elementwise: a result overwrites an operand of another size";
         types[INGOT_EW_MAX_INPUTS + insn->dst] = insn->dtype;
     }
