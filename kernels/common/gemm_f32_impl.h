@@ -162,7 +162,7 @@ static void gemm_blocks(const ingot_gemm_f32 *t) {
     const int blocks = (t->mr + GEMM_ROWS - 1) / GEMM_ROWS;
     int row = 0;
     for (int block = 0; block < blocks; block++) {
-        const int rows = (t->mr - row) / (blocks - block);
+        const int rows = blocks == 1 ? t->mr : (t->mr - row) / (blocks - block);
         int64_t panel = 0;
 #if GEMM_ROW_PANELS == 4
         if (rows == 1) {

@@ -174,9 +174,32 @@ INGOT_INLINE v16 v16_load_n(const float *p, int64_t n) {
     V16_EACH_(r, _mm256_maskload_ps(p + i * V16_PART, v16_mask_(n, i)));
     return r;
 }
+/* Not by masked stores, which some processors do in microcode. */
 INGOT_INLINE void v16_store_n(float *p, v16 x, int64_t n) {
-    _mm256_maskstore_ps(p, v16_mask_(n, 0), x.part[0]);
-    _mm256_maskstore_ps(p + V16_PART, v16_mask_(n, 1), x.part[1]);
+    __m256 eight = x.part[0];
+    if (n & 16) {
+        v16_store(p, x);
+        return;
+    }
+    if (n & 8) {
+        _mm256_storeu_ps(p, eight);
+        eight = x.part[1];
+        p += 8;
+    }
+    __m128 four = _mm256_castps256_ps128(eight);
+    if (n & 4) {
+        _mm_storeu_ps(p, four);
+        four = _mm256_extractf128_ps(eight, 1);
+        p += 4;
+    }
+    if (n & 2) {
+        _mm_storel_pi((__m64 *)(void *)p, four);
+        four = _mm_movehl_ps(four, four);
+        p += 2;
+    }
+    if (n & 1) {
+        _mm_store_ss(p, four);
+    }
 }
 #else
 INGOT_INLINE v16 v16_load_n(const float *p, int64_t n) {
@@ -186,8 +209,14 @@ INGOT_INLINE v16 v16_load_n(const float *p, int64_t n) {
 }
 INGOT_INLINE void v16_store_n(float *p, v16 x, int64_t n) {
     float lanes[16];
+    int64_t i = 0;
     v16_store(lanes, x);
-    memcpy(p, lanes, (size_t)n * sizeof *p);
+    for (; i + 4 <= n; i += 4) {
+        memcpy(p + i, lanes + i, 4 * sizeof *p);
+    }
+    for (; i < n; i++) {
+        p[i] = lanes[i];
+    }
 }
 #endif
 INGOT_INLINE float v16_sum(v16 x) {

@@ -73,11 +73,12 @@ int ingot_conv_f32_n16_run(const ingot_call *call, uint32_t begin, uint32_t end,
     tile.residual = residual->data != NULL ? residual_rows : NULL;
     tile.panel_stride = s->taps * s->group_in * INGOT_GEMM_NR;
     ingot_gemm_f32_activation(&tile, &params->activation);
-    for (uint32_t unit = begin; unit < end; unit++) {
-        int64_t index, slice;
-        ingot_conv_unit(plan, unit, &index, &slice);
-        const int64_t group = slice / plan->group_slices;
-        const int64_t panel = slice % plan->group_slices * plan->slice_panels;
+    if (begin >= end) {
+        return INGOT_KERNEL_OK;
+    }
+    ingot_conv_unit unit = ingot_conv_unit_at(plan, begin);
+    for (uint32_t i = begin; i < end; i++, ingot_conv_unit_next(plan, &unit)) {
+        const int64_t index = unit.tile, group = unit.group, panel = unit.slice * plan->slice_panels;
         if (index != pointed_tile || group != pointed_group) {
             ingot_conv_tile at;
             ingot_conv_point(plan, call->in[INGOT_CONV_X].data, index, group, scratch, &at);

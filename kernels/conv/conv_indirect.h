@@ -19,6 +19,7 @@ typedef struct ingot_conv_plan {
     ingot_conv_shape shape;
     int64_t element;                    /* bytes of one */
     int64_t pixels, tiles;              /* of all images; tiles of at most INGOT_GEMM_MR pixels, balanced */
+    int64_t tile_pixels, long_tiles;    /* the first long_tiles have one pixel more */
     int64_t panels;                     /* of one group */
     int64_t slice_panels, group_slices; /* a unit is a tile by a slice of a group's panels */
     int64_t slices;                     /* of all groups */
@@ -49,10 +50,34 @@ uint64_t ingot_conv_plan_scratch_size(const ingot_conv_plan *plan);
 /* Whether the number of units fits; `panels` of all groups. */
 int ingot_conv_units_fit(const ingot_call *call, int64_t panels);
 
-/* Tile and slice of a unit. */
-static inline void ingot_conv_unit(const ingot_conv_plan *plan, uint32_t unit, int64_t *tile, int64_t *slice) {
-    *tile = plan->tile_major ? unit / plan->slices : unit % plan->tiles;
-    *slice = plan->tile_major ? unit % plan->slices : unit / plan->tiles;
+/* What a unit works on. */
+typedef struct ingot_conv_unit {
+    int64_t tile, group, slice; /* slice of the group */
+} ingot_conv_unit;
+
+static inline ingot_conv_unit ingot_conv_unit_at(const ingot_conv_plan *plan, uint32_t index) {
+    const int64_t slice = plan->tile_major ? index % plan->slices : index / plan->tiles;
+    return (ingot_conv_unit){
+        .tile = plan->tile_major ? index / plan->slices : index % plan->tiles,
+        .group = slice / plan->group_slices,
+        .slice = slice % plan->group_slices,
+    };
+}
+
+/* The unit after it; what comes after the last is never looked at. */
+static inline void ingot_conv_unit_next(const ingot_conv_plan *plan, ingot_conv_unit *unit) {
+    if (!plan->tile_major && ++unit->tile < plan->tiles) {
+        return;
+    }
+    unit->tile = plan->tile_major ? unit->tile : 0;
+    if (++unit->slice < plan->group_slices) {
+        return;
+    }
+    unit->slice = 0;
+    if (++unit->group == plan->shape.groups) {
+        unit->group = 0;
+        unit->tile++;
+    }
 }
 
 /* Points at tile `index` for the channels of `group`; rows and patches lie in scratch. */

@@ -32,6 +32,8 @@ void ingot_conv_plan_make(const ingot_call *call, int64_t element, int64_t align
     plan->fill = fill;
     plan->pixels = s->batch * s->out[0] * s->out[1] * s->out[2];
     plan->tiles = ceil_div(plan->pixels, INGOT_GEMM_MR);
+    plan->tile_pixels = plan->tiles > 0 ? plan->pixels / plan->tiles : 0;
+    plan->long_tiles = plan->pixels - plan->tile_pixels * plan->tiles;
     plan->panels = ceil_div(s->group_out, INGOT_GEMM_NR);
     const int64_t panel_bytes = s->taps * s->group_in * INGOT_GEMM_NR * element;
     plan->slice_panels = plan->pixels == 1 ? ROW_PANELS : ingot_gemm_slice(plan->panels, panel_bytes);
@@ -88,81 +90,147 @@ static void copy_pixels(const ingot_conv_plan *plan, int64_t count, const void *
 
 /* Pixels of a tile that lie in one row of the output. */
 typedef struct conv_segment {
-    int64_t batch, z, y, x; /* of the first output pixel */
-    int64_t count;
-    int64_t row; /* of the tile */
+    int64_t batch;
+    int64_t z, y, x;              /* where the window of the first pixel begins; may be outside the image */
+    int64_t row, count;           /* rows of the tile */
+    int64_t inner_begin, inner_end; /* pixels whose windows lie inside the image, left to right */
+    int inside;                   /* all windows lie inside the image, in all directions */
 } conv_segment;
 
-/* The input row that kernel row (kz, ky) reads for the segment; NULL outside the image. */
+static int window_inside(const ingot_conv_shape *s, int axis, int64_t origin) {
+    return origin >= 0 && origin + (s->kernel[axis] - 1) * s->dilation[axis] < s->in[axis];
+}
+
+/* Takes the tile apart; gives the number of segments. */
+static int64_t split_tile(const ingot_conv_plan *plan, const ingot_conv_tile *tile, conv_segment *segments) {
+    const ingot_conv_shape *s = &plan->shape;
+    int64_t x = tile->pixel % s->out[2], line = tile->pixel / s->out[2], count = 0;
+    int64_t y = line % s->out[1];
+    line /= s->out[1];
+    int64_t z = line % s->out[0], batch = line / s->out[0];
+    for (int64_t row = 0; row < tile->count; count++) {
+        conv_segment *g = &segments[count];
+        g->batch = batch;
+        g->z = z * s->stride[0] - s->pad[0];
+        g->y = y * s->stride[1] - s->pad[1];
+        g->x = x * s->stride[2] - s->pad[2];
+        g->row = row;
+        g->count = min64(s->out[2] - x, tile->count - row);
+        g->inner_begin = min64(max64(plan->inner_begin - x, 0), g->count);
+        g->inner_end = max64(min64(plan->inner_end - x, g->count), g->inner_begin);
+        g->inside = g->inner_end - g->inner_begin == g->count && window_inside(s, 0, g->z) && window_inside(s, 1, g->y);
+        row += g->count;
+        x = 0;
+        if (++y == s->out[1]) {
+            y = 0;
+            if (++z == s->out[0]) {
+                z = 0;
+                batch++;
+            }
+        }
+    }
+    return count;
+}
+
+/* Points every row at its window as if there were no borders: taps lie at the same distances from all windows. Whatever
+ * lies outside the image is mended afterwards; until then addresses are numbers, and may wrap around. */
+static void point_windows(const ingot_conv_plan *plan, const char *x, const conv_segment *segments, int64_t count,
+                          int merged, const void **rows) {
+    const ingot_conv_shape *s = &plan->shape;
+    const uintptr_t pixel = (uintptr_t)(s->in_pitch * plan->element);
+    const uintptr_t line = (uintptr_t)s->in[2] * pixel, plane = (uintptr_t)s->in[1] * line;
+    const uintptr_t step = (uintptr_t)s->stride[2] * pixel, tap = (uintptr_t)s->dilation[2] * pixel;
+    uintptr_t base[INGOT_GEMM_MR] = {0};
+    for (int64_t i = 0; i < count; i++) {
+        const conv_segment *g = &segments[i];
+        uintptr_t window = (uintptr_t)x + (uintptr_t)(g->batch * s->in[0] + g->z) * plane;
+        window += (uintptr_t)g->y * line + (uintptr_t)g->x * pixel;
+        for (int64_t r = g->row; r < g->row + g->count; r++, window += step) {
+            base[r] = window;
+        }
+    }
+    const int64_t columns = merged ? 1 : s->kernel[2];
+    for (int64_t kz = 0; kz < s->kernel[0]; kz++) {
+        for (int64_t ky = 0; ky < s->kernel[1]; ky++) {
+            uintptr_t offset = (uintptr_t)(kz * s->dilation[0]) * plane + (uintptr_t)(ky * s->dilation[1]) * line;
+            for (int64_t kx = 0; kx < columns; kx++, offset += tap, rows += INGOT_GEMM_MR) {
+                for (int r = 0; r < INGOT_GEMM_MR; r++) {
+                    rows[r] = (const void *)(base[r] + offset);
+                }
+            }
+        }
+    }
+}
+
+/* One window row that hangs over the left or right border, with the padding written out: elements [begin, end) of it
+ * lie in the image, the first of them at `window`. Windows are a few elements long, so there is nothing to call memcpy
+ * for. */
+#define PATCH_FUNCTION(name, type)                                                                               \
+    static void name(const char *window, int64_t begin, int64_t end, int64_t length, int32_t fill, char *patch) { \
+        const type *from = (const type *)(const void *)window;                                                   \
+        type *to = (type *)(void *)patch;                                                                        \
+        for (int64_t i = 0; i < length; i++) {                                                                   \
+            to[i] = i >= begin && i < end ? from[i - begin] : (type)fill;                                        \
+        }                                                                                                        \
+    }
+PATCH_FUNCTION(patch_s8, uint8_t)
+PATCH_FUNCTION(patch_f32, float)
+
+/* `first` is the input column where the window begins. */
+static void copy_patch(const ingot_conv_plan *plan, const char *line, int64_t first, char *patch) {
+    const ingot_conv_shape *s = &plan->shape;
+    const int64_t width = s->kernel[2], channels = s->in_channels;
+    const int64_t begin = min64(max64(-first, 0), width), end = max64(min64(s->in[2] - first, width), begin);
+    const char *window = end > begin ? line + (first + begin) * channels * plan->element : line;
+    (plan->element == 1 ? patch_s8 : patch_f32)(window, begin * channels, end * channels, width * channels, plan->fill,
+                                                patch);
+}
+
+/* The row of the image that kernel row (kz, ky) reads; NULL outside the image. */
 static const char *input_row(const ingot_conv_plan *plan, const char *x, const conv_segment *g, int64_t kz,
                              int64_t ky) {
     const ingot_conv_shape *s = &plan->shape;
-    int64_t z = g->z * s->stride[0] - s->pad[0] + kz * s->dilation[0];
-    int64_t y = g->y * s->stride[1] - s->pad[1] + ky * s->dilation[1];
+    const int64_t z = g->z + kz * s->dilation[0], y = g->y + ky * s->dilation[1];
     if (z < 0 || z >= s->in[0] || y < 0 || y >= s->in[1]) {
         return NULL;
     }
     return x + ((g->batch * s->in[0] + z) * s->in[1] + y) * s->in[2] * s->in_pitch * plan->element;
 }
 
-/* One window row that hangs over the left or right border, with the padding written out. */
-static void copy_patch(const ingot_conv_plan *plan, const char *line, int64_t first, char *patch) {
+/* One run for each (kz, ky): padding above and below the image, patches left and right of it. */
+static void mend_merged(const ingot_conv_plan *plan, const char *x, const conv_segment *g, const void **rows,
+                        char *patches) {
     const ingot_conv_shape *s = &plan->shape;
-    const int64_t width = s->kernel[2], pixel = s->in_channels * plan->element;
-    const int64_t begin = min64(max64(-first, 0), width);
-    const int64_t end = max64(min64(s->in[2] - first, width), begin);
-    memset(patch, plan->fill, (size_t)(begin * pixel));
-    if (end > begin) {
-        memcpy(patch + begin * pixel, line + (first + begin) * pixel, (size_t)((end - begin) * pixel));
-    }
-    memset(patch + end * pixel, plan->fill, (size_t)((width - end) * pixel));
-}
-
-/* One run for each (kz, ky). Pixels outside [inner_begin, inner_end) occur only with patches. */
-static void point_merged(const ingot_conv_plan *plan, const char *x, const conv_segment *g, const void **rows,
-                         char *patches) {
-    const ingot_conv_shape *s = &plan->shape;
-    const int64_t runs = s->kernel[0] * s->kernel[1], run_bytes = s->kernel[2] * s->group_in * plan->element;
-    const int64_t pitch = s->in_pitch * plan->element, step = s->stride[2] * pitch;
-    const int64_t begin = min64(max64(plan->inner_begin - g->x, 0), g->count);
-    const int64_t end = max64(min64(plan->inner_end - g->x, g->count), begin);
-    const int64_t first = g->x * s->stride[2] - s->pad[2];
-    for (int64_t run = 0; run < runs; run++) {
-        const void **to = rows + run * INGOT_GEMM_MR + g->row;
-        const char *line = input_row(plan, x, g, run / s->kernel[1], run % s->kernel[1]);
-        if (line == NULL) {
+    const int64_t run_bytes = s->kernel[2] * s->group_in * plan->element;
+    for (int64_t kz = 0; kz < s->kernel[0]; kz++) {
+        for (int64_t ky = 0; ky < s->kernel[1]; ky++, rows += INGOT_GEMM_MR, patches += run_bytes * INGOT_GEMM_MR) {
+            const char *line = input_row(plan, x, g, kz, ky);
             for (int64_t i = 0; i < g->count; i++) {
-                to[i] = plan->padding;
+                if (line == NULL) {
+                    rows[g->row + i] = plan->padding;
+                } else if (i < g->inner_begin || i >= g->inner_end) {
+                    char *patch = patches + (g->row + i) * run_bytes;
+                    copy_patch(plan, line, g->x + i * s->stride[2], patch);
+                    rows[g->row + i] = patch;
+                }
             }
-            continue;
-        }
-        for (int64_t i = begin; i < end; i++) {
-            to[i] = line + first * pitch + i * step;
-        }
-        for (int64_t i = 0; i < g->count; i++) {
-            if (i == begin && end > begin) {
-                i = end - 1;
-                continue;
-            }
-            char *patch = patches + ((g->row + i) * runs + run) * run_bytes;
-            copy_patch(plan, line, first + i * s->stride[2], patch);
-            to[i] = patch;
         }
     }
 }
 
 /* One run for each tap. */
-static void point_split(const ingot_conv_plan *plan, const char *x, const conv_segment *g, const void **rows) {
+static void mend_split(const ingot_conv_plan *plan, const char *x, const conv_segment *g, const void **rows) {
     const ingot_conv_shape *s = &plan->shape;
-    const int64_t lines = s->kernel[0] * s->kernel[1], pitch = s->in_pitch * plan->element;
-    for (int64_t k = 0; k < lines; k++) {
-        const char *line = input_row(plan, x, g, k / s->kernel[1], k % s->kernel[1]);
-        for (int64_t kx = 0; kx < s->kernel[2]; kx++) {
-            const void **to = rows + (k * s->kernel[2] + kx) * INGOT_GEMM_MR + g->row;
-            int64_t column = g->x * s->stride[2] - s->pad[2] + kx * s->dilation[2];
-            for (int64_t i = 0; i < g->count; i++, column += s->stride[2]) {
-                const int inside = line != NULL && column >= 0 && column < s->in[2];
-                to[i] = inside ? (const void *)(line + column * pitch) : plan->padding;
+    for (int64_t kz = 0; kz < s->kernel[0]; kz++) {
+        for (int64_t ky = 0; ky < s->kernel[1]; ky++) {
+            const char *line = input_row(plan, x, g, kz, ky);
+            for (int64_t kx = 0; kx < s->kernel[2]; kx++, rows += INGOT_GEMM_MR) {
+                int64_t column = g->x + kx * s->dilation[2];
+                for (int64_t i = 0; i < g->count; i++, column += s->stride[2]) {
+                    if (line == NULL || column < 0 || column >= s->in[2]) {
+                        rows[g->row + i] = plan->padding;
+                    }
+                }
             }
         }
     }
@@ -171,38 +239,30 @@ static void point_split(const ingot_conv_plan *plan, const char *x, const conv_s
 void ingot_conv_point(const ingot_conv_plan *plan, const void *x, int64_t index, int64_t group, void *scratch,
                       ingot_conv_tile *tile) {
     const ingot_conv_shape *s = &plan->shape;
-    const int64_t base = plan->pixels / plan->tiles, longer = plan->pixels % plan->tiles;
     const char *channels = (const char *)x + group * s->group_in * plan->element;
     const void **rows = scratch;
     char *patches = (char *)scratch + rows_bytes(s);
-    tile->pixel = index * base + min64(index, longer);
-    tile->count = base + (index < longer);
-    conv_segment g = {.x = tile->pixel % s->out[2]};
-    int64_t line = tile->pixel / s->out[2];
-    g.y = line % s->out[1];
-    line /= s->out[1];
-    g.z = line % s->out[0];
-    g.batch = line / s->out[0];
-    const int all_inner = plan->inner_begin == 0 && plan->inner_end == s->out[2];
-    const int inner = all_inner || (g.x >= plan->inner_begin && g.x + tile->count <= plan->inner_end);
+    conv_segment segments[INGOT_GEMM_MR];
+    tile->pixel = index * plan->tile_pixels + min64(index, plan->long_tiles);
+    tile->count = plan->tile_pixels + (index < plan->long_tiles);
+    const int64_t count = split_tile(plan, tile, segments);
+    int inner = 1;
+    for (int64_t i = 0; i < count; i++) {
+        inner &= segments[i].inner_end - segments[i].inner_begin == segments[i].count;
+    }
     const int merged = plan->merge == INGOT_CONV_MERGE_ALL || (plan->merge == INGOT_CONV_MERGE_INNER && inner);
     tile->rows = rows;
     tile->taps = merged ? s->kernel[0] * s->kernel[1] : s->taps;
     tile->length = merged ? s->kernel[2] * s->group_in : s->group_in;
-    for (g.row = 0; g.row < tile->count; g.row += g.count) {
-        g.count = min64(s->out[2] - g.x, tile->count - g.row);
-        if (merged) {
-            point_merged(plan, channels, &g, rows, patches);
-        } else {
-            point_split(plan, channels, &g, rows);
+    point_windows(plan, channels, segments, count, merged, rows);
+    for (int64_t i = 0; i < count; i++) {
+        if (segments[i].inside) {
+            continue;
         }
-        g.x = 0;
-        if (++g.y == s->out[1]) {
-            g.y = 0;
-            if (++g.z == s->out[0]) {
-                g.z = 0;
-                g.batch++;
-            }
+        if (merged) {
+            mend_merged(plan, channels, &segments[i], rows, patches);
+        } else {
+            mend_split(plan, channels, &segments[i], rows);
         }
     }
     if (plan->copy) {

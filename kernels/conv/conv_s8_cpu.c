@@ -106,11 +106,12 @@ int ingot_conv_s8_n16k4_run(const ingot_call *call, uint32_t begin, uint32_t end
     ingot_conv_s8_tile tile = {.out = out_rows};
     tile.residual = residual->data != NULL ? residual_rows : NULL;
     describe(call->params, &tile);
-    for (uint32_t unit = begin; unit < end; unit++) {
-        int64_t index, slice;
-        ingot_conv_unit(plan, unit, &index, &slice);
-        const int64_t group = slice / plan->group_slices;
-        const int64_t first = slice % plan->group_slices * plan->slice_panels;
+    if (begin >= end) {
+        return INGOT_KERNEL_OK;
+    }
+    ingot_conv_unit unit = ingot_conv_unit_at(plan, begin);
+    for (uint32_t i = begin; i < end; i++, ingot_conv_unit_next(plan, &unit)) {
+        const int64_t index = unit.tile, group = unit.group, first = unit.slice * plan->slice_panels;
         const int64_t last = first + plan->slice_panels < plan->panels ? first + plan->slice_panels : plan->panels;
         if (index != pointed_tile || group != pointed_group) {
             ingot_conv_point(plan, call->in[INGOT_CONV_X].data, index, group, scratch, &tile.at);
