@@ -25,7 +25,7 @@ static void NAME(lrn_pixel)(const ingot_lrn_params *p, T *restrict y, const T *r
 
 INGOT_KERNEL_FN(KERNEL) {
     const ingot_arg *in = &call->in[0];
-    int64_t channels = in->dims[in->rank - 1], pixels = in->count / channels;
+    int64_t channels = in->dims[in->rank - 1], pixels = channels > 0 ? in->count / channels : 0;
     T *square = scratch;
     for (uint32_t unit = begin; unit < end; unit++) {
         int64_t pixel = (int64_t)unit * LRN_PIXELS;
