@@ -15,6 +15,18 @@ from ingot.builder import build
 from ingot.errors import BuildError
 
 
+def _bits(array: np.ndarray) -> np.ndarray:
+    """bfloat16 as the uint16 that Ingot's arrays hold it in."""
+    return array.view(np.uint16) if array.dtype.name == "bfloat16" else array
+
+
+def _typed(array: np.ndarray, info: onnx.ValueInfoProto) -> np.ndarray:
+    """The array in the NumPy type that ONNX uses for the output."""
+    if info.type.tensor_type.elem_type != onnx.TensorProto.BFLOAT16:
+        return array
+    return array.view(onnx.helper.tensor_dtype_to_np_dtype(onnx.TensorProto.BFLOAT16))
+
+
 class IngotRep(BackendRep):
     """A model that is built when its first inputs come, as their shapes may be open until then."""
 
@@ -28,12 +40,12 @@ class IngotRep(BackendRep):
     def run(self, inputs: Any, **kwargs: Any) -> tuple[np.ndarray, ...]:
         """Outputs in the order of the graph. ``inputs`` is a sequence in the order of the graph, or a mapping."""
         arrays = [inputs[n] for n in self.names] if isinstance(inputs, dict) else list(inputs)
-        given = {n: np.asarray(a) for n, a in zip(self.names, arrays) if a is not None}
+        given = {n: _bits(np.asarray(a)) for n, a in zip(self.names, arrays) if a is not None}
         engine = self._build(given)
         feed = {n: a for n, a in given.items() if n not in self.constants}
         with engine.context() as context:
             outputs = context.run(feed)
-        return tuple(outputs[info.name] for info in self.model.graph.output)
+        return tuple(_typed(outputs[info.name], info) for info in self.model.graph.output)
 
     def _build(self, given: dict[str, np.ndarray]) -> ingot.Engine:
         """All inputs at run time; where that cannot be, small integer inputs (shapes, axes, ...) as constants."""

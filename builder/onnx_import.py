@@ -101,7 +101,8 @@ class Importer:
         for info in free:
             what = f"{self.model.name}: input {info.name}"
             if info.name in self.given:
-                scope.values[info.name] = self.constant(self.given[info.name], info.name)
+                dtype = dtype_of(info.type.tensor_type.elem_type, what)
+                scope.values[info.name] = self.constant(self.given[info.name], info.name, dtype)
                 continue
             if not info.type.HasField("tensor_type"):
                 raise ModelError(f"{what} is no tensor: sequences, optionals and maps are not supported")
@@ -203,7 +204,7 @@ class Importer:
             return list(result) if isinstance(result, (list, tuple)) else [result]
         body = _schema_function(b)
         if body is not None:
-            return self._call(body, b, scope, depth)
+            return self._call(body, b, scope, depth, _schema_defaults(b))
         where = f" of domain {domain}" if domain else ""
         raise Unsupported(f"operator {node.op_type}{where} is not supported", "see the operator table in the README")
 
@@ -245,12 +246,20 @@ class Importer:
         self.nodes(graph.node, inner, depth + 1)
         return [inner.find(info.name) for info in graph.output]
 
-    def _call(self, body: onnx.FunctionProto, b: NodeBuilder, scope: Scope, depth: int) -> Sequence[Value | None]:
+    def _call(
+        self,
+        body: onnx.FunctionProto,
+        b: NodeBuilder,
+        scope: Scope,
+        depth: int,
+        defaults: Mapping[str, onnx.AttributeProto] | None = None,
+    ) -> Sequence[Value | None]:
+        """Import the body of a function; ``defaults`` are the attributes that the call may leave out."""
         function = f"{body.domain}.{body.name}" if body.domain else body.name
         if function in self.calling:
             raise Unsupported(f"function {function} calls itself")
         opsets = {_domain(entry.domain): entry.version for entry in body.opset_import} or scope.opsets
-        attributes = {a.name: a for a in body.attribute_proto}
+        attributes = dict(defaults or {}) | {a.name: a for a in body.attribute_proto}
         attributes |= {a.name: b.resolve(a) for a in b.node.attribute}
         inner = Scope(attributes=attributes, opsets=opsets, path=f"{b.name}/")
         for formal, value in zip(body.input, list(b.inputs) + [None] * len(body.input)):
@@ -355,6 +364,11 @@ def _schema_function(b: NodeBuilder) -> onnx.FunctionProto | None:
     return function if function.node else None
 
 
+def _schema_defaults(b: NodeBuilder) -> dict[str, onnx.AttributeProto]:
+    schema = onnx.defs.get_schema(b.op_type, b.opset, b.node.domain)
+    return {name: a.default_value for name, a in schema.attributes.items() if a.default_value.name}
+
+
 _ONNX_TYPES = {d: getattr(onnx.TensorProto, n) for d, n in {
     DType.F32: "FLOAT", DType.F64: "DOUBLE", DType.F16: "FLOAT16", DType.BF16: "BFLOAT16", DType.I8: "INT8",
     DType.I16: "INT16", DType.I32: "INT32", DType.I64: "INT64", DType.U8: "UINT8", DType.U16: "UINT16",
@@ -415,6 +429,8 @@ class NodeBuilder:
             raise Unsupported(
                 f"input {index} ({self.node.input[index]}) is known only at run time", "a constant, e.g. an initialiser"
             )
+        if value.type.dtype is DType.BF16:  # its array holds bits, not numbers
+            raise Unsupported(f"input {index} ({self.node.input[index]}) as a bfloat16 constant", "float32")
         return value.data
 
     def attr(self, name: str, default: Any = None) -> Any:
