@@ -37,6 +37,10 @@ def evaluate(node: Node, *, isa: str | None = "portable") -> list[np.ndarray]:
     arrays = [None if v is None else v.data for v in node.inputs]
     if any(v is not None and v.type.dtype in node.op.cast_to for v in [*node.inputs, *node.outputs]):
         return _evaluate_cast(node, arrays, isa)
+    types = [v.type.dtype for v in [*node.inputs, *node.outputs] if v is not None]
+    if node.op.name == "elementwise" and DType.BF16 in types:
+        # a conversion (see fold.may_fold): arrays cannot tell a kernel that they hold bfloat16
+        return [cast_array(arrays[0], *types)]
     tactic = select_tactic(node)
     if tactic.kernel == "":
         return [node.inputs[0].data.reshape(node.output.type.shape)]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from ingot.kernels.spec import DType
+
 
 def test_constants_run_at_build_time(make, check, ops) -> None:
     x = make.input(2, 3)
@@ -29,3 +31,11 @@ def test_types_are_kept(make, check) -> None:
     c = make.concat(0, make.constant([1, 2], np.int64), make.constant([3], np.int64))
     graph = check(make.graph(make.concat(0, make.input(1, dtype=c.type.dtype), c)), "fold")
     assert graph.nodes[0].inputs[1].data.tolist() == [1, 2, 3]
+
+
+def test_bfloat16_converts(make, check, ops) -> None:
+    x = make.input(2)
+    c = make.ew("Cast", make.ew("Cast", make.constant([1.5, -2.0]), dtype=DType.BF16), dtype=DType.F32)
+    graph = check(make.graph(make.concat(0, x, c)), "fold")
+    assert ops(graph) == ["concat"]
+    assert graph.nodes[0].inputs[1].data.tolist() == [1.5, -2.0]
