@@ -1,0 +1,91 @@
+"""Looks inside a model: an FP32 engine in which named values are outputs, run one sample at a time.
+
+It serves calibration, per-layer comparison and sensitivity. It is built from a copy of the graph, so names are those
+of the graph, and what is fused inside a node there is inside here.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+import ingot
+from ingot._kernel import kernels
+from ingot.builder import lower
+from ingot.builder.ir import Graph, Node, Value
+from ingot.builder.passes.rewrite import drop_dead
+from ingot.builder.writer import Variant, write_engine
+from ingot.errors import BuildError
+from ingot.kernels.spec import DType
+
+
+def observable(graph: Graph, *, floats: bool = True) -> list[str]:
+    """The names of the inputs and of every node's results, in order; with ``floats`` only floats that NumPy knows."""
+    values = [*graph.inputs, *(value for node in graph.nodes for value in node.outputs)]
+    return [v.name for v in values if not floats or (v.type.dtype.is_float and v.type.dtype is not DType.BF16)]
+
+
+def copy_graph(graph: Graph) -> Graph:
+    """A graph of its own nodes and values; operators, attributes and the data of constants are shared."""
+    copies: dict[Value, Value] = {}
+
+    def of(value: Value | None, producer: Node | None = None) -> Value | None:
+        if value is None:
+            return None
+        if value not in copies:
+            copies[value] = Value(value.name, value.type, value.data, producer)
+        return copies[value]
+
+    inputs, nodes = [of(value) for value in graph.inputs], []
+    for node in graph.nodes:
+        twin = Node(node.op, node.attrs, [of(value) for value in node.inputs], [], node.source, node.tactic)
+        twin.outputs = [of(value, twin) for value in node.outputs]
+        nodes.append(twin)
+    views = {of(value): replace(view, base=of(view.base)) for value, view in graph.views.items()}
+    return Graph(inputs, [of(value) for value in graph.outputs], nodes, graph.name, views, list(graph.report))
+
+
+class Observation:
+    """An engine whose outputs are named values of a graph. :func:`observe` makes it."""
+
+    def __init__(self, graph: Graph, names: Sequence[str], threads: int) -> None:
+        inputs = {value.name: value for value in graph.inputs}
+        values = dict(inputs) | {value.name: value for node in graph.nodes for value in node.outputs}
+        unknown = [name for name in names if name not in values]
+        if unknown:
+            raise BuildError(f"the graph computes no value called {unknown[0]!r}: fused into another, or folded away")
+        self.names = tuple(dict.fromkeys(names))
+        self._given = tuple(name for name in self.names if name in inputs)
+        self._context = None
+        computed: list[Value] = [values[name] for name in self.names if name not in inputs]
+        graph.outputs = computed
+        drop_dead(graph)
+        if computed:
+            program = lower(graph, graph.name, [value.name for value in computed])
+            abi = {k.name: (k.abi, k.params_size) for k in kernels().values()}
+            engine = ingot.load(write_engine([Variant("cpu", [program])], {}, abi))
+            self._context = engine.context(threads=threads)
+
+    def run(self, sample: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """The observed values for one sample (inputs by name, their exact shapes and types).
+
+        The arrays are views of the engine's memory: the next run overwrites them.
+        """
+        found = {name: np.asarray(sample[name]) for name in self._given}
+        if self._context is not None:
+            for name, array in self._context.inputs.items():
+                array[...] = sample[name]
+            self._context.run()
+            found |= self._context.outputs
+        return {name: found[name] for name in self.names}
+
+
+def observe(graph: Graph, values: Sequence[str], *, threads: int | None = None) -> Observation:
+    """An engine that gives the named values of the graph, which stays as it is; raises BuildError for unknown names.
+
+    ``threads`` changes the time taken and nothing else; by default one for each processor, four at most.
+    """
+    return Observation(copy_graph(graph), values, threads or min(os.cpu_count() or 1, 4))

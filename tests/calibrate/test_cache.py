@@ -1,0 +1,153 @@
+"""Caches come back as they were; damaged and foreign ones are refused with file, line and reason."""
+
+from __future__ import annotations
+
+import math
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ingot.builder.calibrate import CacheError, Calibration, Range
+from ingot.builder.calibrate.cache import merge, to_tensorrt
+from ingot.errors import BuildError
+
+MODEL, OTHER = "ab" * 32, "cd" * 32
+
+
+def calibration(**ranges: float) -> Calibration:
+    names = {"x": 1.5, "conv/out:0": 0.1, 'odd "name"\n é': 7.25} | ranges
+    made = {name: Range(-amax / 2, amax, amax, "mse", 1.25e-4) for name, amax in names.items()}
+    return Calibration(made, MODEL, "12" * 32, "auto", 17)
+
+
+def saved(tmp_path: Path, text: str | bytes) -> Path:
+    path = tmp_path / "x.cache"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+def refused(path: Path, line: int, part: str, model: str | None = None) -> None:
+    with pytest.raises(CacheError) as error:
+        Calibration.load(path, model)
+    assert str(error.value).startswith(f"{path}:{line}: ") and part in str(error.value), error.value
+    assert "\n" not in str(error.value)
+
+
+class TestOwn:
+    def test_round_trip(self, tmp_path: Path) -> None:
+        one = calibration()
+        one.save(tmp_path / "c")
+        two = Calibration.load(tmp_path / "c", MODEL)
+        assert two == one and two.text() == one.text()
+        assert [p.name for p in tmp_path.iterdir()] == ["c"]
+
+    def test_line_ends_of_other_systems(self, tmp_path: Path) -> None:
+        assert Calibration.load(saved(tmp_path, calibration().text().replace("\n", "\r\n"))) == calibration()
+
+    def test_scale(self) -> None:
+        found = calibration(zero=0.0, tiny=1e-44, large=3.4e38)
+        assert found.scale("x") == float(np.float32(1.5 / 127)) and found.scale("nobody") is None
+        for name in found.ranges:
+            scale = np.float32(found.scale(name))
+            assert scale == found.scale(name) and scale > 0
+            with np.errstate(over="raise", under="raise"):
+                assert np.isfinite(np.float32(1) / scale)
+
+    def test_another_model(self, tmp_path: Path) -> None:
+        refused(saved(tmp_path, calibration().text()), 2, "another model", OTHER)
+
+    def test_truncated_anywhere(self, tmp_path: Path) -> None:
+        text = calibration().text().encode()
+        for length in range(len(text) - 1):
+            with pytest.raises(CacheError):
+                Calibration.load(saved(tmp_path, text[:length]))
+
+    def test_any_changed_byte(self, tmp_path: Path) -> None:
+        text = calibration().text().encode()
+        for index in range(0, len(text), 3):
+            with pytest.raises(CacheError):
+                Calibration.load(saved(tmp_path, text[:index] + bytes([text[index] ^ 2]) + text[index + 1 :]))
+
+    @pytest.mark.parametrize(
+        ("old", "new", "line", "part"),
+        [
+            ("cache 1", "cache 9", 1, "version"),
+            ("ingot cal", "other cal", 1, "no calibration cache"),
+            (MODEL, MODEL[:-1], 2, "model"),
+            ("samples 17", "samples many", 4, "number"),
+            ("source data", "source dreams", 5, "source"),
+            ("tensors 3", "tensors 4", 11, "truncated: 3 of 4"),
+            ("tensors 3", "tensors 2", 10, "SHA-256"),
+            ("7.25 -3.625", "nan -3.625", 9, "not finite"),
+            ("7.25 -3.625", "-7.25 -3.625", 9, "negative"),
+            ("7.25 -3.625", "seven -3.625", 9, "damaged"),
+            ('"x"', "x", 10, "damaged"),
+            ('"x"', '"a"', 10, "sorted"),
+            ("1.5 -0.75", "1.6 -0.75", 11, "SHA-256"),
+        ],
+    )
+    def test_damage_is_named(self, tmp_path: Path, old: str, new: str, line: int, part: str) -> None:
+        text = calibration().text()
+        assert old in text
+        refused(saved(tmp_path, text.replace(old, new)), line, part)
+
+    def test_no_text_and_no_file(self, tmp_path: Path) -> None:
+        refused(saved(tmp_path, b"ingot calibration cache 1\nmodel \xff\xfe"), 2, "UTF-8")
+        refused(saved(tmp_path, b""), 1, "no calibration cache")
+        with pytest.raises(BuildError, match="nowhere"):
+            Calibration.load(tmp_path / "nowhere")
+        with pytest.raises(BuildError, match="folder"):
+            calibration().save(tmp_path / "folder" / "c")
+
+
+class TestTensorRT:
+    def test_bytes(self) -> None:
+        text = to_tensorrt(Calibration({"b": Range(-1, 1, 127.0), "a: 1": Range(-1, 1, 12.7)}), 8601)
+        scale = struct.pack(">f", np.float32(12.7 / 127)).hex()
+        assert text == f"TRT-8601-EntropyCalibration2\na: 1: {scale}\nb: 3f800000\n"
+
+    def test_round_trip_keeps_every_scale(self, tmp_path: Path) -> None:
+        random = np.random.default_rng(1)
+        made = {f"t{i}": Range(0, a, a) for i, a in enumerate(np.exp(random.uniform(-90, 88, 3000)).tolist())}
+        one = Calibration(made | {"zero": Range(0, 0, 0)})
+        two = Calibration.load(saved(tmp_path, to_tensorrt(one)), MODEL)
+        assert two.source == "tensorrt"
+        assert {n: two.scale(n) for n in two.ranges} == {n: one.scale(n) for n in one.ranges}
+        assert to_tensorrt(two) == to_tensorrt(one)
+
+    @pytest.mark.parametrize("value", [math.nan, math.inf, -1.0, -0.0])
+    def test_bad_scales(self, tmp_path: Path, value: float) -> None:
+        digits = struct.pack(">f", value).hex()
+        refused(saved(tmp_path, f"TRT-8601-EntropyCalibration2\nok: 3c000000\nx: {digits}\n"), 3, "scale of 'x'")
+
+    @pytest.mark.parametrize(
+        ("text", "line"),
+        [
+            ("TRT-8601-EntropyCalibration2\n", 2),
+            ("TRT-8601-Entropy\nx: 3c000000\n", 1),
+            ("TRT-8601-EntropyCalibration2\nx: 3c0000\n", 2),
+            ("TRT-8601-EntropyCalibration2\nx 3c000000\n", 2),
+            ("TRT-8601-EntropyCalibration2\nx: 3c00000g\n", 2),
+            ("TRT-8601-EntropyCalibration2\nx: 3c000000\nx: 3c000000\n", 3),
+        ],
+    )
+    def test_damage(self, tmp_path: Path, text: str, line: int) -> None:
+        refused(saved(tmp_path, text), line, "")
+
+    def test_a_name_with_a_line_end(self) -> None:
+        with pytest.raises(BuildError, match="cannot hold"):
+            to_tensorrt(calibration())
+
+
+class TestMerge:
+    def test_widest(self) -> None:
+        merged = merge({"a": calibration(x=1.0, y=2.0), "b": calibration(x=3.0)})
+        assert merged.ranges["x"].amax == 3 and merged.ranges["y"].amax == 2 and merged.samples == 34
+
+    def test_another_model(self) -> None:
+        other = calibration()
+        other.digest_model = OTHER
+        with pytest.raises(BuildError, match=r"b\.cache: not for the model of a\.cache"):
+            merge({"a.cache": calibration(), "b.cache": other})

@@ -1,0 +1,212 @@
+"""Calibration of a model: what is observed, and a cache that depends on the data's content alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+import ingot
+from ingot.builder import onnx_model
+from ingot.builder.calibrate import (
+    Calibration,
+    DataError,
+    calibrate,
+    copy_graph,
+    float_graph,
+    model_digest,
+    observable,
+    observe,
+)
+from ingot.builder.calibrate.cache import merge
+from ingot.builder.calibrate.methods import NAMES
+from ingot.errors import BuildError
+
+
+class TestObserve:
+    def test_values_are_those_of_the_model(self, model: onnx.ModelProto, images: np.ndarray) -> None:
+        graph = float_graph(onnx_model.read(model))
+        before = str(graph)
+        observation = observe(graph, observable(graph))
+        assert str(graph) == before
+        engine = ingot.build(model)
+        with engine.context() as context:
+            for image in images[:3]:
+                found = {k: v.copy() for k, v in observation.run({"image": image}).items()}
+                np.testing.assert_array_equal(found["image"], image)
+                np.testing.assert_allclose(found["scores"], context.run({"image": image})["scores"], rtol=1e-4)
+        assert len(found) >= 4 and "c1" not in found  # that one is inside the convolution
+
+    def test_any_of_them_alone(self, model: onnx.ModelProto, images: np.ndarray) -> None:
+        graph = float_graph(onnx_model.read(model))
+        names = observable(graph)
+        every = {k: v.copy() for k, v in observe(graph, names).run({"image": images[0]}).items()}
+        for name in names:
+            alone = observe(graph, [name], threads=1).run({"image": images[0]})
+            assert list(alone) == [name]
+            np.testing.assert_array_equal(alone[name], every[name])
+
+    def test_unknown_value(self, model: onnx.ModelProto) -> None:
+        with pytest.raises(BuildError, match="'c1'"):
+            observe(float_graph(onnx_model.read(model)), ["c1"])
+
+    def test_a_copy_is_its_own(self, model: onnx.ModelProto) -> None:
+        graph = float_graph(onnx_model.read(model))
+        twin = copy_graph(graph)
+        assert str(twin) == str(graph)
+        mine = {id(v) for n in graph.nodes for v in [*n.inputs, *n.outputs]}
+        assert not mine & {id(v) for n in twin.nodes for v in [*n.inputs, *n.outputs] if v is not None}
+
+
+class TestTheSameBytes:
+    @pytest.mark.parametrize("method", NAMES)
+    def test_for_any_order_and_batching(self, model: onnx.ModelProto, images: np.ndarray, method: str) -> None:
+        wanted = calibrate(model, [{"image": image} for image in images], method=method).text()
+        orders = [
+            [{"image": images[::-1]}],
+            [{"image": images[6:, 0]}, {"image": images[:5]}, {"image": images[5, 0]}],
+            ({"image": image} for image in np.roll(images, 5, axis=0)),
+        ]
+        for data in orders:
+            assert calibrate(model, data, method=method).text() == wanted
+
+    def test_from_files(self, model: onnx.ModelProto, images: np.ndarray, tmp_path: Path) -> None:
+        wanted = calibrate(model, {"image": images}).text()
+        for kind in ("npy", "npz", "mixed"):
+            (tmp_path / kind).mkdir()
+        for i, image in enumerate(images):
+            np.save(tmp_path / "npy" / f"{i}.npy", image)
+            np.savez(tmp_path / "npz" / f"{i}.npz", image=image)
+        np.save(tmp_path / "mixed" / "a.npy", images[:4])
+        np.savez(tmp_path / "mixed" / "b.npz", images[4:])
+        np.savez_compressed(tmp_path / "all.npz", image=images[:, 0])
+        for name in ("npy", "npz", "mixed", "all.npz"):
+            assert calibrate(model, tmp_path / name).text() == wanted, name
+
+    def test_minmax_of_parts_merged_is_that_of_all(self, model: onnx.ModelProto, images: np.ndarray) -> None:
+        parts = {str(i): calibrate(model, {"image": images[i::3]}, method="minmax") for i in range(3)}
+        whole = calibrate(model, {"image": images}, method="minmax")
+        merged = merge(parts)
+        assert merged.digest_data == whole.digest_data and merged.samples == whole.samples
+        assert {n: (r.low, r.high, r.amax) for n, r in merged.ranges.items()} == {
+            n: (r.low, r.high, r.amax) for n, r in whole.ranges.items()
+        }
+
+    def test_not_for_other_data(self, model: onnx.ModelProto, images: np.ndarray) -> None:
+        one, other = calibrate(model, {"image": images}), calibrate(model, {"image": images[1:]})
+        assert one.digest_data != other.digest_data and one.digest_model == other.digest_model
+        assert one.digest_model == model_digest(onnx_model.read(model))
+
+
+class TestRanges:
+    def test_minmax_is_what_was_seen(self, model: onnx.ModelProto, images: np.ndarray) -> None:
+        found = calibrate(model, {"image": images}, method="minmax")
+        span = found.ranges["image"]
+        assert (span.low, span.high, span.amax) == (images.min(), images.max(), np.abs(images).max())
+        assert any(r.low == 0 for r in found.ranges.values())  # behind the ReLU
+        assert found.scale("image") == float(np.float32(span.amax / 127))
+
+    def test_tensors_that_hold_nan_have_none(self) -> None:
+        node = onnx.helper.make_node("Sqrt", ["x"], ["y"])
+        info = [onnx.helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, [4]) for n in "xy"]
+        graph = onnx.helper.make_graph([node], "sqrt", info[:1], info[1:])
+        model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=9)
+        found = calibrate(model, {"x": np.array([[-1, 0, 1, 2]], np.float32)})
+        assert found.skipped == {"y": "holds NaN"} and found.scale("y") is None and found.scale("x")
+
+    def test_unknown_method(self, model: onnx.ModelProto, images: np.ndarray) -> None:
+        with pytest.raises(BuildError, match="'best' is unknown"):
+            calibrate(model, {"image": images}, method="best")
+
+
+def refused(model: onnx.ModelProto, data: object, *parts: str) -> None:
+    with pytest.raises(DataError) as error:
+        calibrate(model, data)
+    assert "\n" not in str(error.value)
+    for part in parts:
+        assert part in str(error.value), error.value
+
+
+class TestBadData:
+    def test_nothing(self, model: onnx.ModelProto, images: np.ndarray, tmp_path: Path) -> None:
+        refused(model, [], "no calibration data")
+        refused(model, {"image": images[:0]}, "no calibration data")
+        refused(model, tmp_path, str(tmp_path), "no calibration data")
+        refused(model, tmp_path / "nowhere", "nowhere", "no such file or folder")
+        refused(model, 7, "int is no path")
+        refused(model, [images], "item 0", "ndarray")
+
+    def test_arrays(self, model: onnx.ModelProto, images: np.ndarray) -> None:
+        good = {"image": images[0]}
+        refused(model, [good, {"picture": images[0]}], "item 1", "'picture'", "image")
+        refused(model, [good, {}], "item 1", "nothing for input 'image'")
+        refused(model, [good, {"image": images[0].astype(np.float64)}], "item 1", "float32", "float64")
+        refused(model, [good, {"image": images[0, :, :2]}], "1x3x8x8", "1x2x8x8")
+        for value in (np.nan, np.inf):
+            bad = images[:3].copy()
+            bad[2, 0, 1, 2, 3] = value
+            refused(model, [good, {"image": bad}], "item 1, sample 2", "'image'", "NaN" if value != value else "inf")
+
+    def test_files(self, model: onnx.ModelProto, images: np.ndarray, tmp_path: Path) -> None:
+        path = tmp_path / "a.npz"
+        np.savez(path, image=images[:, :, :2])
+        refused(model, path, str(path), "1x3x8x8")
+        np.savez(path, image=images, more=images)
+        refused(model, path, str(path), "'more'")
+        path.write_bytes(path.read_bytes()[:-400])
+        refused(model, path, str(path), "damaged")
+        np.save(tmp_path / "b.npy", np.array([{}]), allow_pickle=True)
+        refused(model, tmp_path / "b.npy", "b.npy", "damaged")
+        (tmp_path / "c.txt").write_text("1 2 3")
+        refused(model, tmp_path / "c.txt", "c.txt", "not a .npy")
+
+
+class TestImages:
+    @pytest.fixture
+    def folder(self, tmp_path: Path) -> Path:
+        image = pytest.importorskip("PIL.Image")
+        pixels = np.random.default_rng(1).integers(0, 256, (3, 10, 16, 3), dtype=np.uint8)
+        for i, array in enumerate(pixels):
+            image.fromarray(array).save(tmp_path / f"{i}.png")
+        return tmp_path
+
+    def test_preprocessing(self, folder: Path) -> None:
+        from PIL import Image
+
+        from ingot.builder.calibrate.images import parse
+
+        pixels = np.asarray(Image.open(folder / "0.png"), np.float32)
+        got = parse("crop=8,scale=1/255,mean=.1:.2:.3,std=2,order=bgr")(folder / "0.png")
+        wanted = (pixels[1:9, 4:12, ::-1] / 255 - np.float32([0.1, 0.2, 0.3])) / 2
+        np.testing.assert_allclose(got, wanted.transpose(2, 0, 1)[np.newaxis], rtol=1e-5, atol=1e-6)
+        assert parse("resize=20,layout=nhwc")(folder / "0.png").shape == (1, 20, 32, 3)
+        assert parse("resize=5x7,order=grey")(folder / "0.png").shape == (1, 1, 5, 7)
+
+    def test_a_folder(self, model: onnx.ModelProto, folder: Path) -> None:
+        from ingot.builder.calibrate.images import parse
+
+        found = calibrate(model, folder, preprocess=parse("resize=8x8,scale=1/255"))
+        assert found.samples == 3 and 0.7 < found.ranges["image"].amax <= 1
+
+    def test_refusals(self, model: onnx.ModelProto, folder: Path) -> None:
+        from ingot.builder.calibrate.images import parse
+
+        refused(model, folder, "0.png", "--calibration-preprocess")
+        with pytest.raises(BuildError, match=r"0\.png: 16x10 pixels are too few"):
+            parse("crop=99")(folder / "0.png")
+        for bad in ("scale", "scale=1/0", "size=3", "crop=0", "order=rbg", "mean=1:2", "std=0", "crop=8,crop=9"):
+            with pytest.raises(ingot.ArgumentError, match="preprocessing"):
+                parse(bad)
+        (folder / "1.png").write_bytes(b"\x89PNG not really")
+        with pytest.raises(BuildError, match=r"1\.png"):
+            calibrate(model, folder, preprocess=parse("resize=8x8"))
+        np.save(folder / "x.npy", np.zeros(3))
+        refused(model, folder, "both arrays and images")
+
+
+def test_a_cache_for_this_model_and_no_other(model: onnx.ModelProto, images: np.ndarray, tmp_path: Path) -> None:
+    found = calibrate(model, {"image": images})
+    found.save(tmp_path / "c")
+    assert Calibration.load(tmp_path / "c", found.digest_model).ranges == found.ranges
