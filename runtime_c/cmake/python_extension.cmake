@@ -19,5 +19,7 @@ target_link_libraries(_ingot PRIVATE ingot_static)
 # leave the old one installed.
 install(CODE "set(ENV{CMAKE_INSTALL_ALWAYS} 1)")
 install(TARGETS _ingot DESTINATION ingot)
+# Wheels have no symbolic links: one file, called by its soname.
+set_property(TARGET ingot_shared PROPERTY VERSION)
 install(TARGETS ingot_shared LIBRARY DESTINATION ingot/lib NAMELINK_SKIP)
 install(FILES include/ingot.h DESTINATION ingot/include)
