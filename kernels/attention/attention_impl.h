@@ -128,6 +128,9 @@ static void attention_rows(const ingot_call *call, const attention_shape *s, con
 
 INGOT_KERNEL_FN(attention_f32) {
     const attention_shape s = attention_shape_of(call);
+    if (s.batch == 0) {
+        return INGOT_KERNEL_OK;
+    }
     attention_scratch buffer = {NULL, NULL, NULL, NULL};
     attention_layout(&s, scratch, &buffer);
     int64_t packed = -1; /* the head of k and v whose panels lie in the scratch */
