@@ -197,6 +197,15 @@ static const char *input_row(const ingot_conv_plan *plan, const char *x, const c
     return x + ((g->batch * s->in[0] + z) * s->in[1] + y) * s->in[2] * s->in_pitch * plan->element;
 }
 
+/* The pixels of a segment that need mending: all of them, or those that hang over the left or right border. */
+static int64_t first_outer(const conv_segment *g, int all) {
+    return !all && g->inner_begin == 0 ? g->inner_end : 0;
+}
+
+static int64_t next_outer(const conv_segment *g, int64_t i, int all) {
+    return !all && i + 1 == g->inner_begin ? g->inner_end : i + 1;
+}
+
 /* One run for each (kz, ky): padding above and below the image, patches left and right of it. */
 static void mend_merged(const ingot_conv_plan *plan, const char *x, const conv_segment *g, const void **rows,
                         char *patches) {
@@ -205,10 +214,10 @@ static void mend_merged(const ingot_conv_plan *plan, const char *x, const conv_s
     for (int64_t kz = 0; kz < s->kernel[0]; kz++) {
         for (int64_t ky = 0; ky < s->kernel[1]; ky++, rows += INGOT_GEMM_MR, patches += run_bytes * INGOT_GEMM_MR) {
             const char *line = input_row(plan, x, g, kz, ky);
-            for (int64_t i = 0; i < g->count; i++) {
+            for (int64_t i = first_outer(g, line == NULL); i < g->count; i = next_outer(g, i, line == NULL)) {
                 if (line == NULL) {
                     rows[g->row + i] = plan->padding;
-                } else if (i < g->inner_begin || i >= g->inner_end) {
+                } else {
                     char *patch = patches + (g->row + i) * run_bytes;
                     copy_patch(plan, line, g->x + i * s->stride[2], patch);
                     rows[g->row + i] = patch;
@@ -225,9 +234,10 @@ static void mend_split(const ingot_conv_plan *plan, const char *x, const conv_se
         for (int64_t ky = 0; ky < s->kernel[1]; ky++) {
             const char *line = input_row(plan, x, g, kz, ky);
             for (int64_t kx = 0; kx < s->kernel[2]; kx++, rows += INGOT_GEMM_MR) {
-                int64_t column = g->x + kx * s->dilation[2];
-                for (int64_t i = 0; i < g->count; i++, column += s->stride[2]) {
-                    if (line == NULL || column < 0 || column >= s->in[2]) {
+                const int64_t column = g->x + kx * s->dilation[2];
+                for (int64_t i = first_outer(g, line == NULL); i < g->count; i = next_outer(g, i, line == NULL)) {
+                    const int64_t at = column + i * s->stride[2];
+                    if (line == NULL || at < 0 || at >= s->in[2]) {
                         rows[g->row + i] = plan->padding;
                     }
                 }
