@@ -14,9 +14,14 @@ from ingot._kernel import kernels
 from ingot.builder import onnx_model, select
 from ingot.builder.ir import Graph
 from ingot.builder.onnx_import import import_model
-from ingot.builder.pipeline import PASSES, PLACEMENT_PASSES, run_passes
+from ingot.builder.passes import quantize
+from ingot.builder.pipeline import FROM_QUANTIZE, PASSES, PLACEMENT_PASSES, TO_QUANTIZE, run_passes
 from ingot.builder.plan import Program, copies_where_needed, make_program
+from ingot.builder.quantization import ledger
+from ingot.builder.quantization.ranges import find_ranges
+from ingot.builder.quantization.request import Request
 from ingot.builder.selftest import make_self_test
+from ingot.builder.verify import verify
 from ingot.builder.writer import Variant, write_engine
 from ingot.errors import BuildError
 from ingot.targets import Target, UnknownTarget
@@ -33,6 +38,11 @@ def build(
     precision: str = "fp32",
     profiles: Sequence[Mapping[str, Shape]] | None = None,
     constants: Mapping[str, np.ndarray] | None = None,
+    calibration: Any = None,
+    calibration_method: str = "auto",
+    calibration_cache: str | os.PathLike[str] | None = None,
+    layer_precision: Mapping[str, str] | None = None,
+    allow_fallback: bool = False,
     dump_after: str | None = None,
     self_test: bool = True,
     log: Callable[[str], None] | None = None,
@@ -40,11 +50,16 @@ def build(
     """Build an engine and return its bytes.
 
     ``model`` is a file, its bytes or a ModelProto. ``profiles`` holds one mapping from input name to shape, needed for
-    inputs whose shape the model leaves open. ``constants`` takes inputs of the model as constants. The same model and
+    inputs whose shape the model leaves open. ``constants`` takes inputs of the model as constants.
+
+    ``precision`` "int8" needs ranges: ``calibration`` is data (see ``ingot.builder.calibrate``), a Calibration, or a
+    mapping from value name to largest magnitude; ``calibration_cache`` is a file that is read when it is there and
+    else written. A model that arrives quantised needs none. ``layer_precision`` maps patterns of layer names to
+    "fp32" or "int8"; a layer that cannot have int8 is an error unless ``allow_fallback``. The same model and
     options give the same bytes on any machine. Raises :class:`ingot.BuildError` when the model cannot be built.
     """
-    if precision != "fp32":
-        raise BuildError(f"precision {precision!r} is not supported; use fp32")
+    if precision not in ("fp32", "int8"):
+        raise BuildError(f"precision {precision!r} is not supported; use fp32 or int8")
     device = _target(target)
     if profiles is not None and len(profiles) != 1:
         raise BuildError(f"{len(profiles)} profiles were given; one with fixed shapes is supported")
@@ -52,9 +67,16 @@ def build(
     shapes = dict(profiles[0]) if profiles else {}
     graph = import_model(source, shapes, constants)
     output_names = [info.name for info in source.proto.graph.output]
-    run_passes(graph, PASSES, dump_after=dump_after, log=log)
+    request = None
+    if precision == "fp32":
+        run_passes(graph, PASSES, dump_after=dump_after, log=log)
+    else:
+        request = Request(layers=layer_precision or {}, allow_fallback=allow_fallback, log=log)
+        run_passes(graph, TO_QUANTIZE, dump_after=dump_after, log=log)
+        request.ranges = find_ranges(graph, source, calibration, calibration_method, calibration_cache, log)
+        quantize_graph(graph, request, dump_after=dump_after, log=log)
     program = lower(graph, graph.name, output_names, dump_after=dump_after, log=log)
-    metadata = _metadata(source, device, shapes, graph, program)
+    metadata = _metadata(source, device, shapes, graph, program, request)
     abi = {k.name: (k.abi, k.params_size) for k in kernels().values()}
     variant = Variant(device.name, [program])
     engine = write_engine([variant], metadata, abi)
@@ -63,6 +85,23 @@ def build(
         if tests:
             engine = write_engine([variant], metadata, abi, tests)
     return engine
+
+
+def quantize_graph(
+    graph: Graph,
+    request: Request,
+    *,
+    dump_after: str | None = None,
+    log: Callable[[str], None] | None = None,
+) -> None:
+    """From the graph as calibration saw it to the integer graph, in place."""
+    if request.ranges is not None:
+        quantize.run(graph, request)
+        verify(graph)
+        if dump_after == "quantize":
+            print(f"# after quantize\n{graph}")
+    run_passes(graph, FROM_QUANTIZE, dump_after=dump_after, log=log)
+    ledger.check(graph, request)
 
 
 def lower(
@@ -93,24 +132,27 @@ def _target(name: str) -> Target:
 
 
 def _metadata(
-    source: onnx_model.Model, device: Target, shapes: Mapping[str, Shape], graph: Graph, program: Program
+    source: onnx_model.Model,
+    device: Target,
+    shapes: Mapping[str, Shape],
+    graph: Graph,
+    program: Program,
+    request: Request | None,
 ) -> dict[str, Any]:
     """What people may want to know of an engine: no times, no paths, nothing that differs from build to build."""
+    precision = "fp32" if request is None else "int8"
     return {
         "builder": VERSION,
         "model": {
             "name": source.proto.graph.name,
             "sha256": hashlib.sha256(source.proto.SerializeToString(deterministic=True)).hexdigest(),
         },
-        "options": {"target": device.name, "precision": "fp32", "profile": {k: list(v) for k, v in shapes.items()}},
+        "options": {"target": device.name, "precision": precision, "profile": {k: list(v) for k, v in shapes.items()}},
         "memory": {
             "arena": program.arena_size,
             "lower_bound": program.lower_bound,
             "constants": sum(b.size for b in program.buffers if b.data is not None),
         },
         "passes": [f"{name}: {message}" for name, message in graph.report],
-        "ledger": [
-            {"layer": s.name, "kernel": s.kernel, "asked": "fp32", "got": "fp32", "exact_across_targets": False}
-            for s in program.steps
-        ],
+        "ledger": ledger.entries(graph, request),
     }

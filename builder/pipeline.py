@@ -21,6 +21,7 @@ PASSES = (
     "fold",
     "fold_scale",
     "fuse_pad",
+    "spell_out_qdq",  # of a model that arrives quantised and is to run in float
     "fuse_epilogue",
     "horizontal",
     "fuse_elementwise",  # last: the others look for nodes of one function
@@ -29,6 +30,9 @@ PASSES = (
     "cse",
     "dce",
 )
+#: INT8: up to where calibration looks at the graph and ``quantize`` rounds it; then the rest
+TO_QUANTIZE = (*PASSES[: PASSES.index("spell_out_qdq")], "fuse_exact", "canonicalize", "fold", "cse", "dce")
+FROM_QUANTIZE = ("fold_qdq", *PASSES[PASSES.index("fuse_epilogue") :])
 #: once tactics are chosen: what needs memory, and in which order
 PLACEMENT_PASSES = ("views", "schedule")
 

@@ -49,6 +49,11 @@ def build(
     precision: str = "fp32",
     profiles: Sequence[Mapping[str, Sequence[int]]] | None = None,
     constants: Mapping[str, np.ndarray] | None = None,
+    calibration: Any = None,
+    calibration_method: str = "auto",
+    calibration_cache: str | os.PathLike[str] | None = None,
+    layer_precision: Mapping[str, str] | None = None,
+    allow_fallback: bool = False,
     dump_after: str | None = None,
     self_test: bool = True,
     log: Callable[[str], None] | None = None,
@@ -56,7 +61,9 @@ def build(
     """Build an engine from an ONNX model (a file, its bytes, or a ``ModelProto``) and load it.
 
     ``profiles`` is a list with one dict from input name to shape, for inputs whose shape the model leaves open;
-    ``constants`` takes inputs as constants; ``dump_after`` prints the graph after a pass; ``log`` gets a line for each
+    ``constants`` takes inputs as constants; ``precision`` is "fp32" or "int8", which takes its ranges from
+    ``calibration`` data or from the file ``calibration_cache``, and ``layer_precision`` may ask otherwise for layers
+    by patterns of their names (what cannot have int8 is an error unless ``allow_fallback``); ``dump_after`` prints the graph after a pass; ``log`` gets a line for each
     piece of work. The same model and options give the same bytes on any machine. Needs ``pip install "ingot[build]"``.
 
     Raises :class:`BuildError` with everything that is wrong with the model.
@@ -69,6 +76,11 @@ def build(
             precision=precision,
             profiles=profiles,
             constants=constants,
+            calibration=calibration,
+            calibration_method=calibration_method,
+            calibration_cache=calibration_cache,
+            layer_precision=layer_precision,
+            allow_fallback=allow_fallback,
             dump_after=dump_after,
             self_test=self_test,
             log=log,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from ingot.builder.ir import Graph, Node, Value
 from ingot.builder.passes.rewrite import Sweep, is_op, plural
@@ -15,6 +15,11 @@ def run(graph: Graph) -> None:
     An operand that is broadcast to a larger result stays a step of its own: it would be computed again and again.
     ``compose`` knows what a kernel can hold (instructions, inputs, registers).
     """
+    fuse(graph)
+
+
+def fuse(graph: Graph, accept: Callable[[Program, list[Value]], bool] = lambda program, inputs: True) -> None:
+    """The same, as long as ``accept`` likes the merged program and its inputs."""
     merged = 0
 
     def rule(sweep: Sweep, node: Node) -> Sequence[Value] | None:
@@ -22,7 +27,7 @@ def run(graph: Graph) -> None:
         if not is_op(node, "elementwise"):
             return None
         program, inputs, inside = node.attrs, list(node.inputs), [node]
-        while (grown := _absorb_one(sweep, node, program, inputs, inside)) is not None:
+        while (grown := _absorb_one(sweep, node, program, inputs, inside, accept)) is not None:
             program, inputs = grown
         if len(inside) == 1:
             return None
@@ -35,7 +40,12 @@ def run(graph: Graph) -> None:
 
 
 def _absorb_one(
-    sweep: Sweep, node: Node, program: Program, inputs: list[Value], inside: list[Node]
+    sweep: Sweep,
+    node: Node,
+    program: Program,
+    inputs: list[Value],
+    inside: list[Node],
+    accept: Callable[[Program, list[Value]], bool],
 ) -> tuple[Program, list[Value]] | None:
     """The program with one more operand's computation inside, its node appended to ``inside``; ``None`` at the end."""
     for value in inputs:
@@ -46,7 +56,7 @@ def _absorb_one(
         if sweep.uses[value] != reads:
             continue
         joined = compose(producer.attrs, producer.inputs, program, inputs, value)
-        if joined is not None:
+        if joined is not None and accept(*joined):
             inside.append(producer)
             return joined
     return None

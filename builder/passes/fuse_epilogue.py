@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from ingot.builder.ir import Graph, Node, Value
 from ingot.builder.passes.match import function_of
 from ingot.builder.passes.rewrite import Sweep, is_op, plural, to_fixpoint
-from ingot.kernels.common.activation import NO_ACTIVATION
+from ingot.kernels.common.activation import NO_ACTIVATION, ActivationKind
 from ingot.kernels.elementwise.op import as_activation
+from ingot.kernels.spec import DType
 
 #: operators with inputs (x, w, bias, residual) and an attribute ``activation``
 OPERATORS = ("conv", "conv_transpose", "matmul")
@@ -21,8 +22,13 @@ OPERATORS = ("conv", "conv_transpose", "matmul")
 
 def run(graph: Graph) -> None:
     """Fuse residual adds first, then activations; an activation ends what can be fused."""
+    fuse(graph, tuple(ActivationKind))
+
+
+def fuse(graph: Graph, kinds: Sequence[ActivationKind]) -> None:
+    """The same with only these kinds of activation."""
     residuals = to_fixpoint(graph, _residual)
-    activations = to_fixpoint(graph, _activation)
+    activations = to_fixpoint(graph, lambda sweep, node: _activation(sweep, node, kinds))
     if residuals or activations:
         text = f"fused {plural(residuals, 'residual add')} and {plural(activations, 'activation')}"
         graph.report.append(("fuse_epilogue", text))
@@ -32,6 +38,8 @@ def _open(sweep: Sweep, value: Value | None) -> Node | None:
     """The operator that computes the value for one reader only, if nothing is applied to its result yet."""
     node = value.producer if value is not None else None
     if not is_op(node, *OPERATORS) or not sweep.single_use(value) or node.attrs.activation != NO_ACTIVATION:
+        return None
+    if node.inputs[0].type.dtype is DType.I8:  # its rounding points are fixed
         return None
     return node
 
@@ -53,12 +61,12 @@ def _residual(sweep: Sweep, node: Node) -> Sequence[Value] | None:
     return [sweep.emit(producer.op.name, producer.attrs, inputs, source=[producer], outputs=node.outputs)]
 
 
-def _activation(sweep: Sweep, node: Node) -> Sequence[Value] | None:
+def _activation(sweep: Sweep, node: Node, kinds: Sequence[ActivationKind]) -> Sequence[Value] | None:
     if not is_op(node, "elementwise") or len({id(value) for value in node.inputs}) != 1:
         return None
     producer = _open(sweep, node.inputs[0]) if len(node.inputs) == 1 else None
     activation = as_activation(node.attrs) if producer is not None else None
-    if activation is None or node.output.type != node.inputs[0].type:
+    if activation is None or activation.kind not in kinds or node.output.type != node.inputs[0].type:
         return None
     attrs = dataclasses.replace(producer.attrs, activation=activation)
     return [sweep.emit(producer.op.name, attrs, producer.inputs, source=[producer], outputs=node.outputs)]

@@ -37,7 +37,7 @@ def run(graph: Graph) -> None:
 
 
 def _may_merge(node: Node) -> bool:
-    if not is_op(node, "conv", "matmul"):
+    if not is_op(node, "conv", "matmul") or len(node.inputs) != 4:
         return False
     x, w, bias, residual = node.inputs
     if x.is_constant or not w.is_constant or residual is not None or (bias is not None and not bias.is_constant):

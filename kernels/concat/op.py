@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ingot.kernels.common.quantized import join
 from ingot.kernels.spec import (
     Builder,
     DType,
@@ -71,6 +72,7 @@ SPEC = OpSpec(
     ),
     samples=_samples,
     permute=_permute,
+    quantize=join("concat"),
 )
 
 

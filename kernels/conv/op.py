@@ -4,57 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ingot.kernels.common.activation import NO_ACTIVATION, Activation, ActivationKind
-from ingot.kernels.spec import Builder, DType, NodeView, OpSpec, Sample, Tactic, TensorType, Unsupported, onnx_op
+from ingot.kernels.common.quantized import inverse
+from ingot.kernels.spec import Builder, DType, NodeView, OpSpec, Quant, Sample, Tactic, TensorType, Unsupported, onnx_op
+
+from .attrs import ConvAttrs, QConvAttrs, infer
+from .quantized import quantize
 
 PANEL = 16
-
-
-@dataclass(frozen=True, slots=True)
-class ConvAttrs:
-    """``activation(conv(x, w) + bias + residual)``; one entry a spatial axis, ``pads`` are all begins, then all ends.
-
-    Inputs: x ``[N, *S, C]``, w ``[O, C / groups, *kernel]`` as in ONNX, bias ``[O]`` or None, residual like the
-    result or None. Result ``[N, *S', O]``.
-    """
-
-    kernel: tuple[int, ...]
-    strides: tuple[int, ...]
-    pads: tuple[int, ...]
-    dilations: tuple[int, ...]
-    groups: int = 1
-    activation: Activation = NO_ACTIVATION
-
-
-def infer(attrs: ConvAttrs, inputs: Sequence[TensorType | None]) -> tuple[TensorType, ...]:
-    """[N, *S, C] -> [N, *S', O]; Unsupported when the extents do not go together."""
-    x, w = inputs[0], inputs[1]
-    spatial = len(attrs.kernel)
-    if not 1 <= spatial <= 3 or x.rank != spatial + 2:
-        raise Unsupported(f"a convolution of rank {x.rank} with {spatial} spatial axes", "1 to 3 spatial axes")
-    if min(attrs.strides + attrs.dilations + attrs.kernel) < 1 or min(attrs.pads) < 0:
-        raise Unsupported("a kernel, stride, dilation or pad out of range", "positive strides, pads of 0 or more")
-    if w.shape[2:] != attrs.kernel or x.shape[-1] != w.shape[1] * attrs.groups or w.shape[0] % attrs.groups:
-        raise Unsupported(
-            f"weights {w.shape} for {x.shape[-1]} channels in {attrs.groups} groups",
-            "weights of shape [O, C / groups, *kernel]",
-        )
-    if x.shape[-1] < 1 or w.shape[0] < 1:
-        raise Unsupported("a convolution without channels", "at least one channel")
-    extents = []
-    for axis, size in enumerate(x.shape[1:-1]):
-        window = (attrs.kernel[axis] - 1) * attrs.dilations[axis] + 1
-        room = size + attrs.pads[axis] + attrs.pads[axis + spatial] - window
-        extents.append(room // attrs.strides[axis] + 1 if room >= 0 else 0)
-    result = TensorType(x.dtype, (x.shape[0], *extents, w.shape[0]))
-    if len(inputs) > 3 and inputs[3] is not None and inputs[3] != result:
-        raise Unsupported(f"a residual {inputs[3]} for {result}", "a residual of the result's type")
-    return (result,)
 
 
 def three(values: Sequence[int], missing: int) -> list[int]:
@@ -131,7 +92,38 @@ def _plain(node: NodeView) -> bool:
     return dtype is DType.F32 or (dtype is DType.F64 and node.attrs.activation.kind is ActivationKind.NONE)
 
 
+def _s8_params(node: NodeView) -> dict[str, Any]:
+    """The fields of the C struct ``ingot_conv_s8_params``."""
+    attrs: QConvAttrs = node.attrs
+    residual = attrs.residual or Quant(0.0)
+    output = attrs.output or Quant(1.0)
+    return {
+        "conv": conv_params(node),
+        "inverse_scale": inverse(output),
+        "residual_scale": residual.scale,
+        "input_zero": attrs.x.zero_point,
+        "output_zero": output.zero_point,
+        "residual_zero": residual.zero_point,
+        "output_min": -128,
+    }
+
+
+def _is_s8(node: NodeView) -> bool:
+    return isinstance(node.attrs, QConvAttrs) and node.attrs.output is not None
+
+
 TACTICS = (
+    Tactic(
+        kernel="conv_s8_n16k4",
+        params_type="ingot_conv_s8_params",
+        params=_s8_params,
+        when=_is_s8,
+        pack={1: lambda node, w: pack_conv_s8(w, node.attrs.groups)[0]},
+        pitched_inputs=(0, 3),
+        pitched_outputs=(0,),
+        inplace=(3,),
+        numerics="exact",
+    ),
     Tactic(
         kernel="conv_f32_dw",
         params_type="ingot_conv_params",
@@ -220,6 +212,7 @@ SPEC = OpSpec(
     tactics=TACTICS,
     samples=samples,
     cast_to={DType.F16: DType.F32, DType.BF16: DType.F32},
+    quantize=quantize,
 )
 
 

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from ingot.kernels.spec import DType, NodeView, OpSpec, Sample, Tactic, TensorType
+from ingot.kernels.common.quantized import activation_of, inverse
+from ingot.kernels.spec import (
+    DType,
+    NodeView,
+    OpSpec,
+    Quant,
+    QuantForm,
+    QuantInput,
+    Sample,
+    Tactic,
+    TensorType,
+    ValueView,
+)
 
 from . import lower, onnx_activation, onnx_arithmetic, onnx_quantize  # noqa: F401 - the importers register themselves
 from .functions import ELEMENTWISE, Function
@@ -78,8 +91,8 @@ def _broadcasts() -> Iterable[Sample]:
 
 def _quantised() -> Iterable[Sample]:
     """To int8 and back: ties, saturation, what is no number; and a sum of two that stand for real numbers."""
-    awkward = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, 3e38, -3e38, 1e-40, 126.5, 127.5, -128.5, -127.5], np.float32)
-    x = np.concatenate([awkward, np.arange(-300, 300, dtype=np.float32) / 2])
+    awkward = (np.nan, np.inf, -np.inf, -0.0, 3e38, -3e38, 1e-40, -1e-40)
+    x = np.concatenate([np.array(awkward, np.float32), np.arange(-300, 300, dtype=np.float32) / 2])
     q = np.arange(-128, 128).astype(np.int8)
     for zero in (0, -128, 127, 3):
         for function in ("Quantize", "QuantizeLinear"):
@@ -99,6 +112,45 @@ def _quantised() -> Iterable[Sample]:
     yield Sample(Program(insns), (small, TensorType(DType.I8, (37,))), name="quantised sum with a row")
 
 
+#: functions made of operations that IEEE 754 defines to the last bit
+EXACT = frozenset(
+    name
+    for name in ELEMENTWISE
+    if name in "Add Sub Mul Div Min Max Neg Abs Sign Floor Ceil Round Relu Clip LeakyRelu PRelu".split()
+)
+
+
+def _quantize(node: NodeView, inputs: Sequence[QuantInput | None], output: Quant | None) -> QuantForm | None:
+    """The program with its operands dequantised inside and its result quantised: one node, exact."""
+    program: Program = node.attrs
+    if output is None or not all(insn.function in EXACT and insn.dtype is DType.F32 for insn in program.insns):
+        return None
+    operands: list[ValueView] = []
+    begin: list[Insn] = []
+    count = len(node.inputs)
+    numbers = list(range(count))
+    for index, (value, given) in enumerate(zip(node.inputs, inputs)):
+        quant = activation_of(given)
+        if quant is not None:
+            operands.append(given.value)
+            begin.append(Insn("Dequantize", DType.F32, (index,), quant.scale, float(quant.zero_point)))
+            numbers[index] = count + len(begin) - 1
+        elif value.data is not None and value.type.dtype is DType.F32:
+            operands.append(value)
+        else:
+            return None
+    middle = []
+    for insn in program.insns:
+        middle.append(replace(insn, args=tuple(numbers[arg] for arg in insn.args)))
+        numbers.append(count + len(begin) + len(middle) - 1)
+    last = Insn("Quantize", DType.I8, (numbers[-1],), inverse(output), float(output.zero_point))
+    quantised = Program((*begin, *middle, last))
+    if not begin or not lower.fits(quantised, [v.type.dtype for v in operands]):
+        return None
+    kind = TensorType(DType.I8, node.outputs[0].type.shape, output)
+    return QuantForm("elementwise", quantised, tuple(operands), kind)
+
+
 SPEC = OpSpec(
     name="elementwise",
     attrs=Program,
@@ -114,4 +166,5 @@ SPEC = OpSpec(
     ),
     samples=_samples,
     permute=_permute,
+    quantize=_quantize,
 )

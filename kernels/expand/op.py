@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ingot.kernels.common.quantized import carry
 from ingot.kernels.spec import (
     Builder,
     DType,
@@ -61,6 +62,7 @@ SPEC = OpSpec(
     tactics=(strided_copy(_params),),
     samples=_samples,
     permute=_permute,
+    quantize=carry("expand"),
 )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ingot.kernels.common.quantized import carry
 from ingot.kernels.concat.op import concat
 from ingot.kernels.slice.op import slice_ranges
 from ingot.kernels.spec import (
@@ -79,6 +80,7 @@ SPEC = OpSpec(
     ),
     samples=_samples,
     permute=_permute,
+    quantize=carry("gather"),
 )
 
 

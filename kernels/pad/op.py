@@ -9,12 +9,16 @@ from typing import Any
 
 import numpy as np
 
+from ingot.kernels.common.quantized import activation_of
 from ingot.kernels.spec import (
     Builder,
     DType,
     NodeView,
     OpSpec,
     Params,
+    Quant,
+    QuantForm,
+    QuantInput,
     Sample,
     Tactic,
     TensorType,
@@ -83,6 +87,19 @@ def _samples() -> Iterable[Sample]:
     yield Sample(PadAttrs((0, 1), (0, 0)), (TensorType(DType.BOOL, (3, 2)),), name="bool")
 
 
+def _quantize(node: NodeView, inputs: Sequence[QuantInput | None], output: Quant | None) -> QuantForm | None:
+    """The same pad of int8 when its value is one that int8 stands for."""
+    attrs: PadAttrs = node.attrs
+    quant = activation_of(inputs[0])
+    if quant is None:
+        return None
+    value = np.clip(np.rint(np.float64(attrs.value) / quant.scale) + quant.zero_point, -128, 127)
+    if attrs.mode == "constant" and output is None and (value - quant.zero_point) * quant.scale != attrs.value:
+        return None
+    moved = PadAttrs(attrs.before, attrs.after, attrs.mode, int(value))
+    return QuantForm("pad", moved, (inputs[0].value,), TensorType(DType.I8, node.outputs[0].type.shape, quant))
+
+
 SPEC = OpSpec(
     name="pad",
     attrs=PadAttrs,
@@ -99,6 +116,7 @@ SPEC = OpSpec(
     ),
     samples=_samples,
     permute=_permute,
+    quantize=_quantize,
 )
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ingot.kernels.common.quantized import carry
 from ingot.kernels.reshape import col2im, einsum, static  # noqa: F401  their importers register themselves
 from ingot.kernels.spec import Builder, DType, OpSpec, Sample, Tactic, TensorType, Unsupported, normal_axis, onnx_op
 
@@ -40,6 +41,7 @@ SPEC = OpSpec(
     infer=_infer,
     tactics=(Tactic(kernel="", inplace=(0,), numerics="exact"),),
     samples=_samples,
+    quantize=carry("reshape"),
 )
 
 

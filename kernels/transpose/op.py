@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ingot.kernels.common.quantized import carry
 from ingot.kernels.spec import Builder, DType, NodeView, OpSpec, Sample, TensorType, Unsupported, onnx_op
 from ingot.kernels.strided_copy.views import strided_copy, view
 
@@ -49,6 +50,7 @@ SPEC = OpSpec(
     tactics=(strided_copy(lambda node: view(node.attrs.perm)),),
     samples=_samples,
     permute=_permute,
+    quantize=carry("transpose"),
 )
 
 

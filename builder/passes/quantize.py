@@ -1,0 +1,197 @@
+"""Where a float graph is rounded to int8: quantize and dequantize nodes put in by calibrated ranges.
+
+A value is stored in int8 when a layer that computes in int8 reads it. Layers with work of their own (convolutions,
+products) do so whenever they can; everything else does so only between them, where it saves going to float and back.
+Operators that only move elements, max pooling and concat give their operands and results one scale. After this pass
+the graph is like a model that arrived quantised, and ``fold_qdq`` makes integers of both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ingot.builder.ir import Graph, Node, Value
+from ingot.builder.passes.rewrite import Names, op, plural
+from ingot.builder.quantization.forms import LAYERS, integer_form
+from ingot.builder.quantization.request import Request
+from ingot.builder.quantization.weights import has_weights, quantise, weight_axis
+from ingot.kernels.dequantize.op import DequantizeAttrs
+from ingot.kernels.quantize.op import QuantizeAttrs
+from ingot.kernels.spec import DType, Quant, QuantInput, QuantWeights, TensorType
+
+#: operators whose result stands for the numbers of their first input
+_CARRIES = ("reshape", "transpose", "slice", "expand", "gather", "pad")
+
+_ANY = Quant(0.0625)
+
+
+def run(graph: Graph, request: Request) -> None:
+    """Insert the nodes. Why layers stay in float32 is noted in ``request.refused``."""
+    plan = _Plan(graph, request)
+    if plan.stored:
+        _Insertion(graph, plan, request).run()
+        text = f"{plural(len(plan.stored), 'value')} in int8, {plural(len(plan.integer), 'layer')} computing in it"
+        graph.report.append(("quantize", text))
+
+
+def _data(node: Node) -> list[Value]:
+    """The inputs that are activations."""
+    return [v for v in node.inputs if v is not None and not v.is_constant and v.type.dtype is DType.F32]
+
+
+class _Plan:
+    """Which nodes compute in int8 (``integer``), which values are stored in it (``stored``), and with which scale."""
+
+    def __init__(self, graph: Graph, request: Request) -> None:
+        self.graph = graph
+        self.request = request
+        self.users = graph.users()
+        self.weights: dict[Node, QuantWeights] = {}
+        self.integer = self._choose()
+        read = [value for node in graph.nodes if node in self.integer for value in _data(node)]
+        self.stored = list(dict.fromkeys(read))
+        self.quants = self._scales()
+
+    def _choose(self) -> set[Node]:
+        able = {node for node in self.graph.nodes if self._is_able(node)}
+        alive: set[Node] = set()
+        for node in self.graph.nodes:  # what is not a layer itself goes on in int8 only where int8 comes in
+            made_of = [v.producer for v in _data(node)]
+            if node in able and (node.op.name in LAYERS or any(producer in alive for producer in made_of)):
+                alive.add(node)
+        integer: set[Node] = set()
+        for node in reversed(self.graph.nodes):
+            wanted = any(user in integer for user in self.users.get(node.outputs[0], ()))
+            if node in alive and (node.op.name in LAYERS or wanted):
+                integer.add(node)
+        return integer
+
+    def _is_able(self, node: Node) -> bool:
+        if node.op.quantize is None or not _data(node) or node.outputs[0].type.dtype is not DType.F32:
+            return False
+        reason = self._obstacle(node)
+        if reason:
+            self.request.refused[node.name] = reason
+        return not reason
+
+    def _obstacle(self, node: Node) -> str:
+        """Why the node cannot compute in int8; empty when it can."""
+        if self.request.asked(node) != "int8":
+            return "asked for"
+        missing = [v.name for v in _data(node) if self.request.ranges.scale(v.name) is None]
+        if missing:
+            return f"there is no calibrated range for {missing[0]}"
+        if has_weights(node):
+            self.weights[node] = quantise(node.inputs[1].data, weight_axis(node))
+        elif node.op.name in LAYERS and node.inputs[1].data is not None:
+            return "its weights are not finite float32"
+        if integer_form(node, self._trial(node), _ANY) is not None:
+            return ""
+        return "no int8 kernel takes these operands"
+
+    def _trial(self, node: Node) -> list[QuantInput | None]:
+        """The inputs as they would be."""
+        made: dict[Value, QuantInput] = {}
+        inputs: list[QuantInput | None] = []
+        for index, value in enumerate(node.inputs):
+            if index == 1 and node in self.weights:
+                inputs.append(QuantInput(weights=self.weights[node]))
+            elif value is None or value.is_constant or value.type.dtype is not DType.F32:
+                inputs.append(None)
+            else:
+                kind = TensorType(DType.I8, value.type.shape, _ANY)
+                inputs.append(made.setdefault(value, QuantInput(value=Value(f"{value.name}.trial", kind))))
+        return inputs
+
+    # -- scales ----------------------------------------------------------------------------------------------------
+
+    def _scales(self) -> dict[Value, Quant]:
+        """One scale for all values of a group: the largest that one of them needs."""
+        group = {value: value for value in self.stored}
+
+        def root(value: Value) -> Value:
+            while group[value] is not value:
+                value = group[value]
+            return value
+
+        for node in self.graph.nodes:
+            result = node.outputs[0]
+            if node not in self.integer or result not in group:
+                continue
+            for value in self._alike(node):
+                if value in group:
+                    group[root(value)] = root(result)
+        scales: dict[Value, float] = {}
+        for value in self.stored:
+            scales[root(value)] = max(scales.get(root(value), 0.0), self._scale(value))
+        return {value: Quant(scales[root(value)]) for value in self.stored}
+
+    def _alike(self, node: Node) -> Sequence[Value]:
+        """The inputs that take the scale of the result."""
+        if node.op.name in _CARRIES or (node.op.name == "pool" and node.attrs.kind.name == "MAX"):
+            return node.inputs[:1]
+        if node.op.name == "concat":
+            return [value for value in node.inputs if len(self.users[value]) == 1]
+        return ()
+
+    def _scale(self, value: Value) -> float:
+        scale = float(np.float32(self.request.ranges.scale(value.name)))
+        return scale if np.isfinite(scale) and scale > 0 else float(np.float32(1.0 / 127))
+
+
+class _Insertion:
+    """Puts the nodes in and lets the readers read them."""
+
+    def __init__(self, graph: Graph, plan: _Plan, request: Request) -> None:
+        self.graph = graph
+        self.plan = plan
+        self.request = request
+        self.names = Names(graph)
+        self.nodes: list[Node] = []
+        self.instead: dict[Value, Value] = {}
+
+    def run(self) -> None:
+        stored = set(self.plan.stored)
+        for value in self.graph.inputs:
+            if value in stored:
+                self._store(value)
+        for node in self.graph.nodes:
+            node.inputs = [self._read(node, value) for value in node.inputs]
+            if node in self.plan.integer and node in self.plan.weights:
+                node.inputs[1] = self._weights(node)
+            self.nodes.append(node)
+            for value in node.outputs:
+                if value in stored:
+                    self._store(value)
+        self.graph.nodes = self.nodes
+
+    def _read(self, node: Node, value: Value | None) -> Value | None:
+        if value is None or value not in self.instead:
+            return value
+        made_in_int8 = value.producer in self.plan.integer
+        return self.instead[value] if made_in_int8 or node in self.plan.integer else value
+
+    def _store(self, value: Value) -> None:
+        quant = self.plan.quants[value]
+        self.request.scales[value.name] = (quant.scale, quant.zero_point)
+        kind = TensorType(DType.I8, value.type.shape, quant)
+        q = self._append("quantize", QuantizeAttrs(quant), value, Value(self.names.fresh(f"{value.name}.s8"), kind))
+        back = Value(self.names.fresh(f"{value.name}.f32"), value.type)
+        attrs = DequantizeAttrs((quant.scale,), (quant.zero_point,))
+        self.instead[value] = self._append("dequantize", attrs, q, back)
+
+    def _weights(self, node: Node) -> Value:
+        w, weights = node.inputs[1], self.plan.weights[node]
+        data = weights.data
+        data.flags.writeable = False
+        constant = Value(self.names.fresh(f"{w.name}.s8"), TensorType(DType.I8, data.shape), data)
+        attrs = DequantizeAttrs(tuple(weights.scales.tolist()), (0,) * len(weights.scales), weights.axis)
+        return self._append("dequantize", attrs, constant, Value(self.names.fresh(f"{w.name}.f32"), w.type))
+
+    def _append(self, name: str, attrs: object, x: Value, result: Value) -> Value:
+        node = Node(op(name), attrs, [x], [result], ())
+        result.producer = node
+        self.nodes.append(node)
+        return result

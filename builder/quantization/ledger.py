@@ -1,0 +1,75 @@
+"""The precision ledger: for each step of an engine what was asked, what it got, and why."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ingot._kernel import kernels
+from ingot.builder.ir import Graph, Node, Value
+from ingot.builder.quantization.forms import LAYERS
+from ingot.builder.quantization.request import Request
+from ingot.errors import BuildError
+from ingot.kernels.spec import DType
+
+_EXACT = 4  # INGOT_KERNEL_EXACT
+
+
+def check(graph: Graph, request: Request) -> None:
+    """Raise BuildError naming every layer that was asked for int8 and computes in float, unless that is allowed."""
+    if request.allow_fallback:
+        return
+    problems = []
+    for node in graph.nodes:
+        if node.op.name in LAYERS and node.output.type.dtype.is_float and not in_int8(node):
+            reason = why(node, request)
+            if request.asked(node) == "int8":
+                problems.append(f"{node.name} ({node.op.name}): {reason}")
+    if problems:
+        lines = "; ".join(problems)
+        raise BuildError(
+            f"asked for int8, these layers can only have fp32: {lines}. Allow it (allow_fallback, --allow-fallback) or "
+            'ask for fp32 there (layer_precision={"NAME": "fp32"})'
+        )
+
+
+def in_int8(node: Node) -> bool:
+    """Whether a node reads numbers that int8 stands for."""
+    return any(v is not None and not v.is_constant and v.type.dtype is DType.I8 for v in node.inputs)
+
+
+def why(node: Node, request: Request) -> str:
+    """Why a node is not in int8."""
+    for name in (node.name, *node.source):
+        if name in request.refused:
+            return request.refused[name]
+    if node.op.quantize is None:
+        return f"{node.op.name} has no int8 form"
+    return "nothing that computes in int8 reads its result" if node.op.name not in LAYERS else "no int8 kernel"
+
+
+def entries(graph: Graph, request: Request | None) -> list[dict[str, Any]]:
+    """One entry a step, in their order. ``exact_across_targets``: every step it depends on is exact, and so is it."""
+    flags = {k.name: k.flags for k in kernels().values()}
+    exact: dict[Value, bool] = {value: True for value in graph.inputs}
+    rows = []
+    for node in graph.nodes:
+        own = node.tactic.numerics == "exact" or bool(flags.get(node.tactic.kernel, _EXACT) & _EXACT)
+        sound = own and all(exact.get(v, True) for v in node.inputs if v is not None and not v.is_constant)
+        exact.update((value, sound) for value in node.outputs)
+        if node.tactic.kernel != "":
+            rows.append(_entry(node, request, sound))
+    return rows
+
+
+def _entry(node: Node, request: Request | None, exact: bool) -> dict[str, Any]:
+    asked = "fp32" if request is None else request.asked(node)
+    got = "int8" if in_int8(node) or node.output.type.dtype is DType.I8 else "fp32"
+    entry = {"layer": node.name, "kernel": node.tactic.kernel, "asked": asked, "got": got, "exact_across_targets": exact}
+    if request is None:
+        return entry | {"exact_across_targets": False}
+    if asked != got:
+        entry["why"] = why(node, request)
+    quant = node.output.type.quant
+    if quant is not None:
+        entry |= {"scale": quant.scale, "zero_point": quant.zero_point}
+    return entry

@@ -1,0 +1,44 @@
+"""Weights on an integer grid: symmetric, one scale for each output channel."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ingot.builder.ir import Node
+from ingot.kernels.spec import DType, QuantWeights
+
+LARGEST = 127
+
+
+def weight_axis(node: Node) -> int | None:
+    """The axis of the weights (input 1) that counts output channels; ``None``: one scale for all of them."""
+    if node.op.name == "conv":
+        return 0
+    if node.op.name == "conv_transpose":
+        return 1 if node.attrs.groups == 1 else None
+    rank = node.inputs[1].type.rank
+    return rank - 2 if node.attrs.trans_b else rank - 1
+
+
+def quantise(data: np.ndarray, axis: int | None) -> QuantWeights:
+    """scale = max|w| / 127, in float64, rounded to float32; q = w / scale in float64, halves to even."""
+    wide = data.astype(np.float64)
+    others = tuple(a for a in range(data.ndim) if a != axis)
+    largest = np.abs(wide).max(axis=others, initial=0.0)
+    scales = np.atleast_1d(np.where(largest > 0, largest / LARGEST, 1.0)).astype(np.float32)
+    scales = np.maximum(scales, np.finfo(np.float32).tiny)
+    shape = [-1 if a == axis else 1 for a in range(data.ndim)]
+    q = np.rint(wide / scales.astype(np.float64).reshape(shape))
+    return QuantWeights(np.clip(q, -LARGEST, LARGEST).astype(np.int8), scales, axis)
+
+
+def has_weights(node: Node) -> bool:
+    """Whether the node has constant float32 weights that can be put on a grid: all finite, one matrix of them."""
+    if node.op.name not in ("conv", "conv_transpose", "matmul") or len(node.inputs) < 2:
+        return False
+    w = node.inputs[1]
+    if w is None or w.data is None or w.type.dtype is not DType.F32 or not np.isfinite(w.data).all():
+        return False
+    return node.op.name != "matmul" or math.prod(w.type.shape[:-2]) == 1

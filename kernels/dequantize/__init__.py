@@ -1,0 +1,1 @@
+"""What int8 and int32 stand for: DequantizeLinear."""

@@ -1,0 +1,1 @@
+"""Functions of one int8, by table."""

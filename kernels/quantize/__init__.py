@@ -1,0 +1,1 @@
+"""Real numbers to int8: QuantizeLinear."""
