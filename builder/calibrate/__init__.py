@@ -74,7 +74,7 @@ def float_graph(
 
 
 def _passes() -> tuple[str, ...]:
-    return pipeline.PASSES[: pipeline.PASSES.index("horizontal")]
+    return pipeline.TO_QUANTIZE
 
 
 def model_digest(source: onnx_model.Model) -> str:

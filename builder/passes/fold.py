@@ -21,6 +21,8 @@ def may_fold(node: Node) -> bool:
     inputs = [value for value in node.inputs if value is not None]
     if not all(value.is_constant for value in inputs):
         return False
+    if node.op.name == "dequantize" and node.output.type.count > 1:
+        return False  # quantised weights mean more than their values until fold_qdq has seen them
     if node.op.name == "elementwise" and not _holds_bfloat16_only_to_convert(node):
         return False
     size = sum(value.type.nbytes for value in node.outputs)

@@ -64,9 +64,10 @@ def entries(graph: Graph, request: Request | None) -> list[dict[str, Any]]:
 def _entry(node: Node, request: Request | None, exact: bool) -> dict[str, Any]:
     asked = "fp32" if request is None else request.asked(node)
     got = "int8" if in_int8(node) or node.output.type.dtype is DType.I8 else "fp32"
-    entry = {"layer": node.name, "kernel": node.tactic.kernel, "asked": asked, "got": got, "exact_across_targets": exact}
+    entry = {"layer": node.name, "kernel": node.tactic.kernel, "asked": asked, "got": got}
     if request is None:
         return entry | {"exact_across_targets": False}
+    entry["exact_across_targets"] = exact
     if asked != got:
         entry["why"] = why(node, request)
     quant = node.output.type.quant

@@ -12,6 +12,9 @@ from ingot.kernels.spec import DType, NodeView, Quant, QuantForm, QuantInput, Qu
 #: activations that are part of an integer form; all others become tables
 EXACT_ACTIVATIONS = (ActivationKind.NONE, ActivationKind.RELU, ActivationKind.CLIP)
 
+#: integers that stand for themselves
+UNIT = Quant(1.0)
+
 #: the largest sum of a product's terms must stay below it
 INT32 = 1 << 31
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ingot.kernels.common.activation import NO_ACTIVATION, Activation
+from ingot.kernels.common.quantized import UNIT
 from ingot.kernels.spec import DType, Quant, TensorType, Unsupported
 
 
@@ -34,7 +35,7 @@ class QConvAttrs(ConvAttrs):
     result is int8, or float32 where ``output`` is None.
     """
 
-    x: Quant = Quant(1.0)
+    x: Quant = UNIT
     residual: Quant | None = None
     output: Quant | None = None
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
-from ingot.kernels.common.activation import NO_ACTIVATION, Activation, ActivationKind
+from ingot.kernels.common.activation import Activation, ActivationKind
 from ingot.kernels.conv.op import pack_panels
 from ingot.kernels.spec import (
     Builder,
@@ -20,38 +19,11 @@ from ingot.kernels.spec import (
     Tactic,
     TensorType,
     Unsupported,
-    broadcast_shape,
     onnx_op,
 )
 
-
-@dataclass(frozen=True, slots=True)
-class MatMulAttrs:
-    """``activation(alpha * a @ b + bias + residual)``.
-
-    Inputs: a ``[..., M, K]`` (``[..., K, M]`` with ``trans_a``), b ``[..., K, N]`` (``[..., N, K]`` with ``trans_b``),
-    batch axes broadcast; bias ``[N]`` or None; residual like the result or None. Result ``[..., M, N]``.
-    """
-
-    trans_a: bool = False
-    trans_b: bool = False
-    alpha: float = 1.0
-    activation: Activation = NO_ACTIVATION
-
-
-def infer(attrs: MatMulAttrs, inputs: Sequence[TensorType | None]) -> tuple[TensorType, ...]:
-    """[..., M, K], [..., K, N] -> [..., M, N]; Unsupported when the extents do not go together."""
-    a, b = inputs[0], inputs[1]
-    if a.rank < 2 or b.rank < 2 or a.dtype is not b.dtype:
-        raise Unsupported(f"a product of {a} and {b}", "matrices of one element type")
-    m, k = a.shape[:-3:-1] if attrs.trans_a else a.shape[-2:]
-    k_too, n = b.shape[:-3:-1] if attrs.trans_b else b.shape[-2:]
-    if k != k_too:
-        raise Unsupported(f"a product of {a} and {b}", "matrices with the same inner extent")
-    result = TensorType(a.dtype, (*broadcast_shape(a.shape[:-2], b.shape[:-2]), m, n))
-    if len(inputs) > 3 and inputs[3] is not None and inputs[3] != result:
-        raise Unsupported(f"a residual {inputs[3]} for {result}", "a residual of the result's type")
-    return (result,)
+from .attrs import MatMulAttrs, infer
+from .quantized import quantize
 
 
 def _params(node: NodeView) -> dict[str, Any]:
@@ -175,6 +147,7 @@ SPEC = OpSpec(
         DType.U8: DType.U32,
         DType.U16: DType.U32,
     },
+    quantize=quantize,
 )
 
 

@@ -1,0 +1,76 @@
+"""What a matrix product is: its attributes in float and in int8, and the shape of its result."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ingot.kernels.common.activation import NO_ACTIVATION, Activation
+from ingot.kernels.common.quantized import UNIT
+from ingot.kernels.spec import DType, Quant, TensorType, Unsupported, broadcast_shape
+
+
+@dataclass(frozen=True, slots=True)
+class MatMulAttrs:
+    """``activation(alpha * a @ b + bias + residual)``.
+
+    Inputs: a ``[..., M, K]`` (``[..., K, M]`` with ``trans_a``), b ``[..., K, N]`` (``[..., N, K]`` with ``trans_b``),
+    batch axes broadcast; bias ``[N]`` or None; residual like the result or None. Result ``[..., M, N]``.
+    """
+
+    trans_a: bool = False
+    trans_b: bool = False
+    alpha: float = 1.0
+    activation: Activation = NO_ACTIVATION
+
+
+@dataclass(frozen=True, slots=True)
+class QMatMulAttrs(MatMulAttrs):
+    """The same of int8: how a, b, the residual and the result stand for real numbers.
+
+    Inputs: a int8, b int8, bias float32 ``[N]`` or None, residual int8 or None, sums, scale. Where b is a constant it
+    is symmetric, ``b`` is None, sums are those of each column of b, int32 ``[N]``, and scale is ``alpha`` times that
+    of a times that of each column, float32 ``[N]``. Where b is an activation sums are None and scale is ``[1]``. The
+    result is int8, or float32 where ``output`` is None.
+    """
+
+    a: Quant = UNIT
+    b: Quant | None = None
+    residual: Quant | None = None
+    output: Quant | None = None
+
+
+def infer(attrs: MatMulAttrs, inputs: Sequence[TensorType | None]) -> tuple[TensorType, ...]:
+    """[..., M, K], [..., K, N] -> [..., M, N]; Unsupported when the extents do not go together."""
+    a, b = inputs[0], inputs[1]
+    if a.rank < 2 or b.rank < 2 or a.dtype is not b.dtype:
+        raise Unsupported(f"a product of {a} and {b}", "matrices of one element type")
+    m, k = a.shape[:-3:-1] if attrs.trans_a else a.shape[-2:]
+    k_too, n = b.shape[:-3:-1] if attrs.trans_b else b.shape[-2:]
+    if k != k_too:
+        raise Unsupported(f"a product of {a} and {b}", "matrices with the same inner extent")
+    result = TensorType(a.dtype, (*broadcast_shape(a.shape[:-2], b.shape[:-2]), m, n))
+    residual = inputs[3] if len(inputs) > 3 else None
+    if isinstance(attrs, QMatMulAttrs):
+        _check_quantised(attrs, inputs, result.shape)
+        dtype = DType.F32 if attrs.output is None else DType.I8
+        return (TensorType(dtype, result.shape, attrs.output),)
+    if residual is not None and residual != result:
+        raise Unsupported(f"a residual {residual} for {result}", "a residual of the result's type")
+    return (result,)
+
+
+def _check_quantised(attrs: QMatMulAttrs, inputs: Sequence[TensorType | None], shape: tuple[int, ...]) -> None:
+    a, b, bias, residual, sums, scale = inputs
+    row = (shape[-1],)
+    sound = (
+        a.dtype is b.dtype is DType.I8
+        and (bias is None or (bias.dtype, bias.shape) == (DType.F32, row))
+        and (sums is None) == (attrs.b is not None)
+        and (sums is None or (sums.dtype, sums.shape) == (DType.I32, row))
+        and (scale.dtype, scale.shape) == (DType.F32, row if attrs.b is None else (1,))
+        and (residual is None) == (attrs.residual is None)
+        and (residual is None or (residual.dtype, residual.shape) == (DType.I8, shape))
+    )
+    if not sound:
+        raise Unsupported(f"an int8 product of {', '.join(map(str, inputs))}", "the operands QMatMulAttrs names")
