@@ -17,7 +17,7 @@ from ingot.builder.passes.permutation import (
     permuted,
     through_reshape,
 )
-from ingot.builder.passes.rewrite import is_op, op
+from ingot.builder.passes.rewrite import alike, is_op, op
 from ingot.kernels.spec import TensorType, Unsupported
 
 
@@ -94,7 +94,8 @@ def _agrees(node: Node, perm: Perm, attrs: Any, inputs: Sequence[Perm]) -> bool:
         types = node.op.infer(attrs, operands)
     except Unsupported:
         return False
-    return list(types) == [TensorType(v.type.dtype, permuted(v.type.shape, perm)) for v in node.outputs]
+    wanted = [TensorType(v.type.dtype, permuted(v.type.shape, perm)) for v in node.outputs]
+    return len(types) == len(wanted) and all(map(alike, types, wanted))
 
 
 def from_input(node: Node, index: int, perm: Perm) -> Perm | None:
