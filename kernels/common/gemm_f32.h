@@ -24,11 +24,11 @@ enum {
 };
 
 typedef struct ingot_gemm_f32 {
-    const void *const *rows;  /* of floats: [taps][INGOT_GEMM_MR], the first mr of each tap are used */
-    int64_t taps, length;     /* length of each run */
-    const float *weights;     /* first panel of this tile */
-    int64_t panel_stride;     /* floats from a panel to the next */
-    float *const *out;        /* [mr] */
+    const void *const *rows;      /* of floats: [taps][INGOT_GEMM_MR], the first mr of each tap are used */
+    int64_t taps, length;         /* length of each run */
+    const float *weights;         /* first panel of this tile */
+    int64_t panel_stride;         /* floats from a panel to the next */
+    float *const *out;            /* [mr] */
     const float *const *residual; /* [mr], or NULL; may be the same bytes as out */
     const float *bias;            /* per column, or NULL */
     int64_t column, columns;      /* first column in out, residual and bias; how many */

@@ -113,9 +113,9 @@ INGOT_INLINE void gemm_block(const ingot_gemm_f32 *t, int row, int64_t panel, co
     }
 }
 
-#define GEMM_BLOCK(rows, panels, unroll)                                                                \
-    static void gemm_##rows##x##panels(const ingot_gemm_f32 *t, int row, int64_t panel) { \
-        gemm_block(t, row, panel, rows, panels, unroll);                                            \
+#define GEMM_BLOCK(rows, panels, unroll)                                                                               \
+    static void gemm_##rows##x##panels(const ingot_gemm_f32 *t, int row, int64_t panel) {                              \
+        gemm_block(t, row, panel, rows, panels, unroll);                                                               \
     }
 
 GEMM_BLOCK(1, 1, GEMM_UNROLL_1)

@@ -27,12 +27,8 @@ INGOT_INLINE v16 v16_max(v16 lo, v16 x) { return _mm512_max_ps(lo, x); }
 INGOT_INLINE v16 v16_min(v16 hi, v16 x) { return _mm512_min_ps(hi, x); }
 
 /* The first n lanes, 0 <= n <= 16; the other lanes are zero, and no memory behind the n floats is touched. */
-INGOT_INLINE v16 v16_load_n(const float *p, int64_t n) {
-    return _mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1u), p);
-}
-INGOT_INLINE void v16_store_n(float *p, v16 x, int64_t n) {
-    _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1u), x);
-}
+INGOT_INLINE v16 v16_load_n(const float *p, int64_t n) { return _mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1u), p); }
+INGOT_INLINE void v16_store_n(float *p, v16 x, int64_t n) { _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1u), x); }
 INGOT_INLINE float v16_sum(v16 x) { return _mm512_reduce_add_ps(x); }
 
 #else /* four or two registers */
@@ -107,12 +103,9 @@ typedef struct v16 {
     v16_part part[V16_PARTS];
 } v16;
 
-#define V16_EACH_(result, expression)        \
-    do {                                     \
-        _Pragma("GCC unroll 4")              \
-        for (int i = 0; i < V16_PARTS; i++) { \
-            (result).part[i] = (expression); \
-        }                                    \
+#define V16_EACH_(result, expression)                                                                                  \
+    do {                                                                                                               \
+        _Pragma("GCC unroll 4") for (int i = 0; i < V16_PARTS; i++) { (result).part[i] = (expression); }               \
     } while (0)
 
 INGOT_INLINE v16 v16_zero(void) {

@@ -43,7 +43,7 @@ void ingot_conv_plan_make(const ingot_call *call, int64_t element, int64_t align
     const int64_t width = s->kernel[2];
     const int dense = s->groups == 1 && s->in_pitch == s->in_channels && s->in_channels % align == 0;
     const int adjacent = width == 1 || (s->dilation[2] == 1 && dense);
-    plan->merge = !adjacent                                      ? INGOT_CONV_MERGE_NONE
+    plan->merge = !adjacent                                    ? INGOT_CONV_MERGE_NONE
                   : width > 1 && s->in_channels < FEW_CHANNELS ? INGOT_CONV_MERGE_ALL
                                                                : INGOT_CONV_MERGE_INNER;
     const int64_t room = s->in[2] + s->pad[2] - s->dilation[2] * (width - 1) - 1;
@@ -91,10 +91,10 @@ static void copy_pixels(const ingot_conv_plan *plan, int64_t count, const void *
 /* Pixels of a tile that lie in one row of the output. */
 typedef struct conv_segment {
     int64_t batch;
-    int64_t z, y, x;              /* where the window of the first pixel begins; may be outside the image */
-    int64_t row, count;           /* rows of the tile */
+    int64_t z, y, x;                /* where the window of the first pixel begins; may be outside the image */
+    int64_t row, count;             /* rows of the tile */
     int64_t inner_begin, inner_end; /* pixels whose windows lie inside the image, left to right */
-    int inside;                   /* all windows lie inside the image, in all directions */
+    int inside;                     /* all windows lie inside the image, in all directions */
 } conv_segment;
 
 static int window_inside(const ingot_conv_shape *s, int axis, int64_t origin) {
@@ -163,15 +163,14 @@ static void point_windows(const ingot_conv_plan *plan, const char *x, const conv
 }
 
 /* One window row that hangs over the left or right border, with the padding written out: elements [begin, end) of it
- * lie in the image, the first of them at `window`. Windows are a few elements long, so there is nothing to call memcpy
- * for. */
-#define PATCH_FUNCTION(name, type)                                                                               \
-    static void name(const char *window, int64_t begin, int64_t end, int64_t length, int32_t fill, char *patch) { \
-        const type *from = (const type *)(const void *)window;                                                   \
-        type *to = (type *)(void *)patch;                                                                        \
-        for (int64_t i = 0; i < length; i++) {                                                                   \
-            to[i] = i >= begin && i < end ? from[i - begin] : (type)fill;                                        \
-        }                                                                                                        \
+ * lie in the image, the first of them at `window`. For windows of a few elements, where calling memcpy takes longer. */
+#define PATCH_FUNCTION(name, type)                                                                                     \
+    static void name(const char *window, int64_t begin, int64_t end, int64_t length, int32_t fill, char *patch) {      \
+        const type *from = (const type *)(const void *)window;                                                         \
+        type *to = (type *)(void *)patch;                                                                              \
+        for (int64_t i = 0; i < length; i++) {                                                                         \
+            to[i] = i >= begin && i < end ? from[i - begin] : (type)fill;                                              \
+        }                                                                                                              \
     }
 PATCH_FUNCTION(patch_s8, uint8_t)
 PATCH_FUNCTION(patch_f32, float)
@@ -182,6 +181,13 @@ static void copy_patch(const ingot_conv_plan *plan, const char *line, int64_t fi
     const int64_t width = s->kernel[2], channels = s->in_channels;
     const int64_t begin = min64(max64(-first, 0), width), end = max64(min64(s->in[2] - first, width), begin);
     const char *window = end > begin ? line + (first + begin) * channels * plan->element : line;
+    const int64_t pixel = channels * plan->element;
+    if (width * pixel >= 64) {
+        memset(patch, plan->fill, (size_t)(begin * pixel));
+        memcpy(patch + begin * pixel, window, (size_t)((end - begin) * pixel));
+        memset(patch + end * pixel, plan->fill, (size_t)((width - end) * pixel));
+        return;
+    }
     (plan->element == 1 ? patch_s8 : patch_f32)(window, begin * channels, end * channels, width * channels, plan->fill,
                                                 patch);
 }
@@ -198,9 +204,7 @@ static const char *input_row(const ingot_conv_plan *plan, const char *x, const c
 }
 
 /* The pixels of a segment that need mending: all of them, or those that hang over the left or right border. */
-static int64_t first_outer(const conv_segment *g, int all) {
-    return !all && g->inner_begin == 0 ? g->inner_end : 0;
-}
+static int64_t first_outer(const conv_segment *g, int all) { return !all && g->inner_begin == 0 ? g->inner_end : 0; }
 
 static int64_t next_outer(const conv_segment *g, int64_t i, int all) {
     return !all && i + 1 == g->inner_begin ? g->inner_end : i + 1;

@@ -124,8 +124,7 @@ int ingot_conv_s8_n16k4_run(const ingot_call *call, uint32_t begin, uint32_t end
             for (int64_t r = 0; r < tile.at.count; r++) {
                 out_rows[r] = (int8_t *)call->out[0].data + (tile.at.pixel + r) * s->out_pitch + column;
                 if (residual->data != NULL) {
-                    residual_rows[r] =
-                        (const int8_t *)residual->data + (tile.at.pixel + r) * residual->pitch + column;
+                    residual_rows[r] = (const int8_t *)residual->data + (tile.at.pixel + r) * residual->pitch + column;
                 }
             }
             tile.columns = left < INGOT_GEMM_NR ? left : INGOT_GEMM_NR;

@@ -79,7 +79,7 @@ INGOT_INLINE void block(const ingot_conv_s8_tile *t, const int rows) {
     }
 }
 
-#define BLOCK(rows) \
+#define BLOCK(rows)                                                                                                    \
     static void block_##rows(const ingot_conv_s8_tile *t) { block(t, rows); }
 BLOCK(1)
 BLOCK(2)

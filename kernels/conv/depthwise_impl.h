@@ -60,8 +60,8 @@ INGOT_INLINE void dw_block(const ingot_conv_shape *s, const ingot_gemm_f32 *t, c
     }
 }
 
-INGOT_INLINE void dw_channels(const ingot_conv_shape *s, const ingot_gemm_f32 *t, const dw_window *v,
-                              const int pixels, const int taps) {
+INGOT_INLINE void dw_channels(const ingot_conv_shape *s, const ingot_gemm_f32 *t, const dw_window *v, const int pixels,
+                              const int taps) {
     const float *weights = v->weights;
     int64_t c = 0;
     for (; c + INGOT_DW_LANES <= s->in_channels; c += INGOT_DW_LANES, weights += s->taps * INGOT_DW_LANES) {
@@ -79,13 +79,13 @@ INGOT_INLINE void dw_channels(const ingot_conv_shape *s, const ingot_gemm_f32 *t
 
 typedef void (*dw_pixels_fn)(const ingot_conv_shape *s, const ingot_gemm_f32 *t, const dw_window *v);
 
-#define DW_PIXELS_FUNCTION(pixels)                                                                                  \
-    static void dw_pixels_##pixels(const ingot_conv_shape *s, const ingot_gemm_f32 *t, const dw_window *v) { \
-        if (v->taps == 3) {                                                                                         \
-            dw_channels(s, t, v, pixels, 3);                                                                        \
-        } else {                                                                                                    \
-            dw_channels(s, t, v, pixels, 0);                                                                        \
-        }                                                                                                           \
+#define DW_PIXELS_FUNCTION(pixels)                                                                                     \
+    static void dw_pixels_##pixels(const ingot_conv_shape *s, const ingot_gemm_f32 *t, const dw_window *v) {           \
+        if (v->taps == 3) {                                                                                            \
+            dw_channels(s, t, v, pixels, 3);                                                                           \
+        } else {                                                                                                       \
+            dw_channels(s, t, v, pixels, 0);                                                                           \
+        }                                                                                                              \
     }
 
 DW_PIXELS_FUNCTION(1)

@@ -47,30 +47,30 @@ typedef struct plain_pixel {
     int64_t origin[3], first[3], last[3];
 } plain_pixel;
 
-#define PIXEL_FUNCTION(name, type)                                                                              \
-    static void name(const ingot_conv_shape *s, const plain_pixel *p) {                                         \
-        const type *bias = p->bias, *residual = p->residual;                                                    \
-        type *out = p->out;                                                                                     \
-        for (int64_t o = 0; o < s->out_channels; o++) {                                                         \
-            const type *w = (const type *)p->w + o * s->group_in * s->taps;                                     \
-            const type *x = (const type *)p->x + o / s->group_out * s->group_in;                                \
-            type sum = bias != NULL ? bias[o] : 0;                                                              \
-            for (int64_t kz = p->first[0]; kz < p->last[0]; kz++) {                                             \
-                for (int64_t ky = p->first[1]; ky < p->last[1]; ky++) {                                         \
-                    for (int64_t kx = p->first[2]; kx < p->last[2]; kx++) {                                     \
-                        const int64_t z = p->origin[0] + kz * s->dilation[0];                                   \
-                        const int64_t y = p->origin[1] + ky * s->dilation[1];                                   \
-                        const type *from = x + ((z * s->in[1] + y) * s->in[2] + p->origin[2] +                  \
-                                                kx * s->dilation[2]) * s->in_channels;                          \
-                        const type *weight = w + (kz * s->kernel[1] + ky) * s->kernel[2] + kx;                  \
-                        for (int64_t c = 0; c < s->group_in; c++) {                                             \
-                            sum += from[c] * weight[c * s->taps];                                               \
-                        }                                                                                       \
-                    }                                                                                           \
-                }                                                                                               \
-            }                                                                                                   \
-            out[o] = sum + (residual != NULL ? residual[o] : 0);                                                \
-        }                                                                                                       \
+#define PIXEL_FUNCTION(name, type)                                                                                     \
+    static void name(const ingot_conv_shape *s, const plain_pixel *p) {                                                \
+        const type *bias = p->bias, *residual = p->residual;                                                           \
+        type *out = p->out;                                                                                            \
+        for (int64_t o = 0; o < s->out_channels; o++) {                                                                \
+            const type *w = (const type *)p->w + o * s->group_in * s->taps;                                            \
+            const type *x = (const type *)p->x + o / s->group_out * s->group_in;                                       \
+            type sum = bias != NULL ? bias[o] : 0;                                                                     \
+            for (int64_t kz = p->first[0]; kz < p->last[0]; kz++) {                                                    \
+                for (int64_t ky = p->first[1]; ky < p->last[1]; ky++) {                                                \
+                    for (int64_t kx = p->first[2]; kx < p->last[2]; kx++) {                                            \
+                        const int64_t z = p->origin[0] + kz * s->dilation[0];                                          \
+                        const int64_t y = p->origin[1] + ky * s->dilation[1];                                          \
+                        const type *from =                                                                             \
+                            x + ((z * s->in[1] + y) * s->in[2] + p->origin[2] + kx * s->dilation[2]) * s->in_channels; \
+                        const type *weight = w + (kz * s->kernel[1] + ky) * s->kernel[2] + kx;                         \
+                        for (int64_t c = 0; c < s->group_in; c++) {                                                    \
+                            sum += from[c] * weight[c * s->taps];                                                      \
+                        }                                                                                              \
+                    }                                                                                                  \
+                }                                                                                                      \
+            }                                                                                                          \
+            out[o] = sum + (residual != NULL ? residual[o] : 0);                                                       \
+        }                                                                                                              \
     }
 
 PIXEL_FUNCTION(pixel_f32, float)

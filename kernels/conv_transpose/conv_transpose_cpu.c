@@ -151,8 +151,7 @@ static int64_t point_rows(const deconv_plan *plan, const float *image, const dec
     tile->taps = tap;
     tile->length = s->group_in;
     tile->mr = (int32_t)g->count;
-    return tz.first * s->kernel[1] * s->kernel[2] +
-           tz.count * (ty.first * s->kernel[2] + ty.count * tx.first);
+    return tz.first * s->kernel[1] * s->kernel[2] + tz.count * (ty.first * s->kernel[2] + ty.count * tx.first);
 }
 
 /* Tile `index` of all: its row, phase and pixels. */
@@ -212,8 +211,8 @@ int ingot_conv_transpose_f32_n16_run(const ingot_call *call, uint32_t begin, uin
         }
         tile.column = group * s->group_out + panel * INGOT_GEMM_NR;
         tile.columns = min64(s->group_out - panel * INGOT_GEMM_NR, INGOT_GEMM_GROUP * INGOT_GEMM_NR);
-        tile.weights = weights + (group * plan->panels + panel) * tile.panel_stride +
-                       first_tap * s->group_in * INGOT_GEMM_NR;
+        tile.weights =
+            weights + (group * plan->panels + panel) * tile.panel_stride + first_tap * s->group_in * INGOT_GEMM_NR;
         isa->tile(&tile);
     }
     return INGOT_KERNEL_OK;

@@ -49,28 +49,28 @@ static int64_t source(const ingot_deconv_shape *s, const plain_pixel *p, int axi
     return at >= 0 && at % s->stride[axis] == 0 && at / s->stride[axis] < s->in[axis] ? at / s->stride[axis] : -1;
 }
 
-#define PIXEL_FUNCTION(name, type)                                                                                 \
-    static void name(const ingot_deconv_shape *s, const plain_pixel *p) {                                          \
-        const type *bias = p->bias, *residual = p->residual, *w = p->w;                                            \
-        type *out = p->out;                                                                                        \
-        for (int64_t o = 0; o < s->out_channels; o++) {                                                            \
-            out[o] = (bias != NULL ? bias[o] : 0) + (residual != NULL ? residual[o] : 0);                          \
-        }                                                                                                          \
-        for (int64_t tap = 0; tap < s->taps; tap++) {                                                              \
-            const int64_t z = source(s, p, 0, tap / (s->kernel[1] * s->kernel[2]));                                \
-            const int64_t y = source(s, p, 1, tap / s->kernel[2] % s->kernel[1]);                                  \
-            const int64_t x = source(s, p, 2, tap % s->kernel[2]);                                                 \
-            if (z < 0 || y < 0 || x < 0) {                                                                         \
-                continue;                                                                                          \
-            }                                                                                                      \
-            const type *from = (const type *)p->x + ((z * s->in[1] + y) * s->in[2] + x) * s->in_channels;          \
-            for (int64_t c = 0; c < s->in_channels; c++) {                                                         \
-                const int64_t first = c / s->group_in * s->group_out;                                              \
-                for (int64_t o = 0; o < s->group_out; o++) {                                                       \
-                    out[first + o] += from[c] * w[(c * s->group_out + o) * s->taps + tap];                         \
-                }                                                                                                  \
-            }                                                                                                      \
-        }                                                                                                          \
+#define PIXEL_FUNCTION(name, type)                                                                                     \
+    static void name(const ingot_deconv_shape *s, const plain_pixel *p) {                                              \
+        const type *bias = p->bias, *residual = p->residual, *w = p->w;                                                \
+        type *out = p->out;                                                                                            \
+        for (int64_t o = 0; o < s->out_channels; o++) {                                                                \
+            out[o] = (bias != NULL ? bias[o] : 0) + (residual != NULL ? residual[o] : 0);                              \
+        }                                                                                                              \
+        for (int64_t tap = 0; tap < s->taps; tap++) {                                                                  \
+            const int64_t z = source(s, p, 0, tap / (s->kernel[1] * s->kernel[2]));                                    \
+            const int64_t y = source(s, p, 1, tap / s->kernel[2] % s->kernel[1]);                                      \
+            const int64_t x = source(s, p, 2, tap % s->kernel[2]);                                                     \
+            if (z < 0 || y < 0 || x < 0) {                                                                             \
+                continue;                                                                                              \
+            }                                                                                                          \
+            const type *from = (const type *)p->x + ((z * s->in[1] + y) * s->in[2] + x) * s->in_channels;              \
+            for (int64_t c = 0; c < s->in_channels; c++) {                                                             \
+                const int64_t first = c / s->group_in * s->group_out;                                                  \
+                for (int64_t o = 0; o < s->group_out; o++) {                                                           \
+                    out[first + o] += from[c] * w[(c * s->group_out + o) * s->taps + tap];                             \
+                }                                                                                                      \
+            }                                                                                                          \
+        }                                                                                                              \
     }
 
 PIXEL_FUNCTION(pixel_f32, float)

@@ -8,9 +8,9 @@
 
 /* cffi:begin */
 typedef struct ingot_matmul_params {
-    uint32_t trans_a; /* 0 or 1: the last two axes of a are exchanged */
-    uint32_t trans_b; /* the same of b; 0 when b is packed */
-    float alpha;      /* the product is scaled by it; 1 when b is packed */
+    uint32_t trans_a;  /* 0 or 1: the last two axes of a are exchanged */
+    uint32_t trans_b;  /* the same of b; 0 when b is packed */
+    float alpha;       /* the product is scaled by it; 1 when b is packed */
     uint32_t reserved; /* 0 */
     ingot_activation activation;
 } ingot_matmul_params;

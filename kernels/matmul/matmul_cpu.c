@@ -12,8 +12,8 @@ enum { TILE_MAJOR_BYTES = 192 * 1024, ROW_PANELS = 8 };
 
 typedef struct matmul_plan {
     int64_t k, n;
-    int64_t rows;                       /* of one a when it is transposed, else of all of them */
-    int64_t matrices, tiles;            /* tiles of one matrix */
+    int64_t rows;            /* of one a when it is transposed, else of all of them */
+    int64_t matrices, tiles; /* tiles of one matrix */
     int64_t panels, slices, slice_panels;
     int64_t copy_pitch; /* of the copies of a tile's rows in scratch; 0 when they are used where they lie */
     int64_t tile_major;

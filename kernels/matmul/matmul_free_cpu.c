@@ -1,8 +1,8 @@
 /* matmul_f32: both operands come at run time; batch axes broadcast; either may be transposed.
  *
  * A work unit is a slice of the columns of one product by a chunk of rows. It packs its panels of b into scratch,
- * once for all rows of the chunk; a slice is wide where b is shallow, so that long pieces of each row are written. With so few rows that packing would cost more than the product, b is used where it
- * lies. */
+ * once for all rows of the chunk; a slice is wide where b is shallow, so that long pieces of each row are written. With
+ * so few rows that packing would cost more than the product, b is used where it lies. */
 #include "matmul_f32.h"
 #include "matmul_shape.h"
 

@@ -45,7 +45,8 @@ static inline const char *ingot_matmul_shape_read(const ingot_call *call, int pa
     if (out->dims[out->rank - 2] != s->m) {
         return "matmul: rows";
     }
-    if (!packed && (b->dims[b->rank - (p->trans_b ? 2 : 1)] != s->n || b->dims[b->rank - (p->trans_b ? 1 : 2)] != s->k)) {
+    if (!packed &&
+        (b->dims[b->rank - (p->trans_b ? 2 : 1)] != s->n || b->dims[b->rank - (p->trans_b ? 1 : 2)] != s->k)) {
         return "matmul: columns or depth";
     }
     if (out->count == 0) { /* extents may be anything beside a zero; their products need not fit */

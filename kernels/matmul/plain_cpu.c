@@ -12,28 +12,28 @@ typedef struct row_task {
     float alpha;
 } row_task;
 
-#define ROW_FUNCTION(name, type)                                                     \
-    static void name(const row_task *t) {                                            \
-        const type *a = t->a, *bias = t->bias, *residual = t->residual;              \
-        const type alpha = (type)t->alpha;                                           \
-        type *out = t->out;                                                          \
-        for (int64_t first = 0; first < t->n; first += COLUMNS) {                    \
-            const int64_t count = t->n - first < COLUMNS ? t->n - first : COLUMNS;   \
-            type sum[COLUMNS] = {0};                                                 \
-            for (int64_t k = 0; k < t->k; k++) {                                     \
-                const type *b = (const type *)t->b + k * t->b_row + first * t->b_column; \
-                const type x = a[k * t->a_stride];                                   \
-                for (int64_t j = 0; j < count; j++) {                                \
-                    sum[j] += x * b[j * t->b_column];                                \
-                }                                                                    \
-            }                                                                        \
-            for (int64_t j = 0; j < count; j++) {                                    \
-                type y = alpha * sum[j];                                             \
-                y += bias != NULL ? bias[first + j] : 0;                             \
-                y += residual != NULL ? residual[first + j] : 0;                     \
-                out[first + j] = y;                                                  \
-            }                                                                        \
-        }                                                                            \
+#define ROW_FUNCTION(name, type)                                                                                       \
+    static void name(const row_task *t) {                                                                              \
+        const type *a = t->a, *bias = t->bias, *residual = t->residual;                                                \
+        const type alpha = (type)t->alpha;                                                                             \
+        type *out = t->out;                                                                                            \
+        for (int64_t first = 0; first < t->n; first += COLUMNS) {                                                      \
+            const int64_t count = t->n - first < COLUMNS ? t->n - first : COLUMNS;                                     \
+            type sum[COLUMNS] = {0};                                                                                   \
+            for (int64_t k = 0; k < t->k; k++) {                                                                       \
+                const type *b = (const type *)t->b + k * t->b_row + first * t->b_column;                               \
+                const type x = a[k * t->a_stride];                                                                     \
+                for (int64_t j = 0; j < count; j++) {                                                                  \
+                    sum[j] += x * b[j * t->b_column];                                                                  \
+                }                                                                                                      \
+            }                                                                                                          \
+            for (int64_t j = 0; j < count; j++) {                                                                      \
+                type y = alpha * sum[j];                                                                               \
+                y += bias != NULL ? bias[first + j] : 0;                                                               \
+                y += residual != NULL ? residual[first + j] : 0;                                                       \
+                out[first + j] = y;                                                                                    \
+            }                                                                                                          \
+        }                                                                                                              \
     }
 
 ROW_FUNCTION(row_f64, double)
