@@ -63,7 +63,7 @@ def cases(draw: st.DrawFn) -> tuple[AttentionAttrs, list[np.ndarray]]:
     return attrs, operands
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(cases())
 def test_against_numpy(run: Run, case: tuple[AttentionAttrs, list[np.ndarray]]) -> None:
     attrs, operands = case

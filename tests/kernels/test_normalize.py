@@ -15,7 +15,7 @@ from ingot.errors import IngotError
 from ingot.kernels.normalize.op import NormalizeAttrs, NormalizeKind
 
 Run = Callable[..., list[np.ndarray]]
-common = settings(max_examples=150, deadline=None)
+common = settings(max_examples=80, deadline=None)
 seeds = st.integers(0, 1 << 30)
 shapes = st.lists(st.sampled_from((1, 2, 3, 7, 33, 64, 100)), min_size=1, max_size=4).map(tuple)
 EPSILON = 1e-5

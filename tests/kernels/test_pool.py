@@ -18,7 +18,7 @@ from ingot.kernels.pool.op import PoolAttrs, PoolKind
 from ingot.kernels.spec import Unsupported
 
 Run = Callable[..., list[np.ndarray]]
-common = settings(max_examples=150, deadline=None)
+common = settings(max_examples=80, deadline=None)
 seeds = st.integers(0, 1 << 30)
 
 

@@ -121,7 +121,7 @@ def cases(draw: st.DrawFn) -> tuple[RecurrentAttrs, list[np.ndarray | None], lis
     return attrs, inputs, names
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(cases())
 def test_against_onnxruntime(case: tuple[RecurrentAttrs, list[np.ndarray | None], list[str]]) -> None:
     attrs, inputs, names = case

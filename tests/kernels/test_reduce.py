@@ -21,7 +21,7 @@ FLOATS = (np.float32, np.float64)
 INTEGERS = (np.int32, np.int64)
 TOLERANCE = {np.float32: 2e-5, np.float64: 1e-12}
 
-common = settings(max_examples=150, deadline=None)
+common = settings(max_examples=80, deadline=None)
 seeds = st.integers(0, 1 << 30)
 extents = st.sampled_from((1, 2, 3, 5, 17, 33, 64, 70, 130))
 shapes = st.lists(extents, min_size=1, max_size=3).map(tuple)

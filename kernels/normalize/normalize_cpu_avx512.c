@@ -1,1 +1,0 @@
-#include "normalize/normalize_f32_impl.h"

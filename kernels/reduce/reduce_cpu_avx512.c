@@ -1,1 +1,0 @@
-#include "reduce/reduce_f32_impl.h"
