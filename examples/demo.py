@@ -15,8 +15,9 @@ import sys
 import time
 from pathlib import Path
 
-import ingot
 import numpy as np
+
+import ingot
 
 from .picture import Reading, draw
 
