@@ -14,7 +14,7 @@ import numpy as np
 
 from ingot.builder.ir import Graph, Node, Value
 from ingot.builder.passes.rewrite import Sweep, is_op, op, plural
-from ingot.builder.quantization.forms import integer_form, quantised_input, requantised
+from ingot.builder.quantization.forms import integer_form, quantised_input, quantised_inputs, requantised
 from ingot.kernels.dequantize.op import DequantizeAttrs, dequantized
 from ingot.kernels.dequantize.op import program as dequantize_program
 from ingot.kernels.elementwise.program import cast_program, single
@@ -87,7 +87,7 @@ class _Fold:
         return sweep.emit("dequantize", DequantizeAttrs((quant.scale,), (quant.zero_point,)), [value])
 
     def _inputs(self, sweep: Sweep, node: Node, output: Quant | None) -> list[QuantInput | None]:
-        inputs = [quantised_input(value) for value in node.inputs]
+        inputs = quantised_inputs(node)
         if is_op(node, "concat") and output is not None:
             return [
                 given and given.value and QuantInput(value=_requantise(sweep, given.value, output)) for given in inputs

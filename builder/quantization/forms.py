@@ -11,6 +11,7 @@ from ingot.builder.evaluate import evaluate, select_tactic
 from ingot.builder.ir import Node, Value
 from ingot.builder.passes.match import uniform
 from ingot.builder.passes.rewrite import is_op, op
+from ingot.builder.quantization.weights import centred, weight_axis
 from ingot.kernels.common.quantized import inverse
 from ingot.kernels.dequantize.op import DequantizeAttrs, dequantized
 from ingot.kernels.elementwise.program import Insn, Program
@@ -28,7 +29,7 @@ def quantised_input(value: Value | None) -> QuantInput | None:
     source, attrs = node.inputs[0], node.attrs
     if source.data is not None:
         if any(attrs.zero_points):
-            return None
+            return None  # see quantised_inputs
         return QuantInput(weights=QuantWeights(source.data, np.array(attrs.scales, np.float32), attrs.axis))
     if attrs.axis is not None:
         return None
@@ -37,9 +38,19 @@ def quantised_input(value: Value | None) -> QuantInput | None:
     return QuantInput(value=source) if source.type.quant == attrs.quant else None
 
 
-def integer_form(
-    node: Node, inputs: Sequence[QuantInput | None], output: Quant | None
-) -> QuantForm | None:
+def quantised_inputs(node: Node) -> list[QuantInput | None]:
+    """How each input arrives quantised; weights around a zero point are made symmetric."""
+    inputs = [quantised_input(value) for value in node.inputs]
+    maker = node.inputs[1].producer if node.op.name in LAYERS and len(node.inputs) > 1 and node.inputs[1] else None
+    if is_op(maker, "dequantize") and maker.inputs[0].data is not None and any(maker.attrs.zero_points):
+        attrs, axis = maker.attrs, weight_axis(node)
+        if attrs.axis in (None, axis):
+            scales, zeros = np.array(attrs.scales, np.float32), np.array(attrs.zero_points)
+            inputs[1] = QuantInput(weights=centred(maker.inputs[0].data, scales, zeros, axis))
+    return inputs
+
+
+def integer_form(node: Node, inputs: Sequence[QuantInput | None], output: Quant | None) -> QuantForm | None:
     """The node in int8, or ``None``; the form has a kernel."""
     if len(node.outputs) != 1 or node.output.type.dtype is not DType.F32:
         return None

@@ -9,6 +9,7 @@ from ingot.builder.ir import Graph, Node, Value
 from ingot.builder.quantization.forms import LAYERS
 from ingot.builder.quantization.request import Request
 from ingot.errors import BuildError
+from ingot.kernels.elementwise.op import is_exact
 from ingot.kernels.spec import DType
 
 _EXACT = 4  # INGOT_KERNEL_EXACT
@@ -53,12 +54,17 @@ def entries(graph: Graph, request: Request | None) -> list[dict[str, Any]]:
     exact: dict[Value, bool] = {value: True for value in graph.inputs}
     rows = []
     for node in graph.nodes:
-        own = node.tactic.numerics == "exact" or bool(flags.get(node.tactic.kernel, _EXACT) & _EXACT)
-        sound = own and all(exact.get(v, True) for v in node.inputs if v is not None and not v.is_constant)
+        sound = _is_exact(node, flags) and all(exact.get(v, True) for v in node.inputs if v is not None)
         exact.update((value, sound) for value in node.outputs)
         if node.tactic.kernel != "":
             rows.append(_entry(node, request, sound))
     return rows
+
+
+def _is_exact(node: Node, flags: dict[str, int]) -> bool:
+    if node.op.name == "elementwise":
+        return is_exact(node.attrs)
+    return node.tactic.numerics == "exact" or bool(flags.get(node.tactic.kernel, _EXACT) & _EXACT)
 
 
 def _entry(node: Node, request: Request | None, exact: bool) -> dict[str, Any]:
