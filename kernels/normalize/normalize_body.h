@@ -1,8 +1,8 @@
-/* The loops of one element type: included with T, NAME(x) and SQRT(x).
+/* The loops of one element type: included with T and NAME(x).
  *
  * Input and output may be the same bytes: what is written goes through a local array, so that the compiler need not
- * ask whether they overlap. Sums over a row have LANES accumulators, joined by halves; those of a group are made in
- * float64, since a feature map may have very many rows. */
+ * ask whether they overlap. Sums over a row have 32 accumulators a block, joined by halves; blocks are added, and
+ * groups summed, in float64, since a feature map may have very many rows. */
 
 enum { NAME(lanes) = 32 };
 
@@ -13,7 +13,7 @@ static T NAME(join_sum)(T lane[NAME(lanes)]) {
     return lane[0];
 }
 
-static T NAME(sum)(const T *x, int64_t n) {
+static T NAME(sum_block)(const T *x, int64_t n) {
     T lane[NAME(lanes)] = {0};
     int64_t i = 0;
     for (; i + NAME(lanes) <= n; i += NAME(lanes)) {
@@ -23,7 +23,7 @@ static T NAME(sum)(const T *x, int64_t n) {
     return NAME(join_sum)(lane);
 }
 
-static T NAME(sum_of_squares)(const T *x, int64_t n, T mean) {
+static T NAME(sum_squares_block)(const T *x, int64_t n, T mean) {
     T lane[NAME(lanes)] = {0};
     int64_t i = 0;
     for (; i + NAME(lanes) <= n; i += NAME(lanes)) {
@@ -31,6 +31,22 @@ static T NAME(sum_of_squares)(const T *x, int64_t n, T mean) {
     }
     for (int j = 0; j < n - i; j++) lane[j] += (x[i + j] - mean) * (x[i + j] - mean);
     return NAME(join_sum)(lane);
+}
+
+static double NAME(sum)(const T *x, int64_t n) {
+    double total = 0;
+    for (int64_t i = 0; i < n; i += NORMALIZE_BLOCK) {
+        total += (double)NAME(sum_block)(x + i, n - i < NORMALIZE_BLOCK ? n - i : NORMALIZE_BLOCK);
+    }
+    return total;
+}
+
+static double NAME(sum_of_squares)(const T *x, int64_t n, T mean) {
+    double total = 0;
+    for (int64_t i = 0; i < n; i += NORMALIZE_BLOCK) {
+        total += (double)NAME(sum_squares_block)(x + i, n - i < NORMALIZE_BLOCK ? n - i : NORMALIZE_BLOCK, mean);
+    }
+    return total;
 }
 
 static inline __attribute__((always_inline)) void NAME(scale_some)(T *y, const T *x, int n, T mean, T inv, const T *scale,
@@ -55,8 +71,8 @@ static void NAME(row_unit)(const ingot_call *call, const normalize_shape *shape,
     for (; row < end; row++) {
         const T *x = (const T *)call->in[0].data + row * n;
         T *y = (T *)call->out[0].data + row * n;
-        T mean = p->kind == INGOT_NORMALIZE_RMS ? 0 : NAME(sum)(x, n) / (T)n;
-        T inv = 1 / SQRT(NAME(sum_of_squares)(x, n, mean) / (T)n + (T)p->epsilon);
+        T mean = p->kind == INGOT_NORMALIZE_RMS ? 0 : (T)(NAME(sum)(x, n) / (double)n);
+        T inv = (T)(1 / sqrt(NAME(sum_of_squares)(x, n, mean) / (double)n + p->epsilon));
         int64_t i = 0;
         for (; i + NAME(lanes) <= n; i += NAME(lanes)) {
             NAME(scale_some)(y + i, x + i, NAME(lanes), mean, inv, scale ? scale + i : NULL, bias ? bias + i : NULL);
@@ -120,4 +136,3 @@ static void NAME(group_unit)(const ingot_call *call, const normalize_shape *shap
 
 #undef T
 #undef NAME
-#undef SQRT

@@ -3,7 +3,6 @@
 
 #define T double
 #define NAME(x) x##_f64
-#define SQRT sqrt
 #include "normalize/normalize_body.h"
 
 static int64_t unit_count(const normalize_shape *shape) {

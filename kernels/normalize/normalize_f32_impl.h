@@ -3,7 +3,6 @@
 
 #define T float
 #define NAME(x) x##_f32
-#define SQRT __builtin_sqrtf
 #include "normalize/normalize_body.h"
 
 INGOT_KERNEL_FN(normalize_f32) {

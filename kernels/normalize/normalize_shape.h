@@ -8,6 +8,8 @@
 #include "kernel.h"
 #include "normalize/normalize.h"
 
+enum { NORMALIZE_BLOCK = 4096 }; /* elements of a row that are summed in its own type */
+
 /* LAYER, RMS: `outer` rows of `inner` elements, `grain` rows a unit. GROUP: `outer` images of [rows][inner], of which a
  * unit does `block` channels: whole groups, and enough channels to fill vectors. */
 typedef struct normalize_shape {
