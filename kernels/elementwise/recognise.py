@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ingot.kernels.common.activation import Activation, ActivationKind
+from ingot.kernels.spec import DType
 
 from .program import Program
 
@@ -35,10 +36,10 @@ _PAIRS = {
 
 
 def as_activation(program: Program) -> Activation | None:
-    """The activation of its only input that a floating-point program computes, or ``None``."""
+    """The activation of its only input that a program computes in float32 (or less), or ``None``."""
     insns = program.insns
     first = insns[0]
-    if first.args != (0,) or not first.dtype.is_float:
+    if first.args != (0,) or not first.dtype.is_float or first.dtype is DType.F64:
         return None
     if len(insns) == 1 and first.function in _KINDS:
         return Activation(_KINDS[first.function], first.alpha, first.beta)
