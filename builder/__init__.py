@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from ingot.builder.passes import quantize
 from ingot.builder.pipeline import FROM_QUANTIZE, PASSES, PLACEMENT_PASSES, TO_QUANTIZE, run_passes
 from ingot.builder.plan import Program, copies_where_needed, make_program
 from ingot.builder.quantization import ledger
-from ingot.builder.quantization.ranges import find_ranges
+from ingot.builder.quantization.ranges import Calibrate, find_ranges
 from ingot.builder.quantization.request import Request
 from ingot.builder.selftest import make_self_test
 from ingot.builder.verify import verify
@@ -41,6 +42,8 @@ def build(
     calibration: Any = None,
     calibration_method: str = "auto",
     calibration_cache: str | os.PathLike[str] | None = None,
+    calibration_preprocess: Callable[[Path], np.ndarray] | None = None,
+    calibration_synthetic: bool = False,
     layer_precision: Mapping[str, str] | None = None,
     allow_fallback: bool = False,
     dump_after: str | None = None,
@@ -54,8 +57,9 @@ def build(
 
     ``precision`` "int8" needs ranges: ``calibration`` is data (see ``ingot.builder.calibrate``), a Calibration, or a
     mapping from value name to largest magnitude; ``calibration_cache`` is a file that is read when it is there and
-    else written. A model that arrives quantised needs none. ``layer_precision`` maps patterns of layer names to
-    "fp32" or "int8"; a layer that cannot have int8 is an error unless ``allow_fallback``. The same model and
+    else written; ``calibration_preprocess`` makes an array of an image file; with ``calibration_synthetic`` data are
+    generated. A model that arrives quantised needs none. ``layer_precision`` maps patterns of layer names to "fp32" or
+    "int8"; a layer that cannot have int8 is an error unless ``allow_fallback``. The same model and
     options give the same bytes on any machine. Raises :class:`ingot.BuildError` when the model cannot be built.
     """
     if precision not in ("fp32", "int8"):
@@ -73,7 +77,10 @@ def build(
     else:
         request = Request(layers=layer_precision or {}, allow_fallback=allow_fallback, log=log)
         run_passes(graph, TO_QUANTIZE, dump_after=dump_after, log=log)
-        request.ranges = find_ranges(graph, source, calibration, calibration_method, calibration_cache, log)
+        calibrate = Calibrate(
+            calibration, calibration_method, calibration_cache, calibration_preprocess, calibration_synthetic
+        )
+        request.ranges = find_ranges(graph, source, calibrate, log)
         quantize_graph(graph, request, dump_after=dump_after, log=log)
     program = lower(graph, graph.name, output_names, dump_after=dump_after, log=log)
     metadata = _metadata(source, device, shapes, graph, program, request)

@@ -18,6 +18,7 @@ from .paths import get_include, get_library
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     import numpy as np
 
@@ -52,6 +53,8 @@ def build(
     calibration: Any = None,
     calibration_method: str = "auto",
     calibration_cache: str | os.PathLike[str] | None = None,
+    calibration_preprocess: Callable[[Path], np.ndarray] | None = None,
+    calibration_synthetic: bool = False,
     layer_precision: Mapping[str, str] | None = None,
     allow_fallback: bool = False,
     dump_after: str | None = None,
@@ -62,9 +65,13 @@ def build(
 
     ``profiles`` is a list with one dict from input name to shape, for inputs whose shape the model leaves open;
     ``constants`` takes inputs as constants; ``precision`` is "fp32" or "int8", which takes its ranges from
-    ``calibration`` data or from the file ``calibration_cache``, and ``layer_precision`` may ask otherwise for layers
-    by patterns of their names (what cannot have int8 is an error unless ``allow_fallback``); ``dump_after`` prints the graph after a pass; ``log`` gets a line for each
-    piece of work. The same model and options give the same bytes on any machine. Needs ``pip install "ingot[build]"``.
+    ``calibration`` data (a folder, an ``.npz`` file, an iterable of ``{name: array}``; images by way of
+    ``calibration_preprocess``, which makes an array of a path), from the file ``calibration_cache``, or with
+    ``calibration_synthetic`` from generated inputs; ``calibration_method`` is "auto", "entropy", "minmax",
+    "percentile" or "mse"; ``layer_precision`` may ask otherwise for layers by patterns of their names (what cannot
+    have int8 is an error unless ``allow_fallback``); ``dump_after`` prints the graph after a pass; ``log`` gets a line
+    for each piece of work. The same model and options give the same bytes on any machine. Needs
+    ``pip install "ingot[build]"``.
 
     Raises :class:`BuildError` with everything that is wrong with the model.
     """
@@ -79,6 +86,8 @@ def build(
             calibration=calibration,
             calibration_method=calibration_method,
             calibration_cache=calibration_cache,
+            calibration_preprocess=calibration_preprocess,
+            calibration_synthetic=calibration_synthetic,
             layer_precision=layer_precision,
             allow_fallback=allow_fallback,
             dump_after=dump_after,

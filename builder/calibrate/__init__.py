@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,13 @@ import onnx
 from ingot.arrays import TensorInfo
 from ingot.builder import onnx_model, pipeline
 from ingot.builder.calibrate import data as calibration_data
+from ingot.builder.calibrate import synthetic, twins
 from ingot.builder.calibrate.cache import CacheError, Calibration, Range
 from ingot.builder.calibrate.data import DataError
 from ingot.builder.calibrate.histogram import Histogram
 from ingot.builder.calibrate.methods import NAMES, choose
 from ingot.builder.calibrate.observe import Observation, copy_graph, observable, observe
+from ingot.builder.calibrate.synthetic import Synthetic
 from ingot.builder.ir import Graph
 from ingot.builder.onnx_import import import_model
 from ingot.errors import BuildError
@@ -29,6 +32,7 @@ __all__ = [
     "DataError",
     "Observation",
     "Range",
+    "Synthetic",
     "calibrate",
     "calibrate_graph",
     "copy_graph",
@@ -52,11 +56,12 @@ def calibrate(
 ) -> Calibration:
     """Run the model on the data and choose the range of every floating tensor; see :mod:`.data` and :mod:`.methods`.
 
+    ``data`` may be a :class:`Synthetic`: then inputs are generated. ``preprocess`` makes an array of an image's path.
     Raises :class:`DataError` for data that do not fit, BuildError for a model that cannot be built.
     """
     source = onnx_model.read(model)
     graph = float_graph(source, profiles, constants, log)
-    return calibrate_graph(graph, data, model_digest(source), method=method, preprocess=preprocess, log=log)
+    return calibrate_graph(graph, data, source, method=method, preprocess=preprocess, log=log)
 
 
 def float_graph(
@@ -69,12 +74,8 @@ def float_graph(
     if profiles is not None and len(profiles) != 1:
         raise BuildError(f"{len(profiles)} profiles were given; one with fixed shapes is supported")
     graph = import_model(source, dict(profiles[0]) if profiles else {}, constants)
-    pipeline.run_passes(graph, _passes(), log=log)
+    pipeline.run_passes(graph, pipeline.TO_QUANTIZE, log=log)
     return graph
-
-
-def _passes() -> tuple[str, ...]:
-    return pipeline.TO_QUANTIZE
 
 
 def model_digest(source: onnx_model.Model) -> str:
@@ -85,27 +86,73 @@ def model_digest(source: onnx_model.Model) -> str:
 def calibrate_graph(
     graph: Graph,
     data: Any,
-    digest_model: str,
+    source: onnx_model.Model,
     *,
     method: str = "auto",
     preprocess: calibration_data.Preprocess | None = None,
     log: Log | None = None,
 ) -> Calibration:
-    """The same for a graph, which stays as it is."""
+    """The same for the graph of a model, which stays as it is."""
     if method not in NAMES:
         raise BuildError(f"calibration method {method!r} is unknown; there is {', '.join(NAMES)}")
+    if isinstance(data, Synthetic):
+        return _calibrate_synthetic(graph, data, source, method, log)
     inputs = [TensorInfo(v.name, v.type.dtype.numpy, v.type.shape, v.type.shape) for v in graph.inputs]
-    observation = observe(graph, observable(graph))
-    histograms = {name: Histogram() for name in observation.names}
-    total, count = 0, 0
-    for place, sample in calibration_data.samples(data, inputs, preprocess):
+    samples = calibration_data.samples(data, inputs, preprocess)
+    digest, count, (histograms,) = _run([observe(graph, observable(graph))], samples, log)
+    ranges, skipped = choose_ranges(histograms, method, log)
+    return Calibration(ranges, model_digest(source), f"{digest:064x}", method, count, skipped=skipped)
+
+
+def _calibrate_synthetic(
+    graph: Graph, data: Synthetic, source: onnx_model.Model, method: str, log: Log | None
+) -> Calibration:
+    """Observe the model and its twin on generated samples, with kernels that compute the same bits on any machine."""
+    unknown = sorted(set(data.ranges) - {value.name for value in graph.inputs})
+    if unknown:
+        raise BuildError(f"no input is called {unknown[0]!r}; inputs: {', '.join(v.name for v in graph.inputs)}")
+    twin = _twin_graph(source, graph)
+    graphs = [graph] if twin is None else [graph, twin]
+    observations = [observe(g, observable(g), isa="portable") for g in graphs]
+    generated = synthetic.generate(graph, data, twins.normalisers(source.proto))
+    named = ((f"generated sample {index}", sample) for index, sample in enumerate(generated))
+    _, count, (plain, *others) = _run(observations, named, log)
+    histograms = synthetic.prefer(others[0], plain) if others else plain
+    chosen, skipped = choose_ranges(histograms, method, log)
+    ranges = {name: replace(found, amax=synthetic.widen(found.amax)) for name, found in chosen.items()}
+    return Calibration(ranges, model_digest(source), "", method, count, "synthetic", skipped)
+
+
+def _twin_graph(source: onnx_model.Model, graph: Graph) -> Graph | None:
+    """The twin of a model, as the quantise pass would see it; ``None`` when it has no BatchNormalization."""
+    profile = {value.name: value.type.shape for value in graph.inputs}
+    try:
+        raw = import_model(source, profile)
+    except BuildError:  # inputs were taken as constants, and the model cannot do without
+        return None
+    shapes = {value.name: value.type.shape for node in raw.nodes for value in node.outputs}
+    proto = twins.normalising_twin(source.proto, shapes)
+    if proto is None:
+        return None
+    twin = import_model(replace(source, proto=proto), profile)
+    pipeline.run_passes(twin, pipeline.TO_QUANTIZE)
+    return twin
+
+
+def _run(
+    observations: Sequence[Observation], samples: Iterable[tuple[str, calibration_data.Sample]], log: Log | None
+) -> tuple[int, int, list[dict[str, Histogram]]]:
+    """(digest of the samples, how many there were, histograms by name for each observation)."""
+    histograms = [{name: Histogram() for name in observation.names} for observation in observations]
+    digest, count = 0, 0
+    for place, sample in samples:
         if log:
             log(f"calibrating: {place}")
-        for name, array in observation.run(sample).items():
-            histograms[name].add(array)
-        total, count = calibration_data.add_digests(total, calibration_data.digest(sample)), count + 1
-    ranges, skipped = choose_ranges(histograms, method, log)
-    return Calibration(ranges, digest_model, f"{total:064x}", method, count, skipped=skipped)
+        for observation, found in zip(observations, histograms):
+            for name, array in observation.run(sample).items():
+                found[name].add(array)
+        digest, count = calibration_data.add_digests(digest, calibration_data.digest(sample)), count + 1
+    return digest, count, histograms
 
 
 def choose_ranges(

@@ -51,7 +51,7 @@ def copy_graph(graph: Graph) -> Graph:
 class Observation:
     """An engine whose outputs are named values of a graph. :func:`observe` makes it."""
 
-    def __init__(self, graph: Graph, names: Sequence[str], threads: int) -> None:
+    def __init__(self, graph: Graph, names: Sequence[str], threads: int, isa: str | None) -> None:
         inputs = {value.name: value for value in graph.inputs}
         values = dict(inputs) | {value.name: value for node in graph.nodes for value in node.outputs}
         unknown = [name for name in names if name not in values]
@@ -66,7 +66,7 @@ class Observation:
         if computed:
             program = lower(graph, graph.name, [value.name for value in computed])
             abi = {k.name: (k.abi, k.params_size) for k in kernels().values()}
-            engine = ingot.load(write_engine([Variant("cpu", [program])], {}, abi))
+            engine = ingot.load(write_engine([Variant("cpu", [program])], {}, abi), isa=isa)
             self._context = engine.context(threads=threads)
 
     def run(self, sample: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -83,9 +83,10 @@ class Observation:
         return {name: found[name] for name in self.names}
 
 
-def observe(graph: Graph, values: Sequence[str], *, threads: int | None = None) -> Observation:
+def observe(graph: Graph, values: Sequence[str], *, threads: int | None = None, isa: str | None = None) -> Observation:
     """An engine that gives the named values of the graph, which stays as it is; raises BuildError for unknown names.
 
-    ``threads`` changes the time taken and nothing else; by default one for each processor, four at most.
+    ``threads`` changes the time taken and nothing else; by default one for each processor, four at most. ``isa`` as in
+    :func:`ingot.load`: with "portable" any machine computes the same bits.
     """
-    return Observation(copy_graph(graph), values, threads or min(os.cpu_count() or 1, 4))
+    return Observation(copy_graph(graph), values, threads or min(os.cpu_count() or 1, 4), isa)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,20 +14,35 @@ from ingot.builder.quantization.request import Ranges, Scales
 from ingot.errors import BuildError
 
 
-def find_ranges(
-    graph: Graph,
-    source: Model,
-    data: Any,
-    method: str,
-    cache: str | os.PathLike[str] | None,
-    log: Callable[[str], None] | None,
-) -> Ranges | None:
+@dataclass(frozen=True, slots=True)
+class Calibrate:
+    """What :func:`ingot.build` was given to find ranges with."""
+
+    data: Any = None
+    method: str = "auto"
+    cache: str | os.PathLike[str] | None = None
+    preprocess: Callable[[Path], Any] | None = None
+    synthetic: bool = False
+
+
+def find_ranges(graph: Graph, source: Model, given: Calibrate, log: Callable[[str], None] | None) -> Ranges | None:
     """The ranges, or ``None`` for a model that arrives quantised and brings its own."""
+    found = _find(graph, source, given, log)
+    if getattr(found, "source", "") == "synthetic":
+        graph.report.append(("calibrate", "warning: the ranges are synthetic: no data were seen"))
+    return found
+
+
+def _find(graph: Graph, source: Model, given: Calibrate, log: Callable[[str], None] | None) -> Ranges | None:
     from ingot.builder import calibrate  # it builds engines, so it imports the builder
 
-    digest = calibrate.model_digest(source)
+    data, cache = given.data, given.cache
+    if given.synthetic:
+        if data is not None:
+            raise BuildError("calibration data and calibration_synthetic: give one of them")
+        data = calibrate.Synthetic()
     if cache is not None and Path(cache).exists():
-        return calibrate.Calibration.load(cache, digest)
+        return calibrate.Calibration.load(cache, calibrate.model_digest(source))
     if data is None:
         if any(node.op.name == "quantize" for node in graph.nodes):
             return None
@@ -35,7 +51,7 @@ def find_ranges(
         return Scales(data)
     if hasattr(data, "scale"):
         return data
-    found = calibrate.calibrate_graph(graph, data, digest, method=method, log=log)
+    found = calibrate.calibrate_graph(graph, data, source, method=given.method, preprocess=given.preprocess, log=log)
     if cache is not None:
         found.save(cache)
     return found

@@ -35,7 +35,7 @@ class TestAll:
         cli().failed(2, "COMMAND", "ingot --help")
         cli("fly").failed(2, "'fly'")
         cli("build", folder / "good.onnx").failed(2, "ingot build:", "-o")
-        cli("build", folder / "good.onnx", "-o", "x", "--precision", "int8").failed(2, "int8")
+        cli("build", folder / "good.onnx", "-o", "x", "--precision", "int4").failed(2, "int4")
         cli("build", folder / "good.onnx", "-o", "x", "--calibration", "x").failed(2, "--calibration")
         cli("bench", "x", "--threads", "0").failed(2, "0 is not from 1 to 64")
         cli("bench", "x", "--iterations", "many").failed(2, "'many' is no whole number")

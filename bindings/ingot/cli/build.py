@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import ingot
+from ingot.cli.calibration import add_method, add_preprocess, parse_preprocess
 from ingot.cli.common import Progress, UsageError, add_json, print_json, size_text
 from ingot.engine import Engine
 
@@ -25,10 +26,25 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "-o", "--output", type=Path, required=True, metavar="OUT.ingot", help="the engine file to write"
     )
     parser.add_argument("--target", default="cpu", metavar="NAME", help="what to build for; see ingot targets (cpu)")
-    parser.add_argument("--precision", choices=["fp32"], default="fp32", help="what to compute in (fp32)")
+    parser.add_argument("--precision", choices=["fp32", "int8"], default="fp32", help="what to compute in (fp32)")
     parser.add_argument(
         "--profile", action="append", default=[], metavar="NAME=SHAPE", help="the shape of an input, may be repeated"
     )
+    parser.add_argument("--calibration", type=Path, metavar="DATA", help="int8: samples; see ingot calibrate")
+    parser.add_argument("--calibration-synthetic", action="store_true", help="int8: generate samples")
+    add_method(parser, "--calibration-method")
+    parser.add_argument(
+        "--calibration-cache", type=Path, metavar="FILE", help="int8: ranges are read from here, or written when new"
+    )
+    add_preprocess(parser, "--calibration-preprocess")
+    parser.add_argument(
+        "--layer-precision",
+        action="append",
+        default=[],
+        metavar="PATTERN=PRECISION",
+        help="fp32 or int8 for layers whose name matches, may be repeated",
+    )
+    parser.add_argument("--allow-fallback", action="store_true", help="int8: layers that cannot have it stay in fp32")
     parser.add_argument("--dump-after", metavar="PASS", help="print the graph after this pass")
     add_json(parser)
 
@@ -41,6 +57,8 @@ def run(options: argparse.Namespace) -> int:
         check_pass(options.dump_after)
     if not options.output.absolute().parent.is_dir():
         raise UsageError(f"{options.output}: its folder does not exist")
+    check_calibration(options)
+    layers = dict(map(parse_layer_precision, options.layer_precision))
     start = time.perf_counter()
     # With --json the graph dump goes to stderr: stdout is for the object alone.
     stdout = contextlib.redirect_stdout(sys.stderr) if options.json else contextlib.nullcontext()
@@ -50,6 +68,13 @@ def run(options: argparse.Namespace) -> int:
             target=options.target,
             precision=options.precision,
             profiles=[profile] if profile else None,
+            calibration=options.calibration,
+            calibration_method=options.calibration_method,
+            calibration_cache=options.calibration_cache,
+            calibration_preprocess=parse_preprocess(options.calibration_preprocess),
+            calibration_synthetic=options.calibration_synthetic,
+            layer_precision=layers,
+            allow_fallback=options.allow_fallback,
             dump_after=options.dump_after,
             log=progress,
         )
@@ -100,6 +125,27 @@ def parse_profile(text: str) -> tuple[str, tuple[int, ...]]:
     if not all(e.isascii() and e.isdigit() and len(e) < 16 for e in extents):
         raise UsageError(f"--profile {text!r}: {shape!r} is no shape; write it like 1x3x224x224")
     return name, tuple(map(int, extents))
+
+
+def parse_layer_precision(text: str) -> tuple[str, str]:
+    """``PATTERN=PRECISION`` in its two parts."""
+    pattern, equals, precision = text.rpartition("=")
+    if not equals or not pattern or precision not in ("fp32", "int8"):
+        raise UsageError(f'--layer-precision {text!r}: write PATTERN=fp32 or PATTERN=int8, e.g. "head*=fp32"')
+    return pattern, precision
+
+
+def check_calibration(options: argparse.Namespace) -> None:
+    """:class:`UsageError` for options of int8 that nobody would look at, or that exclude each other."""
+    given = [
+        name
+        for name in ("calibration", "calibration_synthetic", "calibration_cache", "layer_precision")
+        if getattr(options, name)
+    ]
+    if given and options.precision != "int8":
+        raise UsageError(f"--{given[0].replace('_', '-')} is for --precision int8")
+    if options.calibration and options.calibration_synthetic:
+        raise UsageError("give either --calibration DATA or --calibration-synthetic")
 
 
 def check_pass(name: str) -> None:

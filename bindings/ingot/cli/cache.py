@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import ingot
-from ingot.cli.calibrate import origin, summary
+from ingot.cli.calibration import origin, summary
 from ingot.cli.common import UsageError, add_json, print_json, shorten, table
 
 EXAMPLE = "ingot cache diff old.cache new.cache"

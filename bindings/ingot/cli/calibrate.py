@@ -10,23 +10,29 @@ sample or several stacked. Without --data, --synthetic generates inputs: a guess
 from __future__ import annotations
 
 import argparse
+import math
 import time
 from pathlib import Path
-from typing import Any
 
 import ingot
 from ingot.cli.build import parse_profile
+from ingot.cli.calibration import add_method, add_preprocess, origin, parse_preprocess, summary
 from ingot.cli.common import Progress, UsageError, add_json, print_json
-from ingot.errors import ArgumentError
 
 EXAMPLE = 'ingot calibrate model.onnx --data images --preprocess "resize=256,crop=224,scale=1/255" -o model.cache'
-METHODS = ("auto", "entropy", "minmax", "percentile", "mse")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", type=Path, metavar="MODEL.onnx")
     parser.add_argument("--data", type=Path, metavar="DATA", help="samples to run the model on")
     parser.add_argument("--synthetic", action="store_true", help="generate the samples")
+    parser.add_argument(
+        "--input-range",
+        action="append",
+        default=[],
+        metavar="NAME=LOW:HIGH",
+        help="what an input holds, for --synthetic; may be repeated",
+    )
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="CACHE", help="the cache file to write")
     add_method(parser, "--method")
     add_preprocess(parser, "--preprocess")
@@ -42,23 +48,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add_json(parser)
 
 
-def add_method(parser: argparse.ArgumentParser, option: str) -> None:
-    """How ranges are chosen; for the commands that calibrate."""
-    parser.add_argument(
-        option, choices=METHODS, default="auto", help="how a range is chosen: auto takes the least error (auto)"
-    )
-
-
-def add_preprocess(parser: argparse.ArgumentParser, option: str) -> None:
-    """What is done to images; for the commands that calibrate."""
-    parser.add_argument(
-        option, metavar="SPEC", help='how the model wants images, e.g. "resize=256,crop=224,scale=1/255,order=rgb"'
-    )
-
-
 def run(options: argparse.Namespace) -> int:
     if (options.data is None) != options.synthetic:
         raise UsageError("give either --data DATA or --synthetic")
+    if options.input_range and not options.synthetic:
+        raise UsageError("--input-range is for --synthetic")
+    ranges = dict(map(parse_range, options.input_range))
     profile = dict(map(parse_profile, options.profile))
     if len(profile) != len(options.profile):
         raise UsageError("--profile names an input twice")
@@ -72,10 +67,10 @@ def run(options: argparse.Namespace) -> int:
 
         found = calibration.calibrate(
             options.model,
-            None if options.synthetic else options.data,
+            calibration.Synthetic(ranges) if options.synthetic else options.data,
             profiles=[profile] if profile else None,
             method=options.method,
-            preprocess=preprocess(options.preprocess),
+            preprocess=parse_preprocess(options.preprocess),
             log=progress,
         )
     if options.format == "tensorrt":
@@ -92,33 +87,14 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def preprocess(text: str | None) -> Any:
-    """The function that reads an image, from what the option says."""
-    if text is None:
-        return None
-    from ingot.builder.calibrate.images import parse
-
+def parse_range(text: str) -> tuple[str, tuple[float, float]]:
+    """``NAME=LOW:HIGH`` as a name and two numbers."""
+    name, equals, span = text.rpartition("=")
+    low, colon, high = span.partition(":")
     try:
-        return parse(text)
-    except ArgumentError as error:
-        raise UsageError(str(error)) from None
-
-
-def summary(found: Any) -> dict[str, Any]:
-    """What a cache says of itself, without its ranges."""
-    return {
-        "model": found.digest_model,
-        "data": found.digest_data,
-        "samples": found.samples,
-        "source": found.source,
-        "method": found.method,
-        "tensors": len(found.ranges),
-    }
-
-
-def origin(found: Any) -> str:
-    """Where the ranges are from, for people."""
-    if found.source == "tensorrt":
-        return "scales of TensorRT"
-    kind = "synthetic samples" if found.source == "synthetic" else "samples"
-    return f"method {found.method}, {found.samples} {kind}"
+        found = float(low), float(high)
+    except ValueError:
+        found = (0.0, 0.0)
+    if not (name and equals and colon and -math.inf < found[0] < found[1] < math.inf):
+        raise UsageError(f'--input-range {text!r}: write NAME=LOW:HIGH, e.g. "image=0:255"')
+    return name, found
