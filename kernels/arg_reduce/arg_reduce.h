@@ -6,9 +6,9 @@
 
 /* cffi:begin */
 typedef struct ingot_arg_reduce_params {
-    uint32_t axis;     /* has extent 1 in the output */
-    uint8_t smallest;  /* 0: ArgMax; 1: ArgMin */
-    uint8_t last;      /* of equal ones 0: the first; 1: the last */
+    uint32_t axis;    /* has extent 1 in the output */
+    uint8_t smallest; /* 0: ArgMax; 1: ArgMin */
+    uint8_t last;     /* of equal ones 0: the first; 1: the last */
     uint8_t reserved[2];
 } ingot_arg_reduce_params;
 /* cffi:end */

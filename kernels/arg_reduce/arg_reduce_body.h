@@ -3,16 +3,16 @@
  * First the extreme value, in four accumulators, then the place where it stands: no chain of selects from element to
  * element. A NaN is larger and smaller than anything, as in NumPy. */
 
-#define EXTREME(name, better)                                                                                         \
-    static T NAME(name)(const T *x, int64_t n, int64_t step) {                                                        \
-        T m[4] = {x[0], x[0], x[0], x[0]};                                                                            \
-        int64_t i = 0;                                                                                                \
-        for (; i + 4 <= n; i += 4) {                                                                                  \
-            for (int k = 0; k < 4; k++) m[k] = x[(i + k) * step] better m[k] ? x[(i + k) * step] : m[k];              \
-        }                                                                                                             \
-        for (; i < n; i++) m[0] = x[i * step] better m[0] ? x[i * step] : m[0];                                       \
-        for (int k = 1; k < 4; k++) m[0] = m[k] better m[0] ? m[k] : m[0];                                            \
-        return m[0];                                                                                                  \
+#define EXTREME(name, better)                                                                                          \
+    static T NAME(name)(const T *x, int64_t n, int64_t step) {                                                         \
+        T m[4] = {x[0], x[0], x[0], x[0]};                                                                             \
+        int64_t i = 0;                                                                                                 \
+        for (; i + 4 <= n; i += 4) {                                                                                   \
+            for (int k = 0; k < 4; k++) m[k] = x[(i + k) * step] better m[k] ? x[(i + k) * step] : m[k];               \
+        }                                                                                                              \
+        for (; i < n; i++) m[0] = x[i * step] better m[0] ? x[i * step] : m[0];                                        \
+        for (int k = 1; k < 4; k++) m[0] = m[k] better m[0] ? m[k] : m[0];                                             \
+        return m[0];                                                                                                   \
     }
 
 EXTREME(largest, >)

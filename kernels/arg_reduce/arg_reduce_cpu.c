@@ -62,10 +62,10 @@ static uint32_t units(const ingot_call *call) {
     return (uint32_t)unit_count(&shape);
 }
 
-#define FAMILY(check_)                                                                                                \
-    {                                                                                                                 \
-        .params_size = sizeof(ingot_arg_reduce_params), .flags = INGOT_KERNEL_EXACT, .in_min = 1, .in_max = 1,        \
-        .out_min = 1, .out_max = 1, .check = check_, .units = units,                                                  \
+#define FAMILY(check_)                                                                                                 \
+    {                                                                                                                  \
+        .params_size = sizeof(ingot_arg_reduce_params), .flags = INGOT_KERNEL_EXACT, .in_min = 1, .in_max = 1,         \
+        .out_min = 1, .out_max = 1, .check = check_, .units = units,                                                   \
     }
 const ingot_family ingot_family_arg_reduce_f32 = FAMILY(check_f32);
 const ingot_family ingot_family_arg_reduce = FAMILY(check_other);

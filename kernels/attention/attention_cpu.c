@@ -59,6 +59,12 @@ static uint64_t scratch_size(const ingot_call *call) {
 }
 
 const ingot_family ingot_family_attention_f32 = {
-    .params_size = sizeof(ingot_attention_params), .in_min = 3, .in_max = 4, .out_min = 1, .out_max = 1,
-    .check = check, .units = units, .scratch_size = scratch_size,
+    .params_size = sizeof(ingot_attention_params),
+    .in_min = 3,
+    .in_max = 4,
+    .out_min = 1,
+    .out_max = 1,
+    .check = check,
+    .units = units,
+    .scratch_size = scratch_size,
 };

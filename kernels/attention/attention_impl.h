@@ -72,9 +72,9 @@ static int64_t attention_visible(const ingot_attention_params *p, int64_t row, i
 }
 
 /* The product of `count` rows of `length` with a matrix: packed in panels, or as it lies. */
-static void attention_product(const attention_shape *s, const float *rows, int64_t row_step, int64_t length, float **out,
-                              int64_t count, int64_t columns, const float *panels, const ingot_row_f32 *free,
-                              int transposed) {
+static void attention_product(const attention_shape *s, const float *rows, int64_t row_step, int64_t length,
+                              float **out, int64_t count, int64_t columns, const float *panels,
+                              const ingot_row_f32 *free, int transposed) {
     if (!s->packs) {
         for (int64_t i = 0; i < count; i++) {
             ingot_row_f32 task = *free;
@@ -147,7 +147,8 @@ INGOT_KERNEL_FN(attention_f32) {
         int64_t row = unit % s.blocks * ATTENTION_ROWS;
         int64_t last = s.q.rows - row < ATTENTION_ROWS ? s.q.rows : row + ATTENTION_ROWS;
         for (; row < last; row += INGOT_GEMM_MR) {
-            attention_rows(call, &s, &buffer, batch, head, row, last - row < INGOT_GEMM_MR ? last - row : INGOT_GEMM_MR);
+            attention_rows(call, &s, &buffer, batch, head, row,
+                           last - row < INGOT_GEMM_MR ? last - row : INGOT_GEMM_MR);
         }
     }
     return INGOT_KERNEL_OK;

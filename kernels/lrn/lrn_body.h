@@ -31,8 +31,9 @@ INGOT_KERNEL_FN(KERNEL) {
         int64_t pixel = (int64_t)unit * LRN_PIXELS;
         int64_t stop = pixels - pixel < LRN_PIXELS ? pixels : pixel + LRN_PIXELS;
         for (; pixel < stop; pixel++) {
-            NAME(lrn_pixel)(call->params, (T *)call->out[0].data + pixel * channels, (const T *)in->data + pixel * channels,
-                            channels, square, square + channels);
+            NAME(lrn_pixel)
+            (call->params, (T *)call->out[0].data + pixel * channels, (const T *)in->data + pixel * channels, channels,
+             square, square + channels);
         }
     }
     return INGOT_KERNEL_OK;

@@ -42,10 +42,10 @@ static uint64_t scratch_size(const ingot_call *call) {
     return in->count == 0 ? 0 : (uint64_t)in->dims[in->rank - 1] * 2 * sizeof(double);
 }
 
-#define FAMILY(check_)                                                                                                \
-    {                                                                                                                 \
-        .params_size = sizeof(ingot_lrn_params), .in_min = 1, .in_max = 1, .out_min = 1, .out_max = 1,                \
-        .check = check_, .units = units, .scratch_size = scratch_size,                                                \
+#define FAMILY(check_)                                                                                                 \
+    {                                                                                                                  \
+        .params_size = sizeof(ingot_lrn_params), .in_min = 1, .in_max = 1, .out_min = 1, .out_max = 1,                 \
+        .check = check_, .units = units, .scratch_size = scratch_size,                                                 \
     }
 const ingot_family ingot_family_lrn_f32 = FAMILY(check_f32);
 const ingot_family ingot_family_lrn_f64 = FAMILY(check_f64);

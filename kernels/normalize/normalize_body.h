@@ -49,8 +49,8 @@ static double NAME(sum_of_squares)(const T *x, int64_t n, T mean) {
     return total;
 }
 
-static inline __attribute__((always_inline)) void NAME(scale_some)(T *y, const T *x, int n, T mean, T inv, const T *scale,
-                                                                   const T *bias) {
+static inline __attribute__((always_inline)) void NAME(scale_some)(T *y, const T *x, int n, T mean, T inv,
+                                                                   const T *scale, const T *bias) {
     T e[NAME(lanes)];
     for (int j = 0; j < n; j++) e[j] = (x[j] - mean) * inv;
     if (scale != NULL) {

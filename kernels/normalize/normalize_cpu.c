@@ -88,10 +88,10 @@ static uint64_t scratch_size(const ingot_call *call) {
     return p->kind == INGOT_NORMALIZE_GROUP ? (uint64_t)shape.block * 4 * sizeof(double) : 0;
 }
 
-#define FAMILY(check_)                                                                                                \
-    {                                                                                                                 \
-        .params_size = sizeof(ingot_normalize_params), .in_min = 1, .in_max = 3, .out_min = 1, .out_max = 3,          \
-        .inplace = 1, .check = check_, .units = units, .scratch_size = scratch_size,                                  \
+#define FAMILY(check_)                                                                                                 \
+    {                                                                                                                  \
+        .params_size = sizeof(ingot_normalize_params), .in_min = 1, .in_max = 3, .out_min = 1, .out_max = 3,           \
+        .inplace = 1, .check = check_, .units = units, .scratch_size = scratch_size,                                   \
     }
 const ingot_family ingot_family_normalize_f32 = FAMILY(check_f32);
 const ingot_family ingot_family_normalize_f64 = FAMILY(check_f64);

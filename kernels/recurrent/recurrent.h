@@ -36,12 +36,12 @@ enum {
  * what is added to R h alone (GRU with linear_before_reset). In plain form they are ONNX's [D, G H, I], [D, G H, H] and
  * [D, 2 G H]. */
 typedef struct ingot_recurrent_params {
-    uint32_t kind;                /* ingot_recurrent_kind */
-    uint32_t direction;           /* ingot_recurrent_direction */
-    uint32_t linear_before_reset; /* GRU: the reset gate multiplies R h + bias instead of h */
-    uint32_t input_forget;        /* LSTM: the forget gate is 1 - i */
-    float clip;                   /* gates are clamped to [-clip, clip] before their activation; infinite for none */
-    uint32_t reserved;            /* 0 */
+    uint32_t kind;                   /* ingot_recurrent_kind */
+    uint32_t direction;              /* ingot_recurrent_direction */
+    uint32_t linear_before_reset;    /* GRU: the reset gate multiplies R h + bias instead of h */
+    uint32_t input_forget;           /* LSTM: the forget gate is 1 - i */
+    float clip;                      /* gates are clamped to [-clip, clip] before their activation; infinite for none */
+    uint32_t reserved;               /* 0 */
     ingot_activation activations[6]; /* three a direction: LSTM f, g, h; GRU f, g; RNN f */
 } ingot_recurrent_params;
 /* cffi:end */

@@ -13,11 +13,12 @@ static const char *check_dims(const ingot_arg *arg, uint8_t dtype, int rank, con
     return NULL;
 }
 
-#define DIMS(...) (sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), (const int64_t[]){__VA_ARGS__}
-#define EXPECT(arg, dtype, ...)                                                                                       \
-    do {                                                                                                              \
-        const char *wrong = check_dims(arg, dtype, DIMS(__VA_ARGS__));                                                \
-        if (wrong != NULL) return wrong;                                                                              \
+#define DIMS(...)                                                                                                      \
+    (sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), (const int64_t[]) { __VA_ARGS__ }
+#define EXPECT(arg, dtype, ...)                                                                                        \
+    do {                                                                                                               \
+        const char *wrong = check_dims(arg, dtype, DIMS(__VA_ARGS__));                                                 \
+        if (wrong != NULL) return wrong;                                                                               \
     } while (0)
 
 static const char *check_params(const ingot_recurrent_params *p) {
@@ -99,10 +100,10 @@ static uint64_t scratch_bytes(const ingot_call *call, int plain) {
 static uint64_t scratch_packed(const ingot_call *call) { return scratch_bytes(call, 0); }
 static uint64_t scratch_plain(const ingot_call *call) { return scratch_bytes(call, 1); }
 
-#define FAMILY(check_, scratch_)                                                                                      \
-    {                                                                                                                 \
-        .params_size = sizeof(ingot_recurrent_params), .in_min = 3, .in_max = RECURRENT_INPUTS, .out_min = 2,         \
-        .out_max = 3, .check = check_, .units = units, .scratch_size = scratch_,                                      \
+#define FAMILY(check_, scratch_)                                                                                       \
+    {                                                                                                                  \
+        .params_size = sizeof(ingot_recurrent_params), .in_min = 3, .in_max = RECURRENT_INPUTS, .out_min = 2,          \
+        .out_max = 3, .check = check_, .units = units, .scratch_size = scratch_,                                       \
     }
 const ingot_family ingot_family_recurrent_f32_n16 = FAMILY(check_packed, scratch_packed);
 const ingot_family ingot_family_recurrent_f32 = FAMILY(check_plain, scratch_plain);

@@ -85,7 +85,8 @@ static void recurrent_step_gru(const recurrent_task *t, recurrent_rows *rows) {
         recurrent_product(candidate, init, kept, rows->count, s->hidden, t->r + 2 * n * s->hidden, n / 16);
     }
     for (int64_t i = 0; i < rows->count; i++) {
-        float *restrict z = rows->gates[i], *restrict r = z + n, *restrict candidate = z + 2 * n, *restrict h = rows->h[i];
+        float *restrict z = rows->gates[i], *restrict r = z + n, *restrict candidate = z + 2 * n,
+                        *restrict h = rows->h[i];
         if (t->usual) {
             recurrent_usual_gru(z, rows->ahead[i] + s->width, h, n);
             continue;
@@ -210,7 +211,8 @@ static void recurrent_pack(const recurrent_shape *s, float *to, const float *fro
 }
 
 /* ONNX's bias [2][gates * hidden] -> [2][width]: what is added to the gates, and what to R h alone. */
-static void recurrent_pack_bias(const ingot_recurrent_params *p, const recurrent_shape *s, float *to, const float *from) {
+static void recurrent_pack_bias(const ingot_recurrent_params *p, const recurrent_shape *s, float *to,
+                                const float *from) {
     memset(to, 0, (size_t)(2 * s->width) * sizeof *to);
     for (int64_t gate = 0; gate < s->gates; gate++) {
         const int apart = p->kind == INGOT_RECURRENT_GRU && gate == 2 && p->linear_before_reset;
@@ -303,9 +305,5 @@ static int recurrent_run(const ingot_call *call, uint32_t begin, uint32_t end, v
     return INGOT_KERNEL_OK;
 }
 
-INGOT_KERNEL_FN(recurrent_f32_n16) {
-    return recurrent_run(call, begin, end, scratch, 0);
-}
-INGOT_KERNEL_FN(recurrent_f32) {
-    return recurrent_run(call, begin, end, scratch, 1);
-}
+INGOT_KERNEL_FN(recurrent_f32_n16) { return recurrent_run(call, begin, end, scratch, 0); }
+INGOT_KERNEL_FN(recurrent_f32) { return recurrent_run(call, begin, end, scratch, 1); }

@@ -18,8 +18,8 @@ enum {
 };
 
 enum {
-    RECURRENT_BATCH = 8, /* batch rows of a work unit */
-    RECURRENT_AHEAD = 16, /* rows of x that are multiplied by the weights at a time, ahead of the recurrence */
+    RECURRENT_BATCH = 8,   /* batch rows of a work unit */
+    RECURRENT_AHEAD = 16,  /* rows of x that are multiplied by the weights at a time, ahead of the recurrence */
     RECURRENT_SMALL = 4096 /* recurrent weights of a direction that count as few */
 };
 
@@ -51,13 +51,13 @@ static inline const void *recurrent_optional(const ingot_call *call, uint32_t i)
 
 /* A thread's scratch for one direction, in this order; the packed weights are there for the plain kernel only. */
 typedef struct recurrent_scratch {
-    float *ahead;  /* [RECURRENT_AHEAD][ahead]: x W + bias */
-    float *gates;  /* [RECURRENT_BATCH][width] */
-    float *h, *c;  /* [RECURRENT_BATCH][padded] */
-    float *kept;   /* [RECURRENT_BATCH][padded]: GRU: r h */
-    float *zeros;  /* [width]: where there is no bias */
-    float *bias;   /* [2][width] */
-    float *w, *r;  /* [width / 16][inputs][16], [width / 16][hidden][16] */
+    float *ahead; /* [RECURRENT_AHEAD][ahead]: x W + bias */
+    float *gates; /* [RECURRENT_BATCH][width] */
+    float *h, *c; /* [RECURRENT_BATCH][padded] */
+    float *kept;  /* [RECURRENT_BATCH][padded]: GRU: r h */
+    float *zeros; /* [width]: where there is no bias */
+    float *bias;  /* [2][width] */
+    float *w, *r; /* [width / 16][inputs][16], [width / 16][hidden][16] */
 } recurrent_scratch;
 
 /* Lays the arrays out from `base` on and gives their size in floats. */

@@ -36,10 +36,10 @@ static uint32_t units(const ingot_call *call) {
     return (uint32_t)softmax_units(&shape);
 }
 
-#define FAMILY(check_)                                                                                                \
-    {                                                                                                                 \
-        .params_size = sizeof(ingot_softmax_params), .in_min = 1, .in_max = 1, .out_min = 1, .out_max = 1,            \
-        .inplace = 1, .check = check_, .units = units,                                                                \
+#define FAMILY(check_)                                                                                                 \
+    {                                                                                                                  \
+        .params_size = sizeof(ingot_softmax_params), .in_min = 1, .in_max = 1, .out_min = 1, .out_max = 1,             \
+        .inplace = 1, .check = check_, .units = units,                                                                 \
     }
 const ingot_family ingot_family_softmax_f32 = FAMILY(check_f32);
 const ingot_family ingot_family_softmax_f64 = FAMILY(check_f64);
