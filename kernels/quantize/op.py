@@ -14,6 +14,8 @@ from ingot.kernels.elementwise import lower
 from ingot.kernels.elementwise.program import Insn, Program
 from ingot.kernels.spec import DType, NodeView, OpSpec, Params, Quant, Sample, Tactic, TensorType, Unsupported
 
+from . import onnx_qlinear  # noqa: F401 - the importers register themselves
+
 
 @dataclass(frozen=True, slots=True)
 class QuantizeAttrs:
