@@ -113,6 +113,51 @@ INGOT_INLINE void gemm_block(const ingot_gemm_f32 *t, int row, int64_t panel, co
     }
 }
 
+#ifdef INGOT_HAVE_V8
+/* A last panel of at most eight columns. */
+INGOT_INLINE void gemm_half_block(const ingot_gemm_f32 *t, int row, int64_t panel, const int rows) {
+    v8 sum[GEMM_ROWS];
+    const float *b = t->weights + panel * t->panel_stride;
+#pragma GCC unroll 10
+    for (int r = 0; r < rows; r++) {
+        sum[r] = v8_low(gemm_bias(t, panel));
+    }
+    for (int64_t tap = 0; tap < t->taps; tap++) {
+        const void *const *pointers = t->rows + tap * INGOT_GEMM_MR + row;
+        const float *a[GEMM_ROWS];
+#pragma GCC unroll 10
+        for (int r = 0; r < rows; r++) {
+            a[r] = pointers[r];
+        }
+        for (int64_t k = 0; k < t->length; k++, b += INGOT_GEMM_NR) {
+            const v8 weight = v8_load(b);
+#pragma GCC unroll 10
+            for (int r = 0; r < rows; r++) {
+                sum[r] = v8_fma(v8_set1(a[r][k]), weight, sum[r]);
+            }
+        }
+    }
+#pragma GCC unroll 10
+    for (int r = 0; r < rows; r++) {
+        gemm_finish(t, v16_from_low(sum[r]), row + r, panel);
+    }
+}
+
+#define GEMM_HALF(rows)                                                                                                \
+    static void gemm_half_##rows(const ingot_gemm_f32 *t, int row, int64_t panel) {                                    \
+        gemm_half_block(t, row, panel, rows);                                                                          \
+    }
+GEMM_HALF(4)
+GEMM_HALF(5)
+#if GEMM_ROWS == 10
+GEMM_HALF(6)
+GEMM_HALF(7)
+GEMM_HALF(8)
+GEMM_HALF(9)
+GEMM_HALF(10)
+#endif
+#endif
+
 #define GEMM_BLOCK(rows, panels, unroll)                                                                               \
     static void gemm_##rows##x##panels(const ingot_gemm_f32 *t, int row, int64_t panel) {                              \
         gemm_block(t, row, panel, rows, panels, unroll);                                                               \
@@ -157,28 +202,48 @@ static const gemm_tile_fn two_panels[] = {gemm_1x2, gemm_2x2, gemm_3x2, gemm_4x2
                                           gemm_6x2, gemm_7x2, gemm_8x2, gemm_9x2, gemm_10x2};
 #endif
 
+#ifdef INGOT_HAVE_V8
+/* Fewer rows have too few sums to keep a processor busy with half registers. */
+enum { HALF_ROWS = 4 };
+#if GEMM_ROWS == 10
+static const gemm_tile_fn half_panel[] = {gemm_half_4, gemm_half_5, gemm_half_6, gemm_half_7,
+                                          gemm_half_8, gemm_half_9, gemm_half_10};
+#else
+static const gemm_tile_fn half_panel[] = {gemm_half_4, gemm_half_5};
+#endif
+#endif
+
 static void gemm_blocks(const ingot_gemm_f32 *t) {
     const int64_t panels = (t->columns + INGOT_GEMM_NR - 1) / INGOT_GEMM_NR;
     const int blocks = (t->mr + GEMM_ROWS - 1) / GEMM_ROWS;
     int row = 0;
     for (int block = 0; block < blocks; block++) {
         const int rows = blocks == 1 ? t->mr : (t->mr - row) / (blocks - block);
-        int64_t panel = 0;
+        int64_t panel = 0, whole = panels;
+#ifdef INGOT_HAVE_V8
+        const int half = rows >= HALF_ROWS && t->columns - (panels - 1) * INGOT_GEMM_NR <= INGOT_GEMM_NR / 2;
+        whole -= half;
+#endif
 #if GEMM_ROW_PANELS == 4
         if (rows == 1) {
-            for (; panel + 4 <= panels; panel += 4) {
+            for (; panel + 4 <= whole; panel += 4) {
                 gemm_1x4(t, row, panel);
             }
         }
 #endif
 #if GEMM_PANELS == 2
-        for (; panel + 2 <= panels; panel += 2) {
+        for (; panel + 2 <= whole; panel += 2) {
             two_panels[rows - 1](t, row, panel);
         }
 #endif
-        for (; panel < panels; panel++) {
+        for (; panel < whole; panel++) {
             one_panel[rows - 1](t, row, panel);
         }
+#ifdef INGOT_HAVE_V8
+        if (half) {
+            half_panel[rows - HALF_ROWS](t, row, panel);
+        }
+#endif
         row += rows;
     }
 }

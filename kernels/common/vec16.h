@@ -15,6 +15,8 @@
 #include <immintrin.h>
 
 typedef __m512 v16;
+#define V16_LOW_HALF_(x) _mm512_castps512_ps256(x)
+#define V16_FROM_LOW_(x) _mm512_castps256_ps512(x)
 
 INGOT_INLINE v16 v16_zero(void) { return _mm512_setzero_ps(); }
 INGOT_INLINE v16 v16_set1(float x) { return _mm512_set1_ps(x); }
@@ -224,4 +226,22 @@ INGOT_INLINE float v16_sum(v16 x) {
 }
 
 #endif
+
+/* The low eight lanes alone, where that is a register of its own and twice as fast. */
+#if defined(__AVX2__)
+#define INGOT_HAVE_V8 1
+
+typedef __m256 v8;
+
+#ifndef __AVX512F__
+#define V16_LOW_HALF_(x) (x).part[0]
+#define V16_FROM_LOW_(x) ((v16){{(x), _mm256_setzero_ps()}})
+#endif
+INGOT_INLINE v8 v8_low(v16 x) { return V16_LOW_HALF_(x); }
+INGOT_INLINE v16 v16_from_low(v8 x) { return V16_FROM_LOW_(x); }
+INGOT_INLINE v8 v8_set1(float x) { return _mm256_set1_ps(x); }
+INGOT_INLINE v8 v8_load(const float *p) { return _mm256_loadu_ps(p); }
+INGOT_INLINE v8 v8_fma(v8 a, v8 b, v8 c) { return _mm256_fmadd_ps(a, b, c); }
+#endif
+
 #endif

@@ -1,0 +1,178 @@
+"""Convolutions and matrix products against NumPy, on every instruction set, however split and pitched."""
+
+from __future__ import annotations
+
+import itertools
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ingot._kernel import aligned, available_isas, empty, make_params, run_kernel
+from ingot.errors import IngotError
+from ingot.kernels.conv.op import pack_conv, pack_conv_s8, pack_depthwise
+from ingot.kernels.conv_transpose.op import ConvTransposeAttrs, mirror
+from ingot.kernels.matmul.op import MatMulAttrs
+from ingot.kernels.matmul.op import pack as pack_matmul
+
+common = settings(max_examples=60, deadline=None)
+seeds = st.integers(0, 1 << 30)
+
+
+def convolve(x: np.ndarray, w: np.ndarray, p: dict[str, Any], padding: float = 0) -> np.ndarray:
+    """x [N, D, H, W, C], w [O, C / groups, D, H, W] -> [N, ..., O], in the type of x."""
+    groups, pads = p["groups"], list(zip(p["pads_begin"], p["pads_end"]))
+    x = np.pad(x, ((0, 0), *pads, (0, 0)), constant_values=padding)
+    window = [(k - 1) * d + 1 for k, d in zip(p["kernel"], p["dilations"])]
+    out = [max((n - k) // s + 1, 0) if n >= k else 0 for n, k, s in zip(x.shape[1:4], window, p["strides"])]
+    y = np.zeros((x.shape[0], *out, w.shape[0]), x.dtype)
+    channels, columns = w.shape[1], w.shape[0] // groups
+    for tap in itertools.product(*map(range, p["kernel"])):
+        at = tuple(
+            slice(t * d, t * d + (n - 1) * s + 1, s) if n else slice(0, 0)
+            for t, d, n, s in zip(tap, p["dilations"], out, p["strides"])
+        )
+        for g in range(groups):
+            part = x[(slice(None), *at, slice(g * channels, (g + 1) * channels))]
+            weights = w[(slice(g * columns, (g + 1) * columns), slice(None), *tap)]
+            y[..., g * columns : (g + 1) * columns] += part @ weights.T
+    return y
+
+
+@st.composite
+def cases(draw: st.DrawFn, depthwise: bool = False) -> tuple[dict[str, Any], tuple[int, ...], int, int]:
+    """Parameters, shape of x, channels a group in and out; axes that the rank does not have are 1."""
+    axes = draw(st.integers(1, 3))
+
+    def per_axis(low: int, high: int, missing: int) -> list[int]:
+        return [missing] * (3 - axes) + [draw(st.integers(low, high)) for _ in range(axes)]
+
+    channels = st.sampled_from([1, 3, 4, 5, 16, 17, 33])
+    groups = draw(channels if depthwise else st.sampled_from([1, 1, 1, 2, 3]))
+    fan_in, fan_out = (1, 1) if depthwise else (draw(channels), draw(channels))
+    params = {
+        "kernel": per_axis(1, 4, 1),
+        "strides": per_axis(1, 3, 1),
+        "dilations": per_axis(1, 2, 1),
+        "pads_begin": per_axis(0, 3, 0),
+        "pads_end": per_axis(0, 3, 0),
+        "groups": groups,
+    }
+    shape = (draw(st.integers(1, 2)), *per_axis(1, 14 if axes < 3 else 6, 1), groups * fan_in)
+    return params, shape, fan_in, fan_out
+
+
+def pitched(shape: tuple[int, ...], dtype: Any, gap: int) -> np.ndarray:
+    """Rows ``gap`` elements apart, filled with 9."""
+    base = empty((*shape[:-1], shape[-1] + gap), dtype)
+    base[...] = 9
+    return base[..., : shape[-1]]
+
+
+def check_f32(kernel: str, case: tuple[dict[str, Any], tuple[int, ...], int, int], seed: int) -> None:
+    params, shape, fan_in, fan_out = case
+    rng = np.random.default_rng(seed)
+    groups = params["groups"]
+    w = rng.standard_normal((groups * fan_out, fan_in, *params["kernel"])).astype(np.float32)
+    x, bias = rng.standard_normal(shape).astype(np.float32), rng.standard_normal(groups * fan_out).astype(np.float32)
+    expected = convolve(x.astype(np.float64), w.astype(np.float64), params) + bias
+    residual = rng.standard_normal(expected.shape).astype(np.float32)
+    expected = np.maximum(expected + residual, 0)
+    node = SimpleNamespace(attrs=SimpleNamespace(groups=groups))
+    packed = aligned((pack_depthwise if kernel == "conv_f32_dw" else pack_conv)(node, w))
+    fields = make_params("ingot_conv_params", params | {"activation": {"kind": 1}})
+    for isa in available_isas(kernel):
+        results = []
+        for splits, gap in ((1, 0), (3, 0), (2, 5)):
+            given_x, y = pitched(shape, np.float32, gap), pitched(expected.shape, np.float32, gap)
+            given_x[...] = x
+            run_kernel(kernel, [given_x, packed, bias, residual], [y], fields, isa=isa, constant=[1], splits=splits)
+            np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-3)
+            results.append(y.copy())
+        np.testing.assert_array_equal(results[0], results[1], err_msg=f"{isa}: bits depend on how the work is split")
+
+
+@common
+@given(cases(), seeds)
+def test_conv(case: Any, seed: int) -> None:
+    check_f32("conv_f32_n16", case, seed)
+
+
+@common
+@given(cases(depthwise=True), seeds)
+def test_depthwise(case: Any, seed: int) -> None:
+    check_f32("conv_f32_dw", case, seed)
+
+
+@common
+@given(cases(), seeds, st.integers(-128, 127), st.integers(-128, 127))
+def test_int8_conv_is_exact(case: Any, seed: int, input_zero: int, output_zero: int) -> None:
+    params, shape, fan_in, fan_out = case
+    rng = np.random.default_rng(seed)
+    groups, out = params["groups"], params["groups"] * fan_out
+    w = rng.integers(-127, 128, (out, fan_in, *params["kernel"])).astype(np.int8)
+    x = rng.integers(-128, 128, shape).astype(np.int8)
+    packed, sums = pack_conv_s8(w, groups)
+    sums_exact = convolve(x.astype(np.int64) - input_zero, w.astype(np.int64), params)
+    scale = (rng.random(out) * 1e-3).astype(np.float32)
+    inverse = np.float32(8.0)
+    # one rounding: the product and the sum are exact in float64 for sums below 2^24
+    real = (sums_exact.astype(np.float64) * scale).astype(np.float32)
+    expected = np.clip(np.rint(real * inverse) + output_zero, -128, 127)
+    fields = {"conv": params, "inverse_scale": inverse, "input_zero": input_zero, "output_zero": output_zero}
+    blob = make_params("ingot_conv_s8_params", fields | {"output_min": -128})
+    for isa in available_isas("conv_s8_n16k4"):
+        y = empty(expected.shape, np.int8)
+        operands = [aligned(x), aligned(packed), None, None, sums, scale]
+        run_kernel("conv_s8_n16k4", operands, [y], blob, isa=isa, constant=[1], splits=2)
+        np.testing.assert_array_equal(y, expected.astype(np.int8), err_msg=isa)
+
+
+@pytest.mark.parametrize(
+    "change", [{"groups": 0}, {"strides": [1, 0, 1]}, {"kernel": [1, 9, 1]}, {"pads_end": [0, 5, 0]}]
+)
+def test_conv_refuses_what_does_not_fit(change: dict[str, Any]) -> None:
+    params = {name: [1, 1, 1] for name in ("kernel", "strides", "dilations")} | {"groups": 1}
+    x, y, w = empty((1, 4, 4, 3), np.float32), empty((1, 4, 4, 2), np.float32), empty((1, 1, 3, 16), np.float32)
+    run_kernel("conv_f32_n16", [x, w, None, None], [y], make_params("ingot_conv_params", params))
+    with pytest.raises(IngotError, match="conv"):
+        run_kernel("conv_f32_n16", [x, w, None, None], [y], make_params("ingot_conv_params", params | change))
+
+
+@common
+@given(
+    st.integers(1, 30), st.sampled_from([0, 1, 7, 64, 1024]), st.integers(1, 150), st.booleans(), st.booleans(), seeds
+)
+def test_matmul(m: int, k: int, n: int, trans_a: bool, trans_b: bool, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    a, b = rng.standard_normal((m, k)).astype(np.float32), rng.standard_normal((k, n)).astype(np.float32)
+    expected = 0.5 * (a.astype(np.float64) @ b)
+    left, right = np.ascontiguousarray(a.T if trans_a else a), np.ascontiguousarray(b.T if trans_b else b)
+    node = SimpleNamespace(attrs=MatMulAttrs(trans_a, trans_b, 0.5))
+    forms = {
+        "matmul_f32": (right, {"trans_a": trans_a, "trans_b": trans_b, "alpha": 0.5}),
+        "matmul_f32_n16": (pack_matmul(node, right), {"trans_a": trans_a, "alpha": 1.0}),
+    }
+    for kernel, (operand, fields) in forms.items():
+        for isa in available_isas(kernel):
+            results = []
+            for splits in (1, 3):
+                y = empty((m, n), np.float32)
+                blob = make_params("ingot_matmul_params", fields)
+                run_kernel(kernel, [aligned(left), aligned(operand), None, None], [y], blob, isa=isa, splits=splits)
+                np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-3)
+                results.append(y)
+            np.testing.assert_array_equal(*results, err_msg=f"{kernel} {isa}: bits depend on how the work is split")
+
+
+def test_mirrored_weights() -> None:
+    w = np.arange(2 * 3 * 2 * 2, dtype=np.float32).reshape(2, 3, 2, 2)
+    attrs = ConvTransposeAttrs((2, 2), (1, 1), (1, 0, 0, 1), (1, 1))
+    conv, mirrored = mirror(attrs, w)
+    assert conv.pads == (0, 1, 1, 0)
+    np.testing.assert_array_equal(mirrored, w.transpose(1, 0, 2, 3)[:, :, ::-1, ::-1])
+    assert mirror(ConvTransposeAttrs((2, 2), (2, 1), (0, 0, 0, 0), (1, 1)), w) is None
+    assert mirror(ConvTransposeAttrs((2, 2), (1, 1), (2, 0, 0, 0), (1, 1)), w) is None
