@@ -7,7 +7,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ingot.kernels.pool import unpool  # noqa: F401  (it registers an importer)
+from ingot.kernels.common.int8 import Int8Attrs, with_int8
+from ingot.kernels.pool import (
+    int8,
+    unpool,  # noqa: F401  (it registers an importer)
+)
 from ingot.kernels.reduce.op import ReduceKind, reduce
 from ingot.kernels.spec import Builder, DType, NodeView, OpSpec, Sample, Tactic, TensorType, Unsupported, onnx_op
 
@@ -72,7 +76,7 @@ def infer(attrs: PoolAttrs, inputs: Sequence[TensorType | None]) -> tuple[Tensor
 
 
 def _params(node: NodeView) -> dict[str, Any]:
-    attrs: PoolAttrs = node.attrs
+    attrs: PoolAttrs = node.attrs.real if isinstance(node.attrs, Int8Attrs) else node.attrs
     spatial = len(attrs.kernel)
 
     def three(values: Sequence[int], rest: int) -> list[int]:
@@ -96,10 +100,11 @@ def _is_fast(node: NodeView) -> bool:
 
 
 def _is_known(node: NodeView) -> bool:
-    return node.inputs[0].type.dtype in (DType.F32, DType.F64, DType.I8, DType.U8)
+    known = (DType.F32, DType.F64, DType.I8, DType.U8)
+    return not isinstance(node.attrs, Int8Attrs) and node.inputs[0].type.dtype in known
 
 
-def samples() -> Iterable[Sample]:
+def _real_samples() -> Iterable[Sample]:
     def case(
         kind: PoolKind, shape: tuple[int, ...], kernel, stride=1, pad=0, dilation=1, dtype=DType.F32, **more
     ) -> Sample:
@@ -123,16 +128,33 @@ def samples() -> Iterable[Sample]:
     yield case(PoolKind.MAX, (2, 6, 6, 5), 2, 2, indices=True, storage_order=1)
 
 
+def samples() -> Iterable[Sample]:
+    real = tuple(_real_samples())
+    yield from real
+    f32 = (s for s in real if s.inputs[0].dtype is DType.F32)
+    yield from int8.samples(s for s in f32 if s.attrs.kind is not PoolKind.LP and not s.attrs.indices)
+
+
 SPEC = OpSpec(
     name="pool",
     attrs=PoolAttrs,
-    infer=infer,
+    infer=with_int8(infer),
     tactics=(
+        Tactic(
+            "pool_s8",
+            "ingot_pool_s8_params",
+            lambda node: int8.params(node, _params(node)),
+            when=int8.takes,
+            pitched_inputs=(0,),
+            pitched_outputs=(0,),
+            numerics="exact",
+        ),
         Tactic("pool_f32", "ingot_pool_params", _params, when=_is_fast, pitched_inputs=(0,), pitched_outputs=(0,)),
         Tactic("pool", "ingot_pool_params", _params, when=_is_known, pitched_inputs=(0,), pitched_outputs=(0, 1)),
     ),
     samples=samples,
     cast_to={DType.F16: DType.F32, DType.BF16: DType.F32},
+    quantize=int8.quantize,
 )
 
 

@@ -4,12 +4,14 @@
 
 #include <stdint.h>
 
+#include "scales_s8.h"
+
 /* cffi:begin */
 typedef enum ingot_pool_kind {
     INGOT_POOL_MAX = 0,
-    INGOT_POOL_AVERAGE = 1,         /* over the elements inside the input */
-    INGOT_POOL_AVERAGE_PADDED = 2,  /* padding counts as zeros */
-    INGOT_POOL_LP = 3,              /* (sum |x|^p)^(1/p) */
+    INGOT_POOL_AVERAGE = 1,        /* over the elements inside the input */
+    INGOT_POOL_AVERAGE_PADDED = 2, /* padding counts as zeros */
+    INGOT_POOL_LP = 3,             /* (sum |x|^p)^(1/p) */
     INGOT_POOL_KIND_COUNT = 4
 } ingot_pool_kind;
 
@@ -24,9 +26,14 @@ typedef struct ingot_pool_params {
     int32_t stride[3];
     int32_t dilation[3];
     int32_t pad_begin[3];
-    int32_t pad_end[3]; /* AVERAGE_PADDED counts up to here */
+    int32_t pad_end[3];     /* AVERAGE_PADDED counts up to here */
     uint32_t storage_order; /* of the second output, the indices: 0: row-major; 1: the first spatial axis fastest */
 } ingot_pool_params;
+
+typedef struct ingot_pool_s8_params {
+    ingot_pool_params pool;
+    ingot_s8_scales scales; /* of a maximum all are the same: it moves int8 */
+} ingot_pool_s8_params;
 /* cffi:end */
 
 #endif

@@ -16,8 +16,10 @@ static T NAME(pool_value)(const ingot_pool_params *params, const pool_plan *plan
                     *at = pool_index(plan, params->storage_order, z, y, x);
                 }
 #if IS_FLOAT
-                sum += params->kind != INGOT_POOL_LP ? value : params->p == 1 ? FABS(value) : params->p == 2 ? value * value
-                                                                                   : POW(FABS(value), (T)params->p);
+                sum += params->kind != INGOT_POOL_LP ? value
+                       : params->p == 1              ? FABS(value)
+                       : params->p == 2              ? value * value
+                                                     : POW(FABS(value), (T)params->p);
 #endif
             }
         }

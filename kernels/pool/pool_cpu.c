@@ -57,13 +57,13 @@ static uint64_t unit_count(const ingot_call *call) {
     return (uint64_t)(out->count / (out->dims[out->rank - 1] * out->dims[out->rank - 2]));
 }
 
-static const char *check(const ingot_call *call) {
+const char *ingot_pool_check(const ingot_call *call, uint8_t result) {
     const ingot_pool_params *p = call->params;
     const ingot_arg *in = &call->in[0], *out = &call->out[0];
     if (p->kind >= INGOT_POOL_KIND_COUNT || p->storage_order > 1 || (p->kind == INGOT_POOL_LP && p->p < 1)) {
         return "pool: a kind, an order or an exponent out of range";
     }
-    if (in->dtype != out->dtype || in->rank != out->rank || in->rank < 3 || in->rank > 2 + INGOT_POOL_MAX_SPATIAL) {
+    if (out->dtype != result || in->rank != out->rank || in->rank < 3 || in->rank > 2 + INGOT_POOL_MAX_SPATIAL) {
         return "pool: wrong types or ranks";
     }
     if (in->dims[0] != out->dims[0] || in->dims[in->rank - 1] != out->dims[in->rank - 1]) {
@@ -83,7 +83,7 @@ static const char *check_f32(const ingot_call *call) {
     if (call->in[0].dtype != INGOT_F32 || p->kind == INGOT_POOL_LP) {
         return "pool_f32: maxima and averages of float32 only";
     }
-    return check(call);
+    return ingot_pool_check(call, call->in[0].dtype);
 }
 
 static const char *check_any(const ingot_call *call) {
@@ -110,10 +110,10 @@ static const char *check_any(const ingot_call *call) {
             }
         }
     }
-    return check(call);
+    return ingot_pool_check(call, call->in[0].dtype);
 }
 
-static uint32_t units(const ingot_call *call) { return (uint32_t)unit_count(call); }
+uint32_t ingot_pool_units(const ingot_call *call) { return (uint32_t)unit_count(call); }
 
 static uint64_t scratch_size(const ingot_call *call) {
     if (call->in[0].count == 0) {
@@ -124,12 +124,25 @@ static uint64_t scratch_size(const ingot_call *call) {
 }
 
 const ingot_family ingot_family_pool_f32 = {
-    .params_size = sizeof(ingot_pool_params), .flags = INGOT_KERNEL_PITCHED, .in_min = 1, .in_max = 1,
-    .out_min = 1, .out_max = 1, .check = check_f32, .units = units, .scratch_size = scratch_size,
+    .params_size = sizeof(ingot_pool_params),
+    .flags = INGOT_KERNEL_PITCHED,
+    .in_min = 1,
+    .in_max = 1,
+    .out_min = 1,
+    .out_max = 1,
+    .check = check_f32,
+    .units = ingot_pool_units,
+    .scratch_size = scratch_size,
 };
 const ingot_family ingot_family_pool = {
-    .params_size = sizeof(ingot_pool_params), .flags = INGOT_KERNEL_PITCHED, .in_min = 1, .in_max = 1,
-    .out_min = 1, .out_max = 2, .check = check_any, .units = units,
+    .params_size = sizeof(ingot_pool_params),
+    .flags = INGOT_KERNEL_PITCHED,
+    .in_min = 1,
+    .in_max = 1,
+    .out_min = 1,
+    .out_max = 2,
+    .check = check_any,
+    .units = ingot_pool_units,
 };
 
 INGOT_KERNEL_FN(pool) {

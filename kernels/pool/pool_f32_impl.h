@@ -6,10 +6,6 @@
 #include "pool/pool_plan.h"
 #include "vec16.h"
 
-typedef struct pool_taps {
-    int64_t count[3], step[3];
-} pool_taps;
-
 INGOT_INLINE v16 pool_step(v16 a, v16 x, int is_max) { return is_max ? v16_max(a, x) : v16_add(a, x); }
 
 INGOT_INLINE void pool_fold_vectors(float *out, const float *p, const pool_taps *taps, int vectors, int is_max,
@@ -112,9 +108,9 @@ INGOT_KERNEL_FN(pool_f32) {
         pool_span a = pool_span_of(z, oz), b = pool_span_of(y, oy);
         double outer = p->kind == INGOT_POOL_AVERAGE_PADDED ? (double)a.counted * (double)b.counted
                                                             : (double)a.count * (double)b.count;
-        pool_taps taps = {{a.count, b.count, 1},
-                          {pool_tap_step(a.count, z->dilation, z->in_step),
-                           pool_tap_step(b.count, y->dilation, y->in_step), 0}};
+        pool_taps taps = {
+            {a.count, b.count, 1},
+            {pool_tap_step(a.count, z->dilation, z->in_step), pool_tap_step(b.count, y->dilation, y->in_step), 0}};
         int64_t at = n * plan.in_batch_step;
         if (a.count > 0 && b.count > 0) {
             at += a.first * z->in_step + b.first * y->in_step;

@@ -22,6 +22,11 @@ typedef struct pool_span {
     int64_t first, count, counted;
 } pool_span;
 
+/* What a window takes: along each axis so many elements, so far from one another. */
+typedef struct pool_taps {
+    int64_t count[3], step[3];
+} pool_taps;
+
 static inline int64_t pool_div_up(int64_t a, int64_t b) { return a <= 0 ? 0 : (a - 1) / b + 1; }
 
 /* The check bounds every number by 2^31, so nothing here overflows. */
@@ -52,8 +57,9 @@ static inline pool_plan pool_plan_of(const ingot_call *call) {
             *axis = (pool_axis){1, 1, 1, 1, 1, 0, 0, in_step, out_step};
             continue;
         }
-        *axis = (pool_axis){in->dims[from + 1], out->dims[from + 1], p->kernel[from],  p->stride[from], p->dilation[from],
-                            p->pad_begin[from], p->pad_end[from],    in_step,          out_step};
+        *axis =
+            (pool_axis){in->dims[from + 1], out->dims[from + 1], p->kernel[from], p->stride[from], p->dilation[from],
+                        p->pad_begin[from], p->pad_end[from],    in_step,         out_step};
         in_step *= in->count > 0 ? axis->in : 0;
         out_step *= out->count > 0 ? axis->out : 0;
     }
@@ -76,5 +82,9 @@ static inline int pool_is_separable(const pool_plan *plan) {
     }
     return plan->channels < 16 || (y->kernel + 1) * x->stride + x->kernel < y->kernel * x->kernel;
 }
+
+/* Shared by the kernels of all types, in pool_cpu.c. */
+const char *ingot_pool_check(const ingot_call *call, uint8_t result);
+uint32_t ingot_pool_units(const ingot_call *call);
 
 #endif

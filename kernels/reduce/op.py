@@ -6,6 +6,8 @@ import enum
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from ingot.kernels.common.int8 import is_int8, permute_int8, with_int8
+from ingot.kernels.reduce import int8
 from ingot.kernels.spec import (
     Builder,
     DType,
@@ -68,7 +70,7 @@ def _params(node: NodeView) -> dict[str, int]:
 
 
 def _takes(*dtypes: DType):
-    return lambda node: node.inputs[0].type.dtype in dtypes
+    return lambda node: not is_int8(node) and node.inputs[0].type.dtype in dtypes
 
 
 def samples() -> Iterable[Sample]:
@@ -78,18 +80,21 @@ def samples() -> Iterable[Sample]:
             yield Sample(ReduceAttrs(kind, axes), (TensorType(DType.F32, shape),), name=f"{kind.name}-{shape}-{axes}")
     for dtype in _PORTABLE:
         yield Sample(ReduceAttrs(ReduceKind.MAX, (1,)), (TensorType(dtype, (3, 70)),), name=f"MAX-{dtype.name}")
+    yield from int8.samples(ReduceAttrs(kind, axes) for kind in (ReduceKind.SUM, ReduceKind.MEAN) for axes in int8.AXES)
 
 
 SPEC = OpSpec(
     name="reduce",
     attrs=ReduceAttrs,
-    infer=infer,
+    infer=with_int8(infer),
     tactics=(
+        Tactic("reduce_s8", "ingot_reduce_s8_params", int8.params, when=is_int8, numerics="exact"),
         Tactic("reduce_f32", "ingot_reduce_params", _params, when=_takes(DType.F32)),
         Tactic("reduce", "ingot_reduce_params", _params, when=_takes(*_PORTABLE), numerics="exact"),
     ),
     samples=samples,
-    permute=permute,
+    permute=permute_int8(permute),
+    quantize=int8.quantize,
     cast_to={
         DType.F16: DType.F32,
         DType.BF16: DType.F32,

@@ -4,6 +4,8 @@
 
 #include <stdint.h>
 
+#include "scales_s8.h"
+
 /* cffi:begin */
 typedef enum ingot_reduce_kind {
     INGOT_REDUCE_SUM = 0,
@@ -23,6 +25,11 @@ typedef struct ingot_reduce_params {
     uint32_t kind; /* ingot_reduce_kind */
     uint32_t axes; /* bit a: axis a of the input is reduced and has extent 1 in the output */
 } ingot_reduce_params;
+
+typedef struct ingot_reduce_s8_params {
+    ingot_reduce_params reduce; /* a sum or a mean */
+    ingot_s8_scales scales;
+} ingot_reduce_s8_params;
 /* cffi:end */
 
 #endif

@@ -12,38 +12,38 @@
 
 /* Folds each of n columns into total. `step` folds element x into accumulator a, `join` accumulator x into a; `shift`
  * is what sum_exp subtracts. */
-#define FOLD(fold, step, join)                                                                                        \
-    static void NAME(fold)(T *restrict total, const T *restrict p, int64_t rows, int64_t row_step, int64_t n,         \
-                           const T *restrict shifts, T init) {                                                        \
-        (void)shifts;                                                                                                 \
-        for (; rows > 0; rows -= REDUCE_ROWS, p += REDUCE_ROWS * row_step) {                                          \
-            int64_t some = rows < REDUCE_ROWS ? rows : REDUCE_ROWS, column = 0;                                       \
-            for (; column + LANES <= n; column += LANES) {                                              \
-                T part[LANES];                                                                                 \
-                for (int j = 0; j < LANES; j++) part[j] = init;                                                \
-                for (int64_t row = 0; row < some; row++) {                                                            \
-                    for (int j = 0; j < LANES; j++) {                                                          \
-                        T a = part[j], x = p[row * row_step + column + j];                                            \
-                        SHIFT(column + j)                                                                             \
-                        part[j] = (step);                                                                             \
-                    }                                                                                                 \
-                }                                                                                                     \
-                for (int j = 0; j < LANES; j++) {                                                              \
-                    T a = total[column + j], x = part[j];                                                             \
-                    total[column + j] = (join);                                                                       \
-                }                                                                                                     \
-            }                                                                                                         \
-            for (; column < n; column++) {                                                                            \
-                T part = init;                                                                                        \
-                SHIFT(column)                                                                                         \
-                for (int64_t row = 0; row < some; row++) {                                                            \
-                    T a = part, x = p[row * row_step + column];                                                       \
-                    part = (step);                                                                                    \
-                }                                                                                                     \
-                T a = total[column], x = part;                                                                        \
-                total[column] = (join);                                                                               \
-            }                                                                                                         \
-        }                                                                                                             \
+#define FOLD(fold, step, join)                                                                                         \
+    static void NAME(fold)(T *restrict total, const T *restrict p, int64_t rows, int64_t row_step, int64_t n,          \
+                           const T *restrict shifts, T init) {                                                         \
+        (void)shifts;                                                                                                  \
+        for (; rows > 0; rows -= REDUCE_ROWS, p += REDUCE_ROWS * row_step) {                                           \
+            int64_t some = rows < REDUCE_ROWS ? rows : REDUCE_ROWS, column = 0;                                        \
+            for (; column + LANES <= n; column += LANES) {                                                             \
+                T part[LANES];                                                                                         \
+                for (int j = 0; j < LANES; j++) part[j] = init;                                                        \
+                for (int64_t row = 0; row < some; row++) {                                                             \
+                    for (int j = 0; j < LANES; j++) {                                                                  \
+                        T a = part[j], x = p[row * row_step + column + j];                                             \
+                        SHIFT(column + j)                                                                              \
+                        part[j] = (step);                                                                              \
+                    }                                                                                                  \
+                }                                                                                                      \
+                for (int j = 0; j < LANES; j++) {                                                                      \
+                    T a = total[column + j], x = part[j];                                                              \
+                    total[column + j] = (join);                                                                        \
+                }                                                                                                      \
+            }                                                                                                          \
+            for (; column < n; column++) {                                                                             \
+                T part = init;                                                                                         \
+                SHIFT(column)                                                                                          \
+                for (int64_t row = 0; row < some; row++) {                                                             \
+                    T a = part, x = p[row * row_step + column];                                                        \
+                    part = (step);                                                                                     \
+                }                                                                                                      \
+                T a = total[column], x = part;                                                                         \
+                total[column] = (join);                                                                                \
+            }                                                                                                          \
+        }                                                                                                              \
     }
 
 #define IS_BOOL(call) ((call)->in[0].dtype == INGOT_BOOL)

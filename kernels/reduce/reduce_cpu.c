@@ -57,13 +57,13 @@
 #define LANES 4
 #include "reduce/reduce_body.h"
 
-static const char *check(const ingot_call *call) {
+const char *ingot_reduce_check(const ingot_call *call, uint8_t result) {
     const ingot_reduce_params *p = call->params;
     const ingot_arg *in = &call->in[0], *out = &call->out[0];
     if (p->kind >= INGOT_REDUCE_KIND_COUNT || p->axes >> in->rank != 0) {
         return "reduce: a kind or an axis out of range";
     }
-    if (in->dtype != out->dtype || in->rank != out->rank) {
+    if (out->dtype != result || in->rank != out->rank) {
         return "reduce: input and output differ in type or rank";
     }
     for (int axis = 0; axis < in->rank; axis++) {
@@ -76,7 +76,8 @@ static const char *check(const ingot_call *call) {
 }
 
 static const char *check_f32(const ingot_call *call) {
-    return call->in[0].dtype == INGOT_F32 ? check(call) : "reduce_f32: the input is not float32";
+    return call->in[0].dtype == INGOT_F32 ? ingot_reduce_check(call, INGOT_F32)
+                                          : "reduce_f32: the input is not float32";
 }
 
 static const char *check_other(const ingot_call *call) {
@@ -97,7 +98,7 @@ static const char *check_other(const ingot_call *call) {
     if (call->in[0].dtype != INGOT_F64 && (p->kind == INGOT_REDUCE_LOG_SUM || p->kind == INGOT_REDUCE_LOG_SUM_EXP)) {
         return "reduce: logarithms are of floats only";
     }
-    return check(call);
+    return ingot_reduce_check(call, call->in[0].dtype);
 }
 
 /* Merges adjacent axes of one sort. An empty input leaves loops of extent 0 that nothing walks. */
@@ -122,7 +123,8 @@ static int64_t merge_axes(const ingot_call *call, reduce_loop *loops, bool *redu
 }
 
 static reduce_plan make_plan(const ingot_call *call) {
-    reduce_plan plan = {.rows = 1, .columns = 1, .row_step = 1, .outer = 1, .blocks = 1, .reduced_extent = 1, .grain = 1};
+    reduce_plan plan = {
+        .rows = 1, .columns = 1, .row_step = 1, .outer = 1, .blocks = 1, .reduced_extent = 1, .grain = 1};
     plan.units_across = 1;
     if (call->out[0].count == 0) {
         plan.outer = 0;
@@ -166,7 +168,7 @@ static reduce_plan make_plan(const ingot_call *call) {
     return plan;
 }
 
-static uint32_t units(const ingot_call *call) {
+uint32_t ingot_reduce_units(const ingot_call *call) {
     reduce_plan plan = make_plan(call);
     if (plan.outer == 0) {
         return 0;
@@ -175,17 +177,18 @@ static uint32_t units(const ingot_call *call) {
     return count > UINT32_MAX ? UINT32_MAX : (uint32_t)count;
 }
 
-static uint64_t state_size(const ingot_call *call) {
+uint64_t ingot_reduce_state_size(const ingot_call *call) {
     (void)call;
     return sizeof(reduce_plan);
 }
 
-static void prepare(const ingot_call *call) { *(reduce_plan *)call->state = make_plan(call); }
+void ingot_reduce_prepare(const ingot_call *call) { *(reduce_plan *)call->state = make_plan(call); }
 
-#define FAMILY(check_, flags_)                                                                                                \
-    {                                                                                                                 \
-        .params_size = sizeof(ingot_reduce_params), .flags = flags_, .in_min = 1, .in_max = 1,            \
-        .out_min = 1, .out_max = 1, .check = check_, .units = units, .state_size = state_size, .prepare = prepare,    \
+#define FAMILY(check_, flags_)                                                                                         \
+    {                                                                                                                  \
+        .params_size = sizeof(ingot_reduce_params), .flags = flags_, .in_min = 1, .in_max = 1, .out_min = 1,           \
+        .out_max = 1, .check = check_, .units = ingot_reduce_units, .state_size = ingot_reduce_state_size,             \
+        .prepare = ingot_reduce_prepare,                                                                               \
     }
 const ingot_family ingot_family_reduce_f32 = FAMILY(check_f32, 0);
 const ingot_family ingot_family_reduce = FAMILY(check_other, INGOT_KERNEL_EXACT);

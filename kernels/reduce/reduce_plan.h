@@ -16,7 +16,8 @@ typedef struct reduce_loop {
 } reduce_loop;
 
 /* For each combination of the kept loops, and each of the reduced ones, lies a block [rows][columns], its rows
- * `row_step` apart, of which each column is folded. With `in_runs` there is one column and the rows lie side by side. */
+ * `row_step` apart, of which each column is folded. With `in_runs` there is one column and the rows lie side by side.
+ */
 typedef struct reduce_plan {
     reduce_loop kept[INGOT_MAX_RANK], reduced[INGOT_MAX_RANK];
     int64_t kept_count, reduced_count;
@@ -37,5 +38,11 @@ static inline int64_t reduce_offset(const reduce_loop *loops, int64_t count, int
     }
     return count > 0 ? offset + index * loops[0].stride : 0;
 }
+
+/* Shared by the kernels of all types, in reduce_cpu.c. The first prepares a reduce_plan. */
+void ingot_reduce_prepare(const ingot_call *call);
+uint64_t ingot_reduce_state_size(const ingot_call *call);
+uint32_t ingot_reduce_units(const ingot_call *call);
+const char *ingot_reduce_check(const ingot_call *call, uint8_t result);
 
 #endif

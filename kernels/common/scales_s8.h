@@ -1,0 +1,72 @@
+/* How the int8 operand and the result of an operator stand for real numbers, and the end of those that add up int8. */
+#ifndef INGOT_SCALES_S8_H
+#define INGOT_SCALES_S8_H
+
+#include <stdint.h>
+
+/* cffi:begin */
+/* q stands for (q - zero) * scale, the scales being float32 values. Of a float32 result: scale 1, zero 0. */
+typedef struct ingot_s8_scales {
+    double input_scale;
+    double output_scale;
+    int32_t input_zero;
+    int32_t output_zero;
+} ingot_s8_scales;
+/* cffi:end */
+
+#include "kernel.h"
+#include "requantize.h"
+
+/* Sums of so many differences of int8 numbers stay below 2^31. */
+enum { INGOT_S8_TERMS_MAX = 1 << 23 };
+
+enum { INGOT_S8_SUMS = 32 }; /* columns that are summed side by side */
+
+static inline const char *ingot_s8_scales_check(const ingot_s8_scales *scales, uint8_t result) {
+    const int zeros = scales->input_zero >= -128 && scales->input_zero <= 127 && scales->output_zero >= -128 &&
+                      scales->output_zero <= 127;
+    if (!zeros || !(scales->input_scale > 0.0) || !(scales->output_scale > 0.0)) {
+        return "int8: a scale or a zero point is out of range";
+    }
+    return result == INGOT_I8 || result == INGOT_F32 ? NULL : "int8: the result is neither int8 nor float32";
+}
+
+/* The result is `multiplier` times a number of the kernel, plus the zero point. */
+static inline ingot_requantize ingot_s8_result(const ingot_s8_scales *scales, float multiplier) {
+    return (ingot_requantize){-__builtin_inff(),
+                              __builtin_inff(),
+                              multiplier,
+                              (float)(-128 - scales->output_zero),
+                              (float)(127 - scales->output_zero),
+                              scales->output_zero};
+}
+
+/* What a sum of input numbers is multiplied by so that its `count`th part becomes output numbers. */
+static inline float ingot_s8_multiplier(const ingot_s8_scales *scales, double count) {
+    return (float)(scales->input_scale / (count * scales->output_scale));
+}
+
+/* Compiled once for each base instruction set (store_s8_cpu*.c), not once for each file that uses it. */
+#if defined(INGOT_ISA_avx2) || defined(INGOT_ISA_avxvnni) || defined(INGOT_ISA_avx512) || defined(INGOT_ISA_avx512vnni)
+#define INGOT_STORE_S8 ingot_store_s8__avx2
+#elif defined(INGOT_ISA_neon) || defined(INGOT_ISA_neondot)
+#define INGOT_STORE_S8 ingot_store_s8__neon
+#else
+#define INGOT_STORE_S8 ingot_store_s8__portable
+#endif
+/* n numbers x to n results y of a type, int8 or float32: multiplied, and then, for int8, rounded. y may be x. */
+void INGOT_STORE_S8(const ingot_requantize *result, uint8_t dtype, void *y, const float *x, int64_t n);
+
+static inline int64_t ingot_s8_result_size(uint8_t dtype) { return dtype == INGOT_F32 ? 4 : 1; }
+
+/* The same at element `at` of an operand, of numbers sum - offset, which must not overflow: at most 32. */
+static inline void ingot_s8_store_sums(const ingot_requantize *result, const ingot_arg *out, int64_t at,
+                                       const int32_t sum[INGOT_S8_SUMS], int32_t offset, int64_t n) {
+    float x[INGOT_S8_SUMS];
+    for (int j = 0; j < INGOT_S8_SUMS; j++) {
+        x[j] = (float)(int32_t)((uint32_t)sum[j] - (uint32_t)offset); /* those behind n may be anything */
+    }
+    INGOT_STORE_S8(result, out->dtype, (char *)out->data + at * ingot_s8_result_size(out->dtype), x, n);
+}
+
+#endif

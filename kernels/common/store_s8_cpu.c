@@ -1,0 +1,1 @@
+#include "store_s8_impl.h"

@@ -1,0 +1,55 @@
+"""Maxima and averages of int8."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ingot.kernels.common.int8 import TERMS_MAX, Int8Attrs, is_int8, scales
+from ingot.kernels.common.quantized import activation_of, result_type
+from ingot.kernels.spec import DType, NodeView, Quant, QuantForm, QuantInput, Sample, TensorType
+
+if TYPE_CHECKING:
+    from ingot.kernels.pool.op import PoolAttrs
+
+
+def quantize(node: NodeView, inputs: Sequence[QuantInput | None], output: Quant | None) -> QuantForm | None:
+    """A maximum stands for the same numbers as its input; an average is requantised."""
+    attrs: PoolAttrs = node.attrs
+    x = activation_of(inputs[0])
+    if x is None or attrs.indices or attrs.kind.name == "LP":
+        return None
+    operands, shape = (inputs[0].value,), node.outputs[0].type.shape
+    if attrs.kind.name == "MAX":
+        return QuantForm("pool", attrs, operands, TensorType(DType.I8, shape, x))
+    spatial = inputs[0].value.type.shape[1:-1]
+    if math.prod(min(k, n) for k, n in zip(attrs.kernel, spatial, strict=True)) > TERMS_MAX:
+        return None
+    return QuantForm("pool", Int8Attrs(attrs, x, output), operands, result_type(shape, output))
+
+
+def takes(node: NodeView) -> bool:
+    """Averages in their integer form, and maxima of int8."""
+    attrs = node.attrs
+    is_max = not is_int8(node) and attrs.kind.name == "MAX" and not attrs.indices
+    return is_int8(node) or (is_max and node.inputs[0].type.dtype is DType.I8)
+
+
+def params(node: NodeView, pool: dict[str, Any]) -> dict[str, Any]:
+    """The fields of the C struct ``ingot_pool_s8_params``, given those of ``ingot_pool_params``."""
+    same = Quant(1.0)
+    attrs = node.attrs if is_int8(node) else Int8Attrs(node.attrs, same, same)
+    return {"pool": pool, "scales": scales(attrs)}
+
+
+def samples(real: Iterable[Sample]) -> Iterable[Sample]:
+    """The integer forms of samples in float32."""
+    for i, sample in enumerate(real):
+        x = Quant(0.05, (0, -128, 127, 5)[i % 4])
+        output = (Quant(0.04, -3), None, Quant(0.02))[i % 3]
+        kind = TensorType(DType.I8, sample.inputs[0].shape)
+        if sample.attrs.kind.name == "MAX":
+            yield Sample(sample.attrs, (kind,), name=f"int8-{sample.name}")
+        else:
+            yield Sample(Int8Attrs(sample.attrs, x, output), (kind,), name=f"int8-{sample.name}")

@@ -1,0 +1,80 @@
+/* pool_s8: what its windows may be. */
+#include "pool/pool_s8_impl.h"
+
+/* Whether the sum over a window stays within int32: of each axis it takes at most what there is. */
+static int sums_fit(const ingot_call *call) {
+    const ingot_pool_params *p = call->params;
+    const ingot_arg *in = &call->in[0];
+    int64_t terms = 1;
+    if (p->kind == INGOT_POOL_MAX) {
+        return 1;
+    }
+    for (int axis = 0; axis < in->rank - 2; axis++) {
+        const int64_t extent = in->dims[axis + 1];
+        terms *= extent < p->kernel[axis] ? extent : p->kernel[axis]; /* at most 2^23 * 2^31 */
+        if (terms > INGOT_S8_TERMS_MAX) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+static const char *check(const ingot_call *call) {
+    const ingot_pool_s8_params *p = call->params;
+    const uint8_t result = call->out[0].dtype;
+    if (call->in[0].dtype != INGOT_I8 || p->pool.kind == INGOT_POOL_LP ||
+        (p->pool.kind == INGOT_POOL_MAX && result != INGOT_I8)) {
+        return "pool_s8: maxima and averages of int8 only";
+    }
+    const char *wrong = ingot_s8_scales_check(&p->scales, result);
+    if (wrong == NULL) {
+        wrong = ingot_pool_check(call, result);
+    }
+    return wrong == NULL && !sums_fit(call) ? "pool_s8: a sum may overflow" : wrong;
+}
+
+int ingot_pool_s8_run(const ingot_call *call, uint32_t begin, uint32_t end, pool_s8_fn pixel) {
+    const ingot_pool_s8_params *p = call->params;
+    const pool_plan plan = pool_plan_of(call);
+    const pool_axis *z = &plan.axis[0], *y = &plan.axis[1], *x = &plan.axis[2];
+    const int is_max = p->pool.kind == INGOT_POOL_MAX, padded = p->pool.kind == INGOT_POOL_AVERAGE_PADDED;
+    ingot_requantize average = ingot_s8_result(&p->scales, 0.0f);
+    pool_s8_window window = {.average = is_max ? NULL : &average};
+    double previous = -1.0;
+    for (uint32_t unit = begin; unit < end; unit++) {
+        const int64_t n = unit / (z->out * y->out), oz = unit / y->out % z->out, oy = unit % y->out;
+        const pool_span a = pool_span_of(z, oz), b = pool_span_of(y, oy);
+        int64_t at = n * plan.out_batch_step + oz * z->out_step + oy * y->out_step;
+        for (int64_t ox = 0; ox < x->out; ox++, at += x->out_step) {
+            const pool_span c = pool_span_of(x, ox);
+            const int64_t inside = a.count * b.count * c.count;
+            const double count = padded ? (double)a.counted * (double)b.counted * (double)c.counted : (double)inside;
+            if (count != previous) {
+                average.inverse_scale = count > 0.0 ? ingot_s8_multiplier(&p->scales, count) : 0.0f;
+                previous = count;
+            }
+            window.taps = (pool_taps){{a.count, b.count, c.count},
+                                      {pool_tap_step(a.count, z->dilation, z->in_step),
+                                       pool_tap_step(b.count, y->dilation, y->in_step),
+                                       pool_tap_step(c.count, x->dilation, x->in_step)}};
+            window.offset = is_max ? 0 : (int32_t)inside * p->scales.input_zero;
+            window.in = (const int8_t *)call->in[0].data + n * plan.in_batch_step;
+            if (inside > 0) {
+                window.in += a.first * z->in_step + b.first * y->in_step + c.first * x->in_step;
+            }
+            pixel(&window, &call->out[0], at);
+        }
+    }
+    return INGOT_KERNEL_OK;
+}
+
+const ingot_family ingot_family_pool_s8 = {
+    .params_size = sizeof(ingot_pool_s8_params),
+    .flags = INGOT_KERNEL_PITCHED | INGOT_KERNEL_EXACT,
+    .in_min = 1,
+    .in_max = 1,
+    .out_min = 1,
+    .out_max = 1,
+    .check = check,
+    .units = ingot_pool_units,
+};

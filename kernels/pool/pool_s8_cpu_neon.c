@@ -1,0 +1,1 @@
+#include "pool/pool_s8_impl.h"

@@ -1,0 +1,1 @@
+#include "reduce/reduce_s8_impl.h"

@@ -1,0 +1,242 @@
+"""Operators of int8 against their formulas in NumPy integers: random shapes, extremes, ties, saturation, zero points.
+
+The kernels agree with one another in ``tests/kernels/test_samples.py``; here stands what they compute.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ingot._kernel import available_isas, empty, make_params, run_kernel
+from ingot.builder.ir import Node, Value
+from ingot.errors import IngotError
+from ingot.kernels import load
+from ingot.kernels.pool.op import PoolAttrs, PoolKind
+from ingot.kernels.reduce.op import ReduceAttrs, ReduceKind
+from ingot.kernels.spec import DType, Quant, QuantInput, TensorType
+
+SPECS = load()
+F32 = np.float32
+
+common = settings(max_examples=40, deadline=None)
+seeds = st.integers(0, 1 << 30)
+zeros = st.sampled_from((0, -128, 127, 3, -7))
+scales = st.sampled_from((1.0, 0.5, 0.25, 0.0173, 0.1, 3.7e-3, 2.0)).map(lambda s: float(F32(s)))
+quants = st.builds(Quant, scales, zeros)
+outputs = st.none() | quants
+channels = st.sampled_from((1, 3, 8, 31, 32, 33, 70))
+
+
+def int8s(seed: int, shape: tuple[int, ...]) -> np.ndarray:
+    """Random numbers, extremes alone, or one number everywhere."""
+    rng = np.random.default_rng(seed)
+    kind = seed % 5
+    if kind == 0:
+        return rng.choice(np.array([-128, 127], np.int8), shape)
+    if kind == 1:
+        return np.full(shape, rng.choice([-128, 127, 0, 5]), np.int8)
+    if kind == 2:
+        return rng.integers(-4, 4, shape).astype(np.int8)
+    return rng.integers(-128, 128, shape).astype(np.int8)
+
+
+def requantised(v: np.ndarray, output: Quant | None) -> np.ndarray:
+    """What is stored for the products ``v``, float32: round half to even, clamp; NaN is the zero point."""
+    if output is None:
+        return v
+    whole = np.rint(np.where(np.isnan(v), F32(0), v).astype(np.float64))
+    return (np.clip(whole, -128 - output.zero_point, 127 - output.zero_point) + output.zero_point).astype(np.int8)
+
+
+def multiplier(x: Quant, output: Quant | None, count: Any) -> np.ndarray:
+    with np.errstate(divide="ignore"):
+        return (np.float64(x.scale) / (np.float64(count) * np.float64(1.0 if output is None else output.scale))).astype(
+            F32
+        )
+
+
+def node_of(name: str, attrs: Any, *inputs: np.ndarray | None) -> Node:
+    """The node on constants."""
+    spec = SPECS[name]
+    values = [
+        None if a is None else Value(f"x{i}", TensorType(DType.of(a.dtype), a.shape), a) for i, a in enumerate(inputs)
+    ]
+    types = spec.infer(attrs, [None if v is None else v.type for v in values])
+    return Node(spec, attrs, values, [Value(f"y{i}", t) for i, t in enumerate(types)])
+
+
+def form_of(name: str, attrs: Any, x: Quant, output: Quant | None, *inputs: np.ndarray) -> Node:
+    """The integer form that the operator's rule gives for a float node; the first input is int8."""
+    spec = SPECS[name]
+    float_inputs = [
+        TensorType(DType.F32, inputs[0].shape),
+        *(TensorType(DType.of(a.dtype), a.shape) for a in inputs[1:]),
+    ]
+    values = [Value(f"x{i}", t, a if i else None) for i, (t, a) in enumerate(zip(float_inputs, inputs))]
+    (result,) = spec.infer(attrs, float_inputs)
+    node = Node(spec, attrs, values, [Value("y", result)])
+    q = Value("q", TensorType(DType.I8, inputs[0].shape, x), inputs[0])
+    form = spec.quantize(node, [QuantInput(value=q), *[None] * (len(inputs) - 1)], output)
+    assert form is not None, "the rule gives no integer form"
+    operands = [
+        Value(f"c{i}", TensorType(DType.of(v.dtype), v.shape), v) if isinstance(v, np.ndarray) else v
+        for i, v in enumerate(form.inputs)
+    ]
+    spec = SPECS[form.op]
+    (kind,) = spec.infer(form.attrs, [None if v is None else v.type for v in operands])
+    assert (kind.dtype, kind.shape) == (form.output.dtype, form.output.shape)
+    return Node(spec, form.attrs, operands, [Value("y", form.output)])
+
+
+def run(node: Node) -> np.ndarray:
+    """The result, which is the same on every instruction set and for every split."""
+    tactic = next(t for t in node.op.tactics if t.when(node))
+    assert tactic.numerics == "exact"
+    found = None
+    for isa, splits in itertools.product(available_isas(tactic.kernel), (1, 3)):
+        y = empty(node.outputs[0].type.shape, node.outputs[0].type.dtype.numpy)
+        run_kernel(
+            tactic.kernel,
+            [None if v is None else v.data for v in node.inputs],
+            [y],
+            make_params(tactic.params_type, tactic.params(node)),
+            isa=isa,
+            splits=splits,
+            constant=range(1, len(node.inputs)),
+        )
+        assert found is None or found.tobytes() == y.tobytes(), f"{isa}, {splits} parts: other bits"
+        found = y
+    return found
+
+
+def same(got: np.ndarray, wanted: np.ndarray) -> None:
+    assert got.dtype == wanted.dtype
+    np.testing.assert_array_equal(got, wanted)
+
+
+# -- pool --------------------------------------------------------------------------------------------------------------
+
+
+def pooled(attrs: PoolAttrs, x: Quant, output: Quant | None, q: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    spatial, n = q.shape[1:-1], len(attrs.kernel)
+    sums, counts = np.zeros(shape, np.int64), np.ones(shape, np.int64)
+    for out in np.ndindex(*shape[1:-1]):
+        taps = [
+            [o * s - p + k * d for k in range(size)]
+            for o, s, p, size, d in zip(out, attrs.strides, attrs.pads, attrs.kernel, attrs.dilations)
+        ]
+        inside = [[t for t in ts if 0 <= t < s] for ts, s in zip(taps, spatial)]
+        counted = [[t for t in ts if t < s + e] for ts, s, e in zip(taps, spatial, attrs.pads[n:])]
+        part = q[(slice(None), *np.ix_(*inside))].reshape(q.shape[0], -1, q.shape[-1]).astype(np.int64)
+        at = (slice(None), *out)
+        sums[at] = part.max(1) if attrs.kind is PoolKind.MAX else (part - x.zero_point).sum(1)
+        chosen = counted if attrs.kind is PoolKind.AVERAGE_PADDED else inside
+        counts[at] = np.prod([len(c) for c in chosen])
+    if attrs.kind is PoolKind.MAX:
+        return sums.astype(np.int8)
+    return requantised(sums.astype(F32) * multiplier(x, output, counts), output)
+
+
+@st.composite
+def pool_cases(draw: st.DrawFn) -> tuple[PoolAttrs, tuple[int, ...]]:
+    n = draw(st.integers(1, 3))
+    kernel = tuple(draw(st.integers(1, 4)) for _ in range(n))
+    dilations = tuple(draw(st.integers(1, 2)) for _ in range(n))
+    pads = tuple(draw(st.integers(0, (kernel[i % n] - 1) // 2)) for i in range(2 * n))
+    size = st.integers(1, 8 if n < 3 else 4)
+    spatial = tuple(max(draw(size), (k - 1) * d + 1) for k, d in zip(kernel, dilations))
+    kind = draw(st.sampled_from((PoolKind.MAX, PoolKind.AVERAGE, PoolKind.AVERAGE_PADDED)))
+    strides = tuple(draw(st.integers(1, 3)) for _ in range(n))
+    attrs = PoolAttrs(kind, kernel, strides, pads, dilations, ceil_mode=draw(st.booleans()))
+    return attrs, (draw(st.integers(1, 2)), *spatial, draw(channels))
+
+
+@common
+@given(pool_cases(), quants, outputs, seeds)
+def test_pool(case: tuple[PoolAttrs, tuple[int, ...]], x: Quant, output: Quant | None, seed: int) -> None:
+    attrs, shape = case
+    q = int8s(seed, shape)
+    node = form_of("pool", attrs, x, output, q)
+    same(run(node), pooled(attrs, x, output, q, node.outputs[0].type.shape))
+
+
+def test_averages_round_half_to_even() -> None:
+    q = np.array([[1, 2], [2, 3], [-1, -2], [-2, -3], [127, 126], [-128, -127]], np.int8).reshape(6, 2, 1)
+    attrs = PoolAttrs(PoolKind.AVERAGE, (2,), (2,), (0, 0), (1,))
+    y = run(form_of("pool", attrs, Quant(1.0), Quant(1.0), q))
+    assert y.ravel().tolist() == [2, 2, -2, -2, 126, -128]
+
+
+# -- reduce ------------------------------------------------------------------------------------------------------------
+
+
+@st.composite
+def reduce_cases(draw: st.DrawFn) -> tuple[ReduceAttrs, tuple[int, ...]]:
+    rank = draw(st.integers(1, 5))
+    shape = [draw(st.integers(1, 6)) for _ in range(rank)]
+    shape[draw(st.integers(0, rank - 1))] = draw(st.sampled_from((1, 31, 32, 65, 300)))
+    axes = tuple(a for a in range(rank) if draw(st.booleans()))
+    kind = draw(st.sampled_from((ReduceKind.SUM, ReduceKind.MEAN, ReduceKind.MAX, ReduceKind.MIN)))
+    return ReduceAttrs(kind, axes), tuple(shape)
+
+
+@common
+@given(reduce_cases(), quants, outputs, seeds)
+def test_reduce(case: tuple[ReduceAttrs, tuple[int, ...]], x: Quant, output: Quant | None, seed: int) -> None:
+    attrs, shape = case
+    q = int8s(seed, shape)
+    y = run(form_of("reduce", attrs, x, output, q))
+    if attrs.kind in (ReduceKind.MAX, ReduceKind.MIN):
+        same(y, (np.max if attrs.kind is ReduceKind.MAX else np.min)(q, axis=attrs.axes, keepdims=True))
+        return
+    sums = np.sum(q.astype(np.int64) - x.zero_point, axis=attrs.axes, keepdims=True)
+    count = q.size // sums.size if attrs.kind is ReduceKind.MEAN else 1
+    same(y, requantised(sums.astype(F32) * multiplier(x, output, count), output))
+
+
+@pytest.mark.parametrize("value,zero", [(127, -128), (-128, 127)])
+def test_the_mean_of_a_large_image_of_extremes(value: int, zero: int) -> None:
+    q = np.full((1, 600, 257, 33), value, np.int8)
+    x = Quant(1.0, zero)
+    y = run(form_of("reduce", ReduceAttrs(ReduceKind.MEAN, (1, 2)), x, None, q))
+    assert (y == F32(600 * 257 * (value - zero)) * multiplier(x, None, 600 * 257)).all()
+
+
+# -- what the checks refuse --------------------------------------------------------------------------------------------
+
+GOOD = {"input_scale": 0.5, "output_scale": 0.5}
+BAD = [
+    {"input_zero": 128},
+    {"input_zero": -129},
+    {"output_zero": 1 << 30},
+    {"input_scale": 0.0},
+    {"output_scale": float("nan")},
+    {"output_scale": -1.0},
+]
+
+
+@pytest.mark.parametrize("change", BAD)
+def test_scales_out_of_range_are_refused(change: dict[str, Any]) -> None:
+    window = {"kind": 1, "kernel": [1, 1, 1], "stride": [1, 1, 1], "dilation": [1, 1, 1]}
+    operators = {"pool_s8": ("pool", window), "reduce_s8": ("reduce", {"kind": 1})}
+    for kernel, (field, own) in operators.items():
+        x, y = empty((1, 4, 8), np.int8), empty((1, 4, 8), np.int8)
+        struct = f"ingot_{kernel}_params"
+        run_kernel(kernel, [x], [y], make_params(struct, {field: own, "scales": GOOD}))
+        with pytest.raises(IngotError):
+            run_kernel(kernel, [x], [y], make_params(struct, {field: own, "scales": GOOD | change}))
+
+
+def test_sums_that_may_overflow_are_refused() -> None:
+    x = empty((1, (1 << 23) + 1, 1), np.int8)
+    window = {"kind": 1, "kernel": [1 << 24, 1, 1], "stride": [1 << 24, 1, 1], "dilation": [1, 1, 1]}
+    y = empty((1, 1, 1), np.int8)
+    for kernel, field, own in (("pool_s8", "pool", window), ("reduce_s8", "reduce", {"kind": 0, "axes": 2})):
+        with pytest.raises(IngotError, match="overflow"):
+            run_kernel(kernel, [x], [y], make_params(f"ingot_{kernel}_params", {field: own, "scales": GOOD}))
