@@ -36,6 +36,13 @@ typedef struct ingot_requantize {
     int32_t zero;
 } ingot_requantize;
 
+/* The activation alone, for results that stay real numbers. There is one NaN: which one an operation gives differs. */
+static inline float ingot_clamp_f32(const ingot_requantize *q, float x) {
+    x = x < q->lo ? q->lo : x;
+    x = x > q->hi ? q->hi : x;
+    return x == x ? x : __builtin_nanf("");
+}
+
 /* A real number to a stored one: clamp, scale, round half to even, saturate. NaN becomes 0, hence the zero point. */
 static inline int8_t ingot_requantize_s8(const ingot_requantize *q, float x) {
     const float magic = 12582912.0f; /* 1.5 * 2^23: adding it rounds to whole numbers */

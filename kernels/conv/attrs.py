@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ingot.kernels.common.activation import NO_ACTIVATION, Activation
 from ingot.kernels.common.quantized import UNIT
-from ingot.kernels.spec import DType, Quant, TensorType, Unsupported
+from ingot.kernels.spec import DType, NodeView, Quant, TensorType, Unsupported
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,3 +85,23 @@ def _check_quantised(attrs: QConvAttrs, inputs: Sequence[TensorType | None], sha
     )
     if not sound:
         raise Unsupported(f"an int8 convolution of {', '.join(map(str, inputs))}", "the operands QConvAttrs names")
+
+
+def three(values: Sequence[int], missing: int) -> list[int]:
+    """Three entries, ``missing`` for the leading axes that are not there."""
+    return [missing] * (3 - len(values)) + list(values)
+
+
+def conv_params(node: NodeView) -> dict[str, Any]:
+    """The fields of the C struct ``ingot_conv_params``."""
+    attrs: ConvAttrs = node.attrs
+    spatial = len(attrs.kernel)
+    return {
+        "kernel": three(attrs.kernel, 1),
+        "strides": three(attrs.strides, 1),
+        "dilations": three(attrs.dilations, 1),
+        "pads_begin": three(attrs.pads[:spatial], 0),
+        "pads_end": three(attrs.pads[spatial:], 0),
+        "groups": attrs.groups,
+        "activation": attrs.activation.params(),
+    }

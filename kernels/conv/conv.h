@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "activation.h"
+#include "gemm_s8.h"
 
 /* cffi:begin */
 /* Three spatial axes always; missing leading ones have kernel, stride and dilation 1 and pad 0. */
@@ -18,16 +19,11 @@ typedef struct ingot_conv_params {
     ingot_activation activation;
 } ingot_conv_params;
 
-/* A stored number q stands for (q - zero) * scale. Operands: x, weights, bias (real numbers), residual, sums of the
- * weights of each output channel (int32), scale of x times scale of the weights for each output channel. */
+/* Operands: x, weights, bias (real numbers), residual, sums of the weights of each output channel (int32), scale of x
+ * times scale of the weights for each output channel. The result is int8 or float32. */
 typedef struct ingot_conv_s8_params {
     ingot_conv_params conv; /* activation: none, relu or clip */
-    float inverse_scale;    /* 1 / scale of the output */
-    float residual_scale;
-    int32_t input_zero;
-    int32_t output_zero;
-    int32_t residual_zero;
-    int32_t output_min; /* -128 or -127 */
+    ingot_s8_numbers numbers;
 } ingot_conv_s8_params;
 /* cffi:end */
 

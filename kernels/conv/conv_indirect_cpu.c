@@ -26,7 +26,7 @@ void ingot_conv_plan_make(const ingot_call *call, int64_t element, int64_t align
     const ingot_arg *w = &call->in[INGOT_CONV_W];
     ingot_conv_shape *s = &plan->shape;
     ingot_conv_shape_read(call, s);
-    s->taps = w->dims[1];
+    s->taps = s->kernel[0] * s->kernel[1] * s->kernel[2];
     flatten_pointwise(s);
     plan->element = element;
     plan->fill = fill;

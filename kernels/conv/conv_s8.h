@@ -1,34 +1,25 @@
-/* conv_s8_n16k4: what the files of the instruction sets need of conv_s8_cpu.c.
+/* conv_s8_n16k4 and conv_s8_dw: what the files of the instruction sets need of conv_s8_cpu.c.
  *
- * Sixteen output channels a panel, four input channels a step: the layout of the dot product instructions of x86 and
- * ARM. weights: [groups x ceil(O / groups / 16)][taps][ceil(C / groups / 4)][16 x 4], padded with zeros. */
+ * weights of n16k4: panels of 16 output channels, [groups x ceil(O / groups / 16)][steps][16][4]. The products of a
+ * window, [taps][C / groups], are taken four at a time; padded with zeros at the end.
+ * weights of dw: see ingot_gemm_s8_isa; [ceil(C / 64)][ceil(taps / 4)][256], padded with zeros. */
 #ifndef INGOT_CONV_S8_H
 #define INGOT_CONV_S8_H
 
 #include "conv_indirect.h"
-#include "requantize.h"
+#include "gemm_s8.h"
 
 enum { INGOT_CONV_SUMS = 4, INGOT_CONV_SCALE = 5 }; /* operands behind those of every convolution */
-enum { INGOT_S8_STEP = 4, INGOT_S8_BLOCK = INGOT_GEMM_NR * INGOT_S8_STEP };
 
-/* A tile of pixels by one panel of channels. */
-typedef struct ingot_conv_s8_tile {
-    ingot_conv_tile at;
-    const int8_t *weights; /* the panel */
-    const int32_t *sums;   /* of the weights of each column, whole windows: [columns] */
-    const float *scale;    /* input scale times weight scale: [columns] */
-    const float *bias;     /* real numbers: [columns], or NULL */
-    int8_t *const *out;
-    const int8_t *const *residual; /* or NULL */
-    int64_t columns;               /* 1..16 */
-    float residual_scale;
-    int32_t residual_zero, input_zero;
-    ingot_requantize requantize;
-} ingot_conv_s8_tile;
+int ingot_conv_s8_n16k4_run(const ingot_call *call, uint32_t begin, uint32_t end, void *scratch, ingot_gemm_s8_fn fn);
+int ingot_conv_s8_dw_run(const ingot_call *call, uint32_t begin, uint32_t end, void *scratch, ingot_gemm_s8_fn fn);
 
-typedef void (*ingot_conv_s8_fn)(const ingot_conv_s8_tile *tile);
-
-int ingot_conv_s8_n16k4_run(const ingot_call *call, uint32_t begin, uint32_t end, void *scratch,
-                            ingot_conv_s8_fn compute);
+#define INGOT_CONV_S8_KERNELS                                                                                          \
+    INGOT_KERNEL_FN(conv_s8_n16k4) {                                                                                   \
+        return ingot_conv_s8_n16k4_run(call, begin, end, scratch, INGOT_PASTE(ingot_, gemm_s8, INGOT_ISA).tile);       \
+    }                                                                                                                  \
+    INGOT_KERNEL_FN(conv_s8_dw) {                                                                                      \
+        return ingot_conv_s8_dw_run(call, begin, end, scratch, INGOT_PASTE(ingot_, gemm_s8, INGOT_ISA).depthwise);     \
+    }
 
 #endif

@@ -20,10 +20,11 @@ typedef struct ingot_conv_shape {
 enum { INGOT_CONV_X = 0, INGOT_CONV_W = 1, INGOT_CONV_BIAS = 2, INGOT_CONV_RESIDUAL = 3 };
 
 /* Operands of every convolution: x, weights, bias [O] or none, residual like the output or none. */
-static inline const char *ingot_conv_operands_check(const ingot_call *call, uint8_t dtype, uint8_t bias_dtype) {
+static inline const char *ingot_conv_types_check(const ingot_call *call, uint8_t dtype, uint8_t out_dtype,
+                                                 uint8_t residual_dtype, uint8_t bias_dtype) {
     const ingot_arg *x = &call->in[INGOT_CONV_X], *bias = &call->in[INGOT_CONV_BIAS];
     const ingot_arg *residual = &call->in[INGOT_CONV_RESIDUAL], *out = &call->out[0];
-    if (x->dtype != dtype || out->dtype != dtype) {
+    if (x->dtype != dtype || out->dtype != out_dtype) {
         return "conv: element type";
     }
     if (x->rank < 3 || x->rank > 5 || out->rank != x->rank || x->dims[0] != out->dims[0]) {
@@ -34,7 +35,7 @@ static inline const char *ingot_conv_operands_check(const ingot_call *call, uint
         return "conv: bias";
     }
     if (residual->dtype != INGOT_DTYPE_NONE) {
-        if (residual->dtype != dtype || residual->rank != out->rank) {
+        if (residual->dtype != residual_dtype || residual->rank != out->rank) {
             return "conv: residual";
         }
         for (int i = 0; i < out->rank; i++) {
@@ -44,6 +45,11 @@ static inline const char *ingot_conv_operands_check(const ingot_call *call, uint
         }
     }
     return NULL;
+}
+
+/* The same where all of them have one type. */
+static inline const char *ingot_conv_operands_check(const ingot_call *call, uint8_t dtype, uint8_t bias_dtype) {
+    return ingot_conv_types_check(call, dtype, dtype, dtype, bias_dtype);
 }
 
 /* Reads the extents of x, out and the parameters; the caller has checked the ranks. */

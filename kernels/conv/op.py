@@ -9,33 +9,13 @@ from typing import Any
 import numpy as np
 
 from ingot.kernels.common.activation import NO_ACTIVATION, Activation, ActivationKind
-from ingot.kernels.common.quantized import inverse
-from ingot.kernels.spec import Builder, DType, NodeView, OpSpec, Quant, Sample, Tactic, TensorType, Unsupported, onnx_op
+from ingot.kernels.spec import Builder, DType, NodeView, OpSpec, Sample, Tactic, TensorType, Unsupported, onnx_op
 
-from .attrs import ConvAttrs, QConvAttrs, infer
+from . import int8
+from .attrs import ConvAttrs, conv_params, infer
 from .quantized import quantize
 
-PANEL = 16
-
-
-def three(values: Sequence[int], missing: int) -> list[int]:
-    """Three entries, ``missing`` for the leading axes that are not there."""
-    return [missing] * (3 - len(values)) + list(values)
-
-
-def conv_params(node: NodeView) -> dict[str, Any]:
-    """The fields of the C struct ``ingot_conv_params``."""
-    attrs: ConvAttrs = node.attrs
-    spatial = len(attrs.kernel)
-    return {
-        "kernel": three(attrs.kernel, 1),
-        "strides": three(attrs.strides, 1),
-        "dilations": three(attrs.dilations, 1),
-        "pads_begin": three(attrs.pads[:spatial], 0),
-        "pads_end": three(attrs.pads[spatial:], 0),
-        "groups": attrs.groups,
-        "activation": attrs.activation.params(),
-    }
+PANEL = int8.PANEL
 
 
 def pack_panels(columns: np.ndarray) -> np.ndarray:
@@ -61,23 +41,6 @@ def pack_depthwise(node: NodeView, w: np.ndarray) -> np.ndarray:
     return pack_panels(w.reshape(1, w.shape[0], taps, 1))[:, :, 0, :]
 
 
-def pack_conv_s8(w: np.ndarray, groups: int = 1) -> tuple[np.ndarray, np.ndarray]:
-    """int8 [O, C / groups, *kernel] -> what ``conv_s8_n16k4`` reads.
-
-    Gives the weights, int8 [groups * ceil(O / groups / 16), taps, ceil(C / groups / 4), 64] with four input channels
-    of each of sixteen output channels side by side, and their sums, int32 [O].
-    """
-    out, channels = w.shape[:2]
-    taps = math.prod(w.shape[2:])
-    steps = -(-channels // 4)
-    columns = np.zeros((groups, out // groups, taps, steps * 4), np.int8)
-    columns[..., :channels] = w.reshape(groups, out // groups, channels, taps).transpose(0, 1, 3, 2)
-    panels = pack_panels(columns)
-    blocks = panels.reshape(*panels.shape[:2], steps, 4, PANEL).swapaxes(3, 4)
-    sums = w.reshape(out, -1).sum(axis=1, dtype=np.int32)
-    return np.ascontiguousarray(blocks).reshape(*panels.shape[:2], steps, 4 * PANEL), sums
-
-
 def _tuned(node: NodeView) -> bool:
     return node.inputs[0].type.dtype is DType.F32 and node.inputs[1].data is not None
 
@@ -92,38 +55,8 @@ def _plain(node: NodeView) -> bool:
     return dtype is DType.F32 or (dtype is DType.F64 and node.attrs.activation.kind is ActivationKind.NONE)
 
 
-def _s8_params(node: NodeView) -> dict[str, Any]:
-    """The fields of the C struct ``ingot_conv_s8_params``."""
-    attrs: QConvAttrs = node.attrs
-    residual = attrs.residual or Quant(0.0)
-    output = attrs.output or Quant(1.0)
-    return {
-        "conv": conv_params(node),
-        "inverse_scale": inverse(output),
-        "residual_scale": residual.scale,
-        "input_zero": attrs.x.zero_point,
-        "output_zero": output.zero_point,
-        "residual_zero": residual.zero_point,
-        "output_min": -128,
-    }
-
-
-def _is_s8(node: NodeView) -> bool:
-    return isinstance(node.attrs, QConvAttrs) and node.attrs.output is not None
-
-
 TACTICS = (
-    Tactic(
-        kernel="conv_s8_n16k4",
-        params_type="ingot_conv_s8_params",
-        params=_s8_params,
-        when=_is_s8,
-        pack={1: lambda node, w: pack_conv_s8(w, node.attrs.groups)[0]},
-        pitched_inputs=(0, 3),
-        pitched_outputs=(0,),
-        inplace=(3,),
-        numerics="exact",
-    ),
+    *int8.TACTICS,
     Tactic(
         kernel="conv_f32_dw",
         params_type="ingot_conv_params",
@@ -203,6 +136,7 @@ def samples() -> Iterable[Sample]:
     yield _sample("depthwise multiplied", (6, 6), 5, 10, (3, 3), pads=(1, 1, 1, 1), groups=5)
     yield _sample("weights at run time", (6, 7), 4, 6, (3, 3), pads=(1, 0, 0, 1), groups=2, constant=())
     yield _sample("float64", (6, 7), 4, 6, (3, 2), pads=(1, 0, 0, 1), residual=True, dtype=DType.F64)
+    yield from int8.samples()
 
 
 SPEC = OpSpec(

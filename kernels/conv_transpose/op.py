@@ -11,15 +11,8 @@ from typing import Any
 import numpy as np
 
 from ingot.kernels.common.activation import NO_ACTIVATION, Activation, ActivationKind
-from ingot.kernels.conv.op import (
-    ConvAttrs,
-    channels_first,
-    channels_last,
-    kernel_shape,
-    pack_panels,
-    per_axis,
-    three,
-)
+from ingot.kernels.conv.attrs import ConvAttrs, three
+from ingot.kernels.conv.op import channels_first, channels_last, kernel_shape, pack_panels, per_axis
 from ingot.kernels.spec import Builder, DType, NodeView, OpSpec, Sample, Tactic, TensorType, Unsupported, onnx_op
 
 

@@ -12,7 +12,7 @@ from ingot._kernel import available_isas, make_params
 from ingot._native import ffi, lib
 from ingot.builder import plan, writer
 from ingot.errors import IngotError
-from ingot.kernels.conv.op import pack_conv_s8
+from ingot.kernels.conv.int8 import pack_conv_s8
 from ingot.kernels.spec import DType
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -355,10 +355,12 @@ class TestInt8:
         }
         params = {
             "conv": {**conv, "pads_begin": pads, "pads_end": pads, "activation": {"kind": lib.INGOT_ACT_RELU}},
-            "inverse_scale": float(self.INVERSE),
-            "input_zero": self.INPUT_ZERO,
-            "output_zero": self.OUTPUT_ZERO,
-            "output_min": -128,
+            "numbers": {
+                "inverse_scale": float(self.INVERSE),
+                "input_zero": self.INPUT_ZERO,
+                "output_zero": self.OUTPUT_ZERO,
+                "output_min": -128,
+            },
         }
         operands = [x, constants[0], constants[1], plan.NO_INDEX, constants[2], constants[3]]
         hand.step("conv_s8_n16k4", operands, [y], make_params("ingot_conv_s8_params", params))

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from ingot._kernel import aligned, available_isas, empty, make_params, run_kernel
 from ingot.errors import IngotError
-from ingot.kernels.conv.op import pack_conv, pack_conv_s8, pack_depthwise
+from ingot.kernels.conv.int8 import pack_conv_s8, pack_depthwise_s8
+from ingot.kernels.conv.op import pack_conv, pack_depthwise
 from ingot.kernels.conv_transpose.op import ConvTransposeAttrs, mirror
 from ingot.kernels.matmul.op import MatMulAttrs
 from ingot.kernels.matmul.op import pack as pack_matmul
@@ -107,28 +108,47 @@ def test_depthwise(case: Any, seed: int) -> None:
     check_f32("conv_f32_dw", case, seed)
 
 
-@common
-@given(cases(), seeds, st.integers(-128, 127), st.integers(-128, 127))
-def test_int8_conv_is_exact(case: Any, seed: int, input_zero: int, output_zero: int) -> None:
+def check_s8(kernel: str, case: Any, seed: int, input_zero: int, output_zero: int) -> None:
+    """Against integers: all bytes, in weights too; int8 and float32 results."""
     params, shape, fan_in, fan_out = case
     rng = np.random.default_rng(seed)
     groups, out = params["groups"], params["groups"] * fan_out
-    w = rng.integers(-127, 128, (out, fan_in, *params["kernel"])).astype(np.int8)
-    x = rng.integers(-128, 128, shape).astype(np.int8)
-    packed, sums = pack_conv_s8(w, groups)
-    sums_exact = convolve(x.astype(np.int64) - input_zero, w.astype(np.int64), params)
+    largest = seed % 4 == 0  # nothing but the extremes
+    w = (
+        rng.choice([-128, 127], (out, fan_in, *params["kernel"]))
+        if largest
+        else rng.integers(-128, 128, (out, fan_in, *params["kernel"]))
+    )
+    x = rng.choice([-128, 127], shape) if largest else rng.integers(-128, 128, shape)
+    w, x = w.astype(np.int8), x.astype(np.int8)
+    packed = pack_depthwise_s8(w) if kernel == "conv_s8_dw" else pack_conv_s8(w, groups)[0]
+    sums = w.reshape(out, -1).sum(axis=1, dtype=np.int32)
+    exact = convolve(x.astype(np.int64) - input_zero, w.astype(np.int64), params)
     scale = (rng.random(out) * 1e-3).astype(np.float32)
     inverse = np.float32(8.0)
-    # one rounding: the product and the sum are exact in float64 for sums below 2^24
-    real = (sums_exact.astype(np.float64) * scale).astype(np.float32)
+    # one rounding: the product and the sum are exact in float64
+    real = (exact.astype(np.int32).astype(np.float32).astype(np.float64) * scale).astype(np.float32)
     expected = np.clip(np.rint(real * inverse) + output_zero, -128, 127)
-    fields = {"conv": params, "inverse_scale": inverse, "input_zero": input_zero, "output_zero": output_zero}
-    blob = make_params("ingot_conv_s8_params", fields | {"output_min": -128})
-    for isa in available_isas("conv_s8_n16k4"):
-        y = empty(expected.shape, np.int8)
-        operands = [aligned(x), aligned(packed), None, None, sums, scale]
-        run_kernel("conv_s8_n16k4", operands, [y], blob, isa=isa, constant=[1], splits=2)
-        np.testing.assert_array_equal(y, expected.astype(np.int8), err_msg=isa)
+    numbers = {"inverse_scale": inverse, "input_zero": input_zero, "output_zero": output_zero, "output_min": -128}
+    blob = make_params("ingot_conv_s8_params", {"conv": params, "numbers": numbers})
+    for isa in available_isas(kernel):
+        for wanted in (expected.astype(np.int8), real):
+            y = empty(wanted.shape, wanted.dtype)
+            operands = [aligned(x), aligned(packed), None, None, sums, scale]
+            run_kernel(kernel, operands, [y], blob, isa=isa, constant=[1], splits=2)
+            np.testing.assert_array_equal(y, wanted, err_msg=isa)
+
+
+@common
+@given(cases(), seeds, st.integers(-128, 127), st.integers(-128, 127))
+def test_int8_conv_is_exact(case: Any, seed: int, input_zero: int, output_zero: int) -> None:
+    check_s8("conv_s8_n16k4", case, seed, input_zero, output_zero)
+
+
+@common
+@given(cases(depthwise=True), seeds, st.integers(-128, 127), st.integers(-128, 127))
+def test_int8_depthwise_is_exact(case: Any, seed: int, input_zero: int, output_zero: int) -> None:
+    check_s8("conv_s8_dw", case, seed, input_zero, output_zero)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,122 @@
+/* The INT8 micro-kernels, shared by convolution, transposed convolution and matrix product.
+ *
+ * A tile of up to INGOT_GEMM_MR rows by any number of columns. Sums are exact 32-bit integers, which wrap around as
+ * unsigned ones do; then, in binary32 and the same on every instruction set,
+ *
+ *     v = fma(sum, scale[j], bias[j])
+ *     v = fma(residual - residual_zero, residual_scale, v)
+ *     v = min(max(v, lo), hi)
+ *     out = v, or requantised (requantize.h)
+ *
+ * where sum = sum over k of (row[k] - input_zero) * weight[k][j] + row_offset. */
+#ifndef INGOT_GEMM_S8_H
+#define INGOT_GEMM_S8_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "activation.h"
+#include "gemm_f32.h"
+#include "kernel.h"
+#include "requantize.h"
+
+/* cffi:begin */
+/* A stored number q stands for (q - zero) * scale. */
+typedef struct ingot_s8_numbers {
+    float inverse_scale; /* 1 / scale of the output */
+    float residual_scale;
+    int32_t input_zero;
+    int32_t output_zero;
+    int32_t residual_zero;
+    int32_t output_min; /* -128 or -127 */
+} ingot_s8_numbers;
+/* cffi:end */
+
+enum {
+    INGOT_S8_STEP = 4,                              /* bytes that one instruction multiplies and adds */
+    INGOT_S8_BLOCK = INGOT_GEMM_NR * INGOT_S8_STEP, /* of weights: [16 columns][4] */
+    INGOT_S8_LANES = 64,                            /* channels of a depthwise block */
+    INGOT_S8_LANES_BLOCK = INGOT_S8_LANES * INGOT_S8_STEP,
+};
+
+typedef struct ingot_gemm_s8 {
+    const void *const *rows; /* of bytes: [taps][INGOT_GEMM_MR], the first mr of each tap are used */
+    int64_t taps, steps;     /* steps of four bytes in each run */
+    const int8_t *weights;   /* panels [taps][steps][64]; depthwise: [ceil(columns / 64)][taps / 4][4][4][4][4] */
+    int64_t panel_stride;
+    void *const *out;              /* [mr], of int8 or float */
+    const int8_t *const *residual; /* [mr], or NULL; may be the same bytes as out */
+    const int32_t *sums;           /* of the weights of each column */
+    const float *scale, *bias;     /* per column; bias may be NULL */
+    int64_t column, columns;       /* first column in out, residual, sums, scale and bias; how many */
+    int32_t row_offset[INGOT_GEMM_MR];
+    int32_t mr;
+    int32_t input_zero, residual_zero;
+    float residual_scale;
+    int32_t float_out;
+    ingot_requantize requantize;
+} ingot_gemm_s8;
+
+typedef void (*ingot_gemm_s8_fn)(const ingot_gemm_s8 *tile);
+
+/* Depthwise: column c is the sum over taps of weight[tap][c] * row[tap][c]; taps are a multiple of four, with weights
+ * of zero for those added. In a block of 64 channels weights lie [quarter of 16][which 16][channel][tap], as bytes of
+ * four rows fall when they are interleaved within 128 bits. */
+typedef struct ingot_gemm_s8_isa {
+    ingot_gemm_s8_fn tile, depthwise;
+} ingot_gemm_s8_isa;
+
+extern const ingot_gemm_s8_isa ingot_gemm_s8__portable, ingot_gemm_s8__avx2, ingot_gemm_s8__avxvnni,
+    ingot_gemm_s8__avx512vnni, ingot_gemm_s8__neon, ingot_gemm_s8__neondot;
+
+/* Whether the numbers are what a requantisation can work with, and the activation one that it can apply. */
+static inline int ingot_s8_numbers_valid(const ingot_s8_numbers *n, const ingot_activation *activation) {
+    return activation->kind <= INGOT_ACT_CLIP && n->input_zero >= -128 && n->input_zero <= 127 &&
+           n->output_zero >= -128 && n->output_zero <= 127 && n->residual_zero >= -128 && n->residual_zero <= 127 &&
+           (n->output_min == -128 || n->output_min == -127);
+}
+
+/* Whether `arg` is a vector of `count`. */
+static inline int ingot_s8_vector_valid(const ingot_arg *arg, uint8_t dtype, int64_t count) {
+    return arg->dtype == dtype && arg->rank == 1 && arg->dims[0] == count;
+}
+
+/* Fills in what is the same for all tiles of a call. */
+static inline void ingot_gemm_s8_describe(const ingot_s8_numbers *n, const ingot_activation *activation,
+                                          const ingot_arg *out, ingot_gemm_s8 *tile) {
+    ingot_requantize *q = &tile->requantize;
+    q->lo = activation->kind == INGOT_ACT_RELU   ? 0.0f
+            : activation->kind == INGOT_ACT_CLIP ? activation->alpha
+                                                 : -__builtin_inff();
+    q->hi = activation->kind == INGOT_ACT_CLIP ? activation->beta : __builtin_inff();
+    q->inverse_scale = n->inverse_scale;
+    q->min = (float)(n->output_min - n->output_zero);
+    q->max = (float)(127 - n->output_zero);
+    q->zero = n->output_zero;
+    tile->residual_scale = n->residual_scale;
+    tile->residual_zero = n->residual_zero;
+    tile->input_zero = n->input_zero;
+    tile->float_out = out->dtype == INGOT_F32;
+}
+
+/* Bytes of a run, padded to whole steps. */
+static inline int64_t ingot_s8_padded(int64_t length) {
+    return (length + INGOT_S8_STEP - 1) / INGOT_S8_STEP * INGOT_S8_STEP;
+}
+
+/* Copies a run of a few bytes. */
+static inline int8_t *ingot_s8_copy(int8_t *to, const int8_t *from, int64_t length) {
+    if (length < 8) {
+        for (int64_t i = 0; i < length; i++) {
+            to[i] = from[i];
+        }
+    } else {
+        for (int64_t i = 0; i < length - 8; i += 8) {
+            memcpy(to + i, from + i, 8);
+        }
+        memcpy(to + length - 8, from + length - 8, 8);
+    }
+    return to + length;
+}
+
+#endif

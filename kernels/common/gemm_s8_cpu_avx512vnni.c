@@ -1,0 +1,1 @@
+#include "gemm_s8_impl.h"

@@ -1,0 +1,210 @@
+/* The bodies of the INT8 micro-kernels for one instruction set, in terms of its s8_dot.h. Tiles first leave their sums
+ * in a small buffer, so that there is one epilogue, written once. */
+#include "gemm_s8.h"
+#include "s8_dot.h"
+
+enum { S8_COLUMNS = S8_BYTES / INGOT_S8_STEP }; /* of a vector of sums */
+
+/* [panel][row][column], of the panels done together. */
+typedef int32_t s8_panel_sums[INGOT_GEMM_MR][INGOT_GEMM_NR];
+
+/* A few rows by a few vectors of columns. */
+typedef struct s8_job {
+    const void *const *rows;
+    const int8_t *weights;
+    int64_t taps, steps;
+    int64_t weights_stride, sums_stride; /* from one vector of columns to the next */
+    int32_t *sums;
+    int32_t mr;
+} s8_job;
+
+/* `rows` and `vectors` are constants where this is inlined; rows beyond mr repeat the first. */
+S8_INLINE void s8_block(const s8_job *job, const int rows, const int vectors) {
+    const int8_t *w = job->weights;
+    const void *const *from = job->rows;
+    s8_sum sum[S8_ROWS][S8_VECTORS];
+#pragma GCC unroll 10
+    for (int r = 0; r < rows; r++) {
+#pragma GCC unroll 4
+        for (int v = 0; v < vectors; v++) {
+            sum[r][v] = s8_zero();
+        }
+    }
+    for (int64_t tap = 0; tap < job->taps; tap++, from += INGOT_GEMM_MR) {
+        const int8_t *x[S8_ROWS];
+#pragma GCC unroll 10
+        for (int r = 0; r < rows; r++) {
+            x[r] = from[r < job->mr ? r : 0];
+        }
+        for (int64_t k = 0; k < job->steps; k++, w += INGOT_S8_BLOCK) {
+            s8_weights weights[S8_VECTORS];
+#pragma GCC unroll 4
+            for (int v = 0; v < vectors; v++) {
+                weights[v] = s8_load_weights(w + v * job->weights_stride);
+            }
+#pragma GCC unroll 10
+            for (int r = 0; r < rows; r++) {
+                const s8_factor four = s8_splat(x[r] + k * INGOT_S8_STEP);
+#pragma GCC unroll 4
+                for (int v = 0; v < vectors; v++) {
+                    sum[r][v] = s8_dot(sum[r][v], four, weights[v]);
+                }
+            }
+        }
+    }
+#pragma GCC unroll 10
+    for (int r = 0; r < rows; r++) {
+#pragma GCC unroll 4
+        for (int v = 0; v < vectors; v++) {
+            s8_store(job->sums + v * job->sums_stride + r * INGOT_GEMM_NR, sum[r][v]);
+        }
+    }
+}
+
+typedef void (*s8_block_fn)(const s8_job *job);
+
+#define S8_BLOCK_FUNCTION(rows, vectors)                                                                               \
+    static void s8_block_##rows##x##vectors(const s8_job *job) { s8_block(job, rows, vectors); }
+
+S8_BLOCK_FUNCTIONS
+
+/* The columns of a panel: offset is what the zero point of the input and the instruction add to each sum. */
+typedef struct s8_columns {
+    uint32_t offset[INGOT_GEMM_NR];
+    float scale[INGOT_GEMM_NR], bias[INGOT_GEMM_NR];
+} s8_columns;
+
+static void s8_read_columns(const ingot_gemm_s8 *t, int64_t column, int64_t count, s8_columns *c) {
+    memset(c, 0, sizeof *c);
+    memcpy(c->offset, t->sums + column, (size_t)count * sizeof *c->offset);
+    memcpy(c->scale, t->scale + column, (size_t)count * sizeof *c->scale);
+    if (t->bias != NULL) {
+        memcpy(c->bias, t->bias + column, (size_t)count * sizeof *c->bias);
+    }
+    for (int j = 0; j < INGOT_GEMM_NR; j++) {
+        c->offset[j] *= (uint32_t)(t->input_zero + S8_FLIP);
+    }
+}
+
+/* The epilogue of a panel that begins at `first` of the tile's columns. Loops over sixteen lanes become vectors. */
+static void s8_finish(const ingot_gemm_s8 *t, const s8_panel_sums sums, int64_t first) {
+    const int64_t left = t->columns - first, column = t->column + first;
+    const int64_t count = left < INGOT_GEMM_NR ? left : INGOT_GEMM_NR;
+    const ingot_requantize q = t->requantize;
+    s8_columns c;
+    s8_read_columns(t, column, count, &c);
+    for (int r = 0; r < t->mr; r++) {
+        float v[INGOT_GEMM_NR];
+        for (int j = 0; j < INGOT_GEMM_NR; j++) {
+            const int32_t exact = (int32_t)((uint32_t)sums[r][j] - c.offset[j] + (uint32_t)t->row_offset[r]);
+            v[j] = ingot_fma_f32((float)exact, c.scale[j], c.bias[j]);
+        }
+        if (t->residual != NULL) {
+            int8_t residual[INGOT_GEMM_NR] = {0};
+            if (count == INGOT_GEMM_NR) {
+                memcpy(residual, t->residual[r] + column, INGOT_GEMM_NR);
+            } else {
+                memcpy(residual, t->residual[r] + column, (size_t)count);
+            }
+            for (int j = 0; j < INGOT_GEMM_NR; j++) {
+                v[j] = ingot_fma_f32((float)(residual[j] - t->residual_zero), t->residual_scale, v[j]);
+            }
+        }
+        if (t->float_out) {
+            for (int j = 0; j < INGOT_GEMM_NR; j++) {
+                v[j] = ingot_clamp_f32(&q, v[j]);
+            }
+            memcpy((float *)t->out[r] + column, v, (size_t)count * sizeof *v);
+            continue;
+        }
+        int8_t y[INGOT_GEMM_NR];
+        for (int j = 0; j < INGOT_GEMM_NR; j++) {
+            y[j] = ingot_requantize_s8(&q, v[j]);
+        }
+        int8_t *out = (int8_t *)t->out[r] + column;
+        if (count == INGOT_GEMM_NR) {
+            memcpy(out, y, INGOT_GEMM_NR);
+        } else {
+            memcpy(out, y, (size_t)count);
+        }
+    }
+}
+
+/* All rows of the tile by the panels from `first` on, `panels` of them. */
+static void s8_panels(const ingot_gemm_s8 *t, int64_t first, int panels, s8_panel_sums *sums) {
+    const int8_t *weights = t->weights + first / INGOT_GEMM_NR * t->panel_stride;
+    const int wide = S8_COLUMNS == 16; /* a vector is a panel, and a block several of them */
+    const int vectors = wide ? panels : S8_VECTORS;
+    const int blocks = (t->mr + S8_ROWS - 1) / S8_ROWS, base = t->mr / blocks, longer = t->mr % blocks;
+    for (int b = 0, row = 0; b < blocks; b++) {
+        const int mr = base + (b < longer);
+        for (int v = 0; v < (wide ? vectors : INGOT_GEMM_NR / S8_COLUMNS); v += vectors) {
+            const s8_job job = {
+                .rows = t->rows + row,
+                .weights = weights + v * S8_BYTES,
+                .taps = t->taps,
+                .steps = t->steps,
+                .weights_stride = wide ? t->panel_stride : S8_BYTES,
+                .sums_stride = wide ? INGOT_GEMM_MR * INGOT_GEMM_NR : S8_COLUMNS,
+                .sums = &sums[0][row][v * S8_COLUMNS],
+                .mr = mr,
+            };
+            s8_find_block(mr, vectors)(&job);
+        }
+        row += mr;
+    }
+    for (int p = 0; p < panels; p++) {
+        s8_finish(t, (const int32_t(*)[INGOT_GEMM_NR])sums[p], first + p * INGOT_GEMM_NR);
+    }
+}
+
+static void s8_tile(const ingot_gemm_s8 *t) {
+    s8_panel_sums sums[S8_MOST_PANELS];
+    for (int64_t first = 0; first < t->columns;) {
+        const int64_t left = (t->columns - first + INGOT_GEMM_NR - 1) / INGOT_GEMM_NR;
+        const int panels = s8_panels_together(t->mr, left);
+        s8_panels(t, first, panels, sums);
+        first += panels * INGOT_GEMM_NR;
+    }
+}
+
+/* As many channels of one pixel as fill a vector, `count` of them there. */
+static void s8_pixel(const ingot_gemm_s8 *t, int row, int64_t channel, int64_t count, const int8_t *weights,
+                     int32_t *sums) {
+    const void *const *from = t->rows + row;
+    s8_sum sum[4] = {s8_zero(), s8_zero(), s8_zero(), s8_zero()};
+    for (int64_t tap = 0; tap < t->taps; tap += 4, from += 4 * INGOT_GEMM_MR, weights += INGOT_S8_LANES_BLOCK) {
+        s8_bytes x[4];
+#pragma GCC unroll 4
+        for (int i = 0; i < 4; i++) {
+            x[i] = s8_load((const int8_t *)from[i * INGOT_GEMM_MR] + channel, count);
+        }
+        s8_interleave(x);
+#pragma GCC unroll 4
+        for (int i = 0; i < 4; i++) {
+            sum[i] = s8_dot(sum[i], s8_widen(x[i]), s8_load_weights(weights + i * INGOT_S8_LANES));
+        }
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; i++) {
+        s8_store_lanes(sums + 4 * i, INGOT_GEMM_MR * INGOT_GEMM_NR, sum[i]);
+    }
+}
+
+static void s8_depthwise(const ingot_gemm_s8 *t) {
+    s8_panel_sums sums[INGOT_S8_LANES / INGOT_GEMM_NR];
+    const int8_t *weights = t->weights;
+    for (int64_t c = 0; c < t->columns; c += INGOT_S8_LANES, weights += t->taps / 4 * INGOT_S8_LANES_BLOCK) {
+        const int64_t left = t->columns - c < INGOT_S8_LANES ? t->columns - c : INGOT_S8_LANES;
+        for (int64_t lane = 0; lane < left; lane += S8_BYTES) {
+            for (int r = 0; r < t->mr; r++) {
+                s8_pixel(t, r, c + lane, left - lane, weights + lane, &sums[lane / INGOT_GEMM_NR][r][0]);
+            }
+        }
+        for (int64_t lane = 0; lane < left; lane += INGOT_GEMM_NR) {
+            s8_finish(t, (const int32_t(*)[INGOT_GEMM_NR])sums[lane / INGOT_GEMM_NR], c + lane);
+        }
+    }
+}
+
+const ingot_gemm_s8_isa INGOT_PASTE(ingot_, gemm_s8, INGOT_ISA) = {.tile = s8_tile, .depthwise = s8_depthwise};

@@ -1,0 +1,3 @@
+#include "conv_s8.h"
+
+INGOT_CONV_S8_KERNELS

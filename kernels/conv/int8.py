@@ -1,0 +1,184 @@
+"""The kernels of int8 convolution: how they want their weights, and when they can do a node."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from ingot.kernels.common.activation import NO_ACTIVATION, Activation, ActivationKind
+from ingot.kernels.common.quantized import inverse
+from ingot.kernels.spec import DType, NodeView, Quant, Sample, Tactic, TensorType
+
+from .attrs import QConvAttrs, conv_params
+
+PANEL = 16
+STEP = 4
+LANES = 64
+
+_X, _Y = Quant(0.05, 3), Quant(0.03, -5)  # of samples
+
+
+def s8_numbers(x: Quant, residual: Quant | None, output: Quant | None) -> dict[str, Any]:
+    """The fields of the C struct ``ingot_s8_numbers``."""
+    residual = residual or Quant(0.0)
+    output = output or Quant(1.0)
+    return {
+        "inverse_scale": inverse(output),
+        "residual_scale": residual.scale,
+        "input_zero": x.zero_point,
+        "output_zero": output.zero_point,
+        "residual_zero": residual.zero_point,
+        "output_min": -128,
+    }
+
+
+def pack_s8(columns: np.ndarray) -> np.ndarray:
+    """int8 [N, K] -> [ceil(N / 16), ceil(K / 4), 64]: four of each of sixteen columns side by side, zeros added."""
+    n, k = columns.shape
+    panels, steps = -(-n // PANEL), -(-k // STEP)
+    padded = np.zeros((panels * PANEL, steps * STEP), np.int8)
+    padded[:n, :k] = columns
+    blocks = padded.reshape(panels, PANEL, steps, STEP).swapaxes(1, 2)
+    return np.ascontiguousarray(blocks).reshape(panels, steps, PANEL * STEP)
+
+
+def pack_conv_s8(w: np.ndarray, groups: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """int8 [O, C / groups, *kernel] -> what ``conv_s8_n16k4`` reads.
+
+    Gives the weights, int8 [groups * ceil(O / groups / 16), ceil(taps * C / groups / 4), 64], products in the order
+    [taps][C / groups], and the sums of each output channel, int32 [O].
+    """
+    out = w.shape[0]
+    rows = w.reshape(out, w.shape[1], math.prod(w.shape[2:])).swapaxes(1, 2).reshape(out, -1)
+    packed = [pack_s8(part) for part in np.split(rows, groups)]
+    return np.concatenate(packed), rows.sum(axis=1, dtype=np.int32)
+
+
+def pack_depthwise_s8(w: np.ndarray) -> np.ndarray:
+    """int8 [C, 1, *kernel] -> [ceil(C / 64), ceil(taps / 4), 256].
+
+    A block is [quarter of 16 channels][which 16 channels][4 channels][4 taps]: the order in which the bytes of four
+    pixels fall when they are interleaved within 16 channels.
+    """
+    channels, taps = w.shape[0], math.prod(w.shape[2:])
+    blocks, steps = -(-channels // LANES), -(-taps // STEP)
+    padded = np.zeros((blocks * LANES, steps * STEP), np.int8)
+    padded[:channels, :taps] = w.reshape(channels, taps)
+    split = padded.reshape(blocks, 4, 4, 4, steps, STEP)  # block, 16th, quarter, channel, step, tap
+    return np.ascontiguousarray(split.transpose(0, 4, 2, 1, 3, 5)).reshape(blocks, steps, LANES * STEP)
+
+
+def _params(node: NodeView) -> dict[str, Any]:
+    attrs: QConvAttrs = node.attrs
+    return {"conv": conv_params(node), "numbers": s8_numbers(attrs.x, attrs.residual, attrs.output)}
+
+
+def _is_s8(node: NodeView) -> bool:
+    return isinstance(node.attrs, QConvAttrs) and node.inputs[1].data is not None
+
+
+def _is_depthwise(node: NodeView) -> bool:
+    return _is_s8(node) and node.attrs.groups == node.inputs[0].type.shape[-1] == node.inputs[1].type.shape[0]
+
+
+TACTICS = (
+    Tactic(
+        kernel="conv_s8_dw",
+        params_type="ingot_conv_s8_params",
+        params=_params,
+        when=_is_depthwise,
+        pack={1: lambda node, w: pack_depthwise_s8(w)},
+        pitched_inputs=(0, 3),
+        pitched_outputs=(0,),
+        inplace=(3,),
+        numerics="exact",
+    ),
+    Tactic(
+        kernel="conv_s8_n16k4",
+        params_type="ingot_conv_s8_params",
+        params=_params,
+        when=_is_s8,
+        pack={1: lambda node, w: pack_conv_s8(w, node.attrs.groups)[0]},
+        pitched_inputs=(0, 3),
+        pitched_outputs=(0,),
+        inplace=(3,),
+        numerics="exact",
+    ),
+)
+
+
+def s8_operands(
+    rows: np.ndarray, shape: tuple[int, ...], attrs: Any, seed: int = 0
+) -> tuple[np.ndarray, TensorType | None, np.ndarray, np.ndarray]:
+    """What a sample needs beside x and weights: bias, residual, sums and scale for weights ``rows`` [O, terms]."""
+    random = np.random.default_rng(seed)
+    out, terms = rows.shape
+    scale = random.uniform(0.5, 2.0, out) * (attrs.output or Quant(1.0)).scale / (70 * math.sqrt(terms))
+    bias = random.uniform(-1.0, 1.0, out).astype(np.float32)
+    residual = None if attrs.residual is None else TensorType(DType.I8, shape)
+    return bias, residual, rows.sum(axis=1, dtype=np.int32), scale.astype(np.float32)
+
+
+def _sample(
+    name: str,
+    size: tuple[int, ...],
+    channels: int,
+    out: int,
+    kernel: tuple[int, ...],
+    *,
+    batch: int = 1,
+    strides: tuple[int, ...] | None = None,
+    pads: tuple[int, ...] | None = None,
+    dilations: tuple[int, ...] | None = None,
+    groups: int = 1,
+    bias: bool = True,
+    activation: Activation = NO_ACTIVATION,
+    x: Quant = _X,
+    residual: Quant | None = None,
+    output: Quant | None = _Y,
+) -> Sample:
+    ones = (1,) * len(kernel)
+    pads, dilations = pads or (0,) * (2 * len(kernel)), dilations or ones
+    attrs = QConvAttrs(kernel, strides or ones, pads, dilations, groups, activation, x, residual, output)
+    random = np.random.default_rng(len(name))
+    images = random.integers(-128, 128, (batch, *size, channels), np.int8)
+    w = random.integers(-128, 128, (out, channels // groups, *kernel), np.int8)
+    spatial = [
+        (n + pads[i] + pads[i + len(size)] - (kernel[i] - 1) * dilations[i] - 1) // attrs.strides[i] + 1
+        for i, n in enumerate(size)
+    ]
+    rest = s8_operands(w.reshape(out, -1), (batch, *spatial, out), attrs)
+    return Sample(attrs, (images, w, rest[0] if bias else None, *rest[1:]), (1, 2, 4, 5) if bias else (1, 4, 5), name)
+
+
+def samples() -> Iterable[Sample]:
+    """All bytes, weights of -128 among them; the borders, groups and shapes of the float samples."""
+    relu = Activation(ActivationKind.RELU)
+    relu6 = Activation(ActivationKind.CLIP, 0.0, 6.0)
+    near, real = Quant(0.11, 7), None
+    for channels, out in ((1, 8), (3, 16), (5, 15), (16, 17), (17, 40), (32, 1), (8, 100)):
+        yield _sample(f"int8 3x3 {channels}->{out}", (9, 11), channels, out, (3, 3), pads=(1,) * 4, activation=relu)
+    yield _sample("int8 first layer", (23, 31), 3, 32, (3, 3), strides=(2, 2), pads=(1,) * 4, activation=relu6)
+    yield _sample("int8 7x7", (20, 17), 3, 40, (7, 7), strides=(3, 3), pads=(3, 2, 1, 3), bias=False)
+    yield _sample("int8 pointwise", (7, 7), 24, 70, (1, 1), residual=near)
+    yield _sample("int8 to float", (7, 7), 24, 70, (1, 1), residual=near, output=real, activation=relu)
+    yield _sample("int8 pointwise stride 2", (7, 9), 16, 33, (1, 1), strides=(2, 2), batch=2, x=Quant(0.1, -128))
+    yield _sample("int8 one pixel", (1, 1), 65, 130, (1, 1), activation=relu6, x=Quant(0.1, 127))
+    yield _sample("int8 dilated", (13, 12), 20, 20, (3, 3), pads=(2, 0, 1, 4), dilations=(2, 3), batch=2)
+    yield _sample("int8 wide pads", (2, 1), 4, 5, (3, 3), pads=(4, 5, 3, 2))
+    yield _sample("int8 one axis", (50,), 5, 17, (9,), strides=(4,), pads=(4, 3), output=real)
+    yield _sample("int8 three axes", (5, 6, 7), 3, 8, (3, 2, 3), strides=(1, 2, 1), pads=(1, 0, 1, 0, 1, 2))
+    yield _sample("int8 grouped", (8, 7), 36, 51, (3, 3), pads=(1,) * 4, groups=3, residual=near, activation=relu)
+    yield _sample("int8 two by two groups", (5, 6), 16, 16, (3, 3), pads=(1,) * 4, groups=8)
+    for channels in (1, 8, 17, 33, 64, 150):
+        yield _sample(
+            f"int8 depthwise {channels}", (10, 13), channels, channels, (3, 3), pads=(1,) * 4, groups=channels,
+            residual=near,
+        )  # fmt: skip
+    yield _sample("int8 depthwise stride 2", (11, 19), 24, 24, (5, 3), strides=(2, 2), pads=(2, 1, 1, 0), groups=24)
+    yield _sample("int8 depthwise to float", (3, 40), 96, 96, (3, 5), pads=(1, 8, 1, 8), groups=96, output=real)
+    yield _sample("int8 depthwise one axis", (40,), 20, 20, (7,), pads=(6, 0), groups=20, activation=relu6)
+    yield _sample("int8 depthwise multiplied", (6, 6), 5, 10, (3, 3), pads=(1,) * 4, groups=5)
