@@ -7,6 +7,8 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from ingot.kernels.common.int8 import is_int8, permute_int8, with_int8
+from ingot.kernels.softmax import int8
 from ingot.kernels.spec import (
     Builder,
     DType,
@@ -54,7 +56,7 @@ def _tactic(dtype: DType) -> Tactic:
         f"softmax_{dtype.name.lower()}",
         "ingot_softmax_params",
         lambda node: {"kind": int(node.attrs.kind), "axis": node.attrs.axis},
-        when=lambda node: node.inputs[0].type.dtype is dtype,
+        when=lambda node: node.inputs[0].type.dtype is dtype and not is_int8(node),
         inplace=(0,),
     )
 
@@ -65,15 +67,21 @@ def samples() -> Iterable[Sample]:
         for kind in SoftmaxKind:
             for shape, axis in shapes:
                 yield Sample(SoftmaxAttrs(axis, kind), (TensorType(dtype, shape),), name=f"{kind.name}-{shape}-{axis}")
+    yield from int8.samples((shape, SoftmaxAttrs(axis)) for shape, axis in shapes)
 
 
 SPEC = OpSpec(
     name="softmax",
     attrs=SoftmaxAttrs,
-    infer=infer,
-    tactics=(_tactic(DType.F32), _tactic(DType.F64)),
+    infer=with_int8(infer, tables=1),
+    tactics=(
+        Tactic("softmax_s8", "ingot_softmax_s8_params", int8.params, when=is_int8, inplace=(0,), numerics="exact"),
+        _tactic(DType.F32),
+        _tactic(DType.F64),
+    ),
     samples=samples,
-    permute=permute,
+    permute=permute_int8(permute),
+    quantize=int8.quantize,
     cast_to={DType.F16: DType.F32, DType.BF16: DType.F32},
 )
 

@@ -10,10 +10,10 @@
 #define LOWEST (-__builtin_inf())
 #include "softmax/softmax_body.h"
 
-static const char *check(const ingot_call *call, uint8_t dtype) {
+const char *ingot_softmax_check(const ingot_call *call, uint8_t dtype, uint8_t result) {
     const ingot_softmax_params *p = call->params;
     const ingot_arg *in = &call->in[0], *out = &call->out[0];
-    if (in->dtype != dtype || out->dtype != dtype || in->rank != out->rank) {
+    if (in->dtype != dtype || out->dtype != result || in->rank != out->rank) {
         return "softmax: wrong element types or ranks";
     }
     if (p->kind >= INGOT_SOFTMAX_KIND_COUNT || p->axis >= in->rank) {
@@ -28,10 +28,10 @@ static const char *check(const ingot_call *call, uint8_t dtype) {
     return softmax_units(&shape) > UINT32_MAX ? "softmax: too large" : NULL;
 }
 
-static const char *check_f32(const ingot_call *call) { return check(call, INGOT_F32); }
-static const char *check_f64(const ingot_call *call) { return check(call, INGOT_F64); }
+static const char *check_f32(const ingot_call *call) { return ingot_softmax_check(call, INGOT_F32, INGOT_F32); }
+static const char *check_f64(const ingot_call *call) { return ingot_softmax_check(call, INGOT_F64, INGOT_F64); }
 
-static uint32_t units(const ingot_call *call) {
+uint32_t ingot_softmax_units(const ingot_call *call) {
     softmax_shape shape = softmax_shape_of(call);
     return (uint32_t)softmax_units(&shape);
 }
@@ -39,7 +39,7 @@ static uint32_t units(const ingot_call *call) {
 #define FAMILY(check_)                                                                                                 \
     {                                                                                                                  \
         .params_size = sizeof(ingot_softmax_params), .in_min = 1, .in_max = 1, .out_min = 1, .out_max = 1,             \
-        .inplace = 1, .check = check_, .units = units,                                                                 \
+        .inplace = 1, .check = check_, .units = ingot_softmax_units,                                                   \
     }
 const ingot_family ingot_family_softmax_f32 = FAMILY(check_f32);
 const ingot_family ingot_family_softmax_f64 = FAMILY(check_f64);

@@ -39,4 +39,8 @@ static inline int64_t softmax_units(const softmax_shape *shape) {
     return shape->inner == 1 ? (shape->outer - 1) / shape->grain + 1 : shape->outer * shape->across;
 }
 
+/* Shared by the kernels of all types, in softmax_cpu.c. */
+const char *ingot_softmax_check(const ingot_call *call, uint8_t dtype, uint8_t result);
+uint32_t ingot_softmax_units(const ingot_call *call);
+
 #endif

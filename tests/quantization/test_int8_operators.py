@@ -19,6 +19,8 @@ from ingot.errors import IngotError
 from ingot.kernels import load
 from ingot.kernels.pool.op import PoolAttrs, PoolKind
 from ingot.kernels.reduce.op import ReduceAttrs, ReduceKind
+from ingot.kernels.softmax.int8 import exponentials
+from ingot.kernels.softmax.op import SoftmaxAttrs
 from ingot.kernels.spec import DType, Quant, QuantInput, TensorType
 
 SPECS = load()
@@ -206,6 +208,32 @@ def test_the_mean_of_a_large_image_of_extremes(value: int, zero: int) -> None:
     x = Quant(1.0, zero)
     y = run(form_of("reduce", ReduceAttrs(ReduceKind.MEAN, (1, 2)), x, None, q))
     assert (y == F32(600 * 257 * (value - zero)) * multiplier(x, None, 600 * 257)).all()
+
+
+# -- softmax -----------------------------------------------------------------------------------------------------------
+
+
+@common
+@given(st.lists(st.integers(1, 7), min_size=1, max_size=4), st.sampled_from((1, 2, 65, 300)), quants, outputs, seeds)
+def test_softmax(extents: list[int], long: int, x: Quant, output: Quant | None, seed: int) -> None:
+    axis = seed % len(extents)
+    shape = tuple(long if a == seed // 7 % len(extents) else n for a, n in enumerate(extents))
+    q = int8s(seed, shape)
+    node = form_of("softmax", SoftmaxAttrs(axis), x, output, q)
+    table = node.inputs[1].data.astype(np.int64)
+    exponents = np.arange(256) * np.float64(x.scale)
+    np.testing.assert_allclose(table, 2.0**23 * np.exp(-exponents), rtol=0, atol=0.5 + 1e-6)
+    wide = q.astype(np.int64)
+    e = table[wide.max(axis, keepdims=True) - wide]
+    p = e.astype(F32) / e.sum(axis, keepdims=True).astype(F32)
+    same(run(node), requantised(p * F32(1.0 if output is None else 1.0 / output.scale), output))
+
+
+def test_exponentials_of_any_scale() -> None:
+    for scale in (1e-38, 3.4e38):
+        table = exponentials(float(F32(scale)))
+        assert table[0] == 1 << 23
+        assert table[255] == (1 << 23 if scale < 1 else 0)
 
 
 # -- what the checks refuse --------------------------------------------------------------------------------------------

@@ -1,0 +1,1 @@
+#include "softmax/softmax_s8_impl.h"
