@@ -8,24 +8,33 @@
 
 typedef void (*gemm_tile_fn)(const ingot_gemm_f32 *t, int row, int64_t panel);
 
-/* Adds bias and residual, clamps and stores one accumulator. */
+/* Where a tile puts columns of a panel: at their place in the row, or, before an activation, in a buffer. */
+INGOT_INLINE float *gemm_out(const ingot_gemm_f32 *t, int64_t row, int64_t panel) {
+    return t->out[row] + (t->activation == NULL ? t->column : 0) + panel * INGOT_GEMM_NR;
+}
+
+INGOT_INLINE v16 gemm_clamp(const ingot_gemm_f32 *t, v16 sum) {
+    return v16_min(v16_set1(t->hi), v16_max(v16_set1(t->lo), sum));
+}
+
+/* Adds the residual, clamps and stores the sums of one row of a whole panel. */
 INGOT_INLINE void gemm_finish(const ingot_gemm_f32 *t, v16 sum, int64_t row, int64_t panel) {
-    int64_t first = panel * INGOT_GEMM_NR;
-    int64_t count = t->columns - first;
-    int64_t column = t->column + first;
-    float *out = t->out[row] + (t->activation == NULL ? column : first);
-    v16 lo = v16_set1(t->lo);
-    v16 hi = v16_set1(t->hi);
-    if (count >= INGOT_GEMM_NR) {
+    if (t->residual != NULL) {
+        sum = v16_add(sum, v16_load(t->residual[row] + t->column + panel * INGOT_GEMM_NR));
+    }
+    v16_store(gemm_out(t, row, panel), gemm_clamp(t, sum));
+}
+
+/* The same for the last panel, not whole; out of line, so that it does not double the code of every tile. */
+static __attribute__((noinline)) void gemm_finish_part(const ingot_gemm_f32 *t, const float *sums, int row, int rows,
+                                                       int64_t panel) {
+    const int64_t count = t->columns - panel * INGOT_GEMM_NR;
+    for (int r = row; r < row + rows; r++, sums += INGOT_GEMM_NR) {
+        v16 sum = v16_load(sums);
         if (t->residual != NULL) {
-            sum = v16_add(sum, v16_load(t->residual[row] + column));
+            sum = v16_add(sum, v16_load_n(t->residual[r] + t->column + panel * INGOT_GEMM_NR, count));
         }
-        v16_store(out, v16_min(hi, v16_max(lo, sum)));
-    } else {
-        if (t->residual != NULL) {
-            sum = v16_add(sum, v16_load_n(t->residual[row] + column, count));
-        }
-        v16_store_n(out, v16_min(hi, v16_max(lo, sum)), count);
+        v16_store_n(gemm_out(t, r, panel), gemm_clamp(t, sum), count);
     }
 }
 
@@ -99,16 +108,30 @@ INGOT_INLINE void gemm_block(const ingot_gemm_f32 *t, int row, int64_t panel, co
             }
         }
     }
-#pragma GCC unroll 10
-    for (int r = 0; r < rows; r++) {
-#pragma GCC unroll 4
-        for (int p = 0; p < panels; p++) {
-            v16 total = sum[0][r][p];
 #pragma GCC unroll 8
-            for (int u = 1; u < unroll; u++) {
-                total = v16_add(total, sum[u][r][p]);
+    for (int u = 1; u < unroll; u++) {
+#pragma GCC unroll 10
+        for (int r = 0; r < rows; r++) {
+#pragma GCC unroll 4
+            for (int p = 0; p < panels; p++) {
+                sum[0][r][p] = v16_add(sum[0][r][p], sum[u][r][p]);
             }
-            gemm_finish(t, total, row + r, panel + p);
+        }
+    }
+#pragma GCC unroll 4
+    for (int p = 0; p < panels; p++) {
+        if (t->columns >= (panel + p + 1) * INGOT_GEMM_NR) {
+#pragma GCC unroll 10
+            for (int r = 0; r < rows; r++) {
+                gemm_finish(t, sum[0][r][p], row + r, panel + p);
+            }
+        } else {
+            float part[GEMM_ROWS * INGOT_GEMM_NR];
+#pragma GCC unroll 10
+            for (int r = 0; r < rows; r++) {
+                v16_store(part + r * INGOT_GEMM_NR, sum[0][r][p]);
+            }
+            gemm_finish_part(t, part, row, rows, panel + p);
         }
     }
 }
@@ -137,10 +160,12 @@ INGOT_INLINE void gemm_half_block(const ingot_gemm_f32 *t, int row, int64_t pane
             }
         }
     }
+    float part[GEMM_ROWS * INGOT_GEMM_NR];
 #pragma GCC unroll 10
     for (int r = 0; r < rows; r++) {
-        gemm_finish(t, v16_from_low(sum[r]), row + r, panel);
+        v16_store(part + r * INGOT_GEMM_NR, v16_from_low(sum[r]));
     }
+    gemm_finish_part(t, part, row, rows, panel);
 }
 
 #define GEMM_HALF(rows)                                                                                                \
