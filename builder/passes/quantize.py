@@ -14,6 +14,7 @@ import numpy as np
 
 from ingot.builder.ir import Graph, Node, Value
 from ingot.builder.passes.rewrite import Names, op, plural
+from ingot.builder.quantization.bias import corrected_bias
 from ingot.builder.quantization.forms import LAYERS, integer_form
 from ingot.builder.quantization.request import Request
 from ingot.builder.quantization.weights import has_weights, quantise, weight_axis
@@ -158,8 +159,10 @@ class _Insertion:
             if value in stored:
                 self._store(value)
         for node in self.graph.nodes:
+            x = node.inputs[0] if node.inputs else None
             node.inputs = [self._read(node, value) for value in node.inputs]
             if node in self.plan.integer and node in self.plan.weights:
+                self._correct(node, self.request.means.get(x.name))
                 node.inputs[1] = self._weights(node)
             self.nodes.append(node)
             for value in node.outputs:
@@ -181,6 +184,14 @@ class _Insertion:
         back = Value(self.names.fresh(f"{value.name}.f32"), value.type)
         attrs = DequantizeAttrs((quant.scale,), (quant.zero_point,))
         self.instead[value] = self._append("dequantize", attrs, q, back)
+
+    def _correct(self, node: Node, mean: np.ndarray | None) -> None:
+        bias = None if mean is None else corrected_bias(node, self.plan.weights[node], mean)
+        if bias is None:
+            return
+        bias.flags.writeable = False
+        name = self.names.fresh(f"{node.outputs[0].name}.bias")
+        node.inputs[2] = Value(name, TensorType(DType.F32, bias.shape), bias)
 
     def _weights(self, node: Node) -> Value:
         w, weights = node.inputs[1], self.plan.weights[node]

@@ -8,10 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ingot.builder.ir import Graph
+import numpy as np
+
+from ingot.builder.ir import Graph, Value
 from ingot.builder.onnx_model import Model
 from ingot.builder.quantization.request import Ranges, Scales
+from ingot.builder.quantization.weights import has_weights
 from ingot.errors import BuildError
+from ingot.kernels.spec import DType
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,18 @@ def find_ranges(graph: Graph, source: Model, given: Calibrate, log: Callable[[st
     if getattr(found, "source", "") == "synthetic":
         graph.report.append(("calibrate", "warning: the ranges are synthetic: no data were seen"))
     return found
+
+
+def find_means(graph: Graph, source: Model, log: Callable[[str], None] | None) -> dict[str, np.ndarray]:
+    """Means of the channels of what the layers read, for bias correction."""
+    from ingot.builder.calibrate.means import channel_means
+
+    names = dict.fromkeys(node.inputs[0].name for node in graph.nodes if has_weights(node) and _varies(node.inputs[0]))
+    return channel_means(graph, source, list(names), log)
+
+
+def _varies(value: Value) -> bool:
+    return value.data is None and value.type.dtype is DType.F32
 
 
 def _find(graph: Graph, source: Model, given: Calibrate, log: Callable[[str], None] | None) -> Ranges | None:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import numpy as np
+
 from ingot.builder.ir import Node
 from ingot.errors import BuildError
 
@@ -39,7 +41,8 @@ class Request:
     layers: Mapping[str, str] = field(default_factory=dict)
     allow_fallback: bool = False
     equalize: bool = False
-    bias_correction: bool = False
+    #: means of the channels of the inputs of layers, by value name, for bias correction
+    means: Mapping[str, np.ndarray] = field(default_factory=dict)
     #: layer -> why it stays in float32
     refused: dict[str, str] = field(default_factory=dict)
     #: value name -> scale and zero point, of every value that is stored in int8
