@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from ingot.kernels.common.int8 import Int8Attrs, is_int8, permute_int8, with_int8
+from ingot.kernels.resize import int8
 from ingot.kernels.spec import (
     Builder,
     DType,
@@ -95,7 +97,7 @@ def _permute(attrs: ResizeAttrs, perm: tuple[int, ...], node: NodeView) -> Resiz
 
 
 def _params(node: NodeView) -> Params:
-    attrs: ResizeAttrs = node.attrs
+    attrs: ResizeAttrs = node.attrs.real if isinstance(node.attrs, Int8Attrs) else node.attrs
     roi = attrs.roi or ((0.0, 1.0),) * len(attrs.shape)
     return {
         "scale": list(attrs.scales),
@@ -114,6 +116,8 @@ def _params(node: NodeView) -> Params:
 
 def _can(node: NodeView) -> bool:
     """Places between elements need a type that the kernel computes in; whole elements are only moved."""
+    if is_int8(node):
+        return False
     attrs: ResizeAttrs = node.attrs
     moves = attrs.mode == "nearest" and attrs.coordinate != "tf_crop_and_resize"
     return moves or node.inputs[0].type.dtype in (DType.F32, DType.F64)
@@ -134,13 +138,28 @@ def _samples() -> Iterable[Sample]:
     yield Sample(ResizeAttrs((1, 2, 9, 13), (1.0, 1.0, 1.5, 1.625), "linear"), (planes,), name="planes")
     u8 = TensorType(DType.U8, (1, 4, 4, 3))
     yield Sample(ResizeAttrs((1, 8, 8, 3), (1.0, 2.0, 2.0, 1.0), "nearest", "asymmetric", "floor"), (u8,), name="u8")
+    for coordinate in COORDINATES[:5]:
+        yield int8.sample(ResizeAttrs(*double, "linear", coordinate), x)
+    yield int8.sample(
+        ResizeAttrs((2, 10, 3, 40), (1.0, 10 / 7, 3 / 5, 1.0), "linear"), TensorType(DType.F32, (2, 7, 5, 40))
+    )
+    yield int8.sample(ResizeAttrs((1, 2, 9, 43), (1.0, 1.0, 1.5, 5.375), "linear"), planes)
+    yield int8.sample(ResizeAttrs((4, 7, 5, 9), (2.0, 1.0, 1.0, 1.0), "linear"), x)
 
 
 SPEC = OpSpec(
     name="resize",
     attrs=ResizeAttrs,
-    infer=_infer,
+    infer=with_int8(_infer),
     tactics=(
+        Tactic(
+            kernel="resize_s8",
+            params_type="ingot_resize_s8_params",
+            params=lambda node: int8.params(node, _params(node)),
+            when=is_int8,
+            pitched_outputs=(0,),
+            numerics="exact",
+        ),
         Tactic(
             kernel="resize",
             params_type="ingot_resize_params",
@@ -151,7 +170,8 @@ SPEC = OpSpec(
         ),
     ),
     samples=_samples,
-    permute=_permute,
+    permute=permute_int8(_permute),
+    quantize=int8.quantize,
     cast_to={DType.F16: DType.F32, DType.BF16: DType.F32},
 )
 

@@ -4,6 +4,8 @@
 
 #include <stdint.h>
 
+#include "scales_s8.h"
+
 /* cffi:begin */
 typedef enum ingot_resize_mode {
     INGOT_RESIZE_NEAREST = 0,
@@ -44,6 +46,11 @@ typedef struct ingot_resize_params {
     uint32_t antialias;       /* 1: the filter grows as the output shrinks */
     uint32_t exclude_outside; /* 1: elements that the filter misses do not count, instead of repeating the edge */
 } ingot_resize_params;
+
+typedef struct ingot_resize_s8_params {
+    ingot_resize_params resize; /* linear, without antialias, exclude_outside and a region; at most two axes */
+    ingot_s8_scales scales;
+} ingot_resize_s8_params;
 /* cffi:end */
 
 #endif

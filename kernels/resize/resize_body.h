@@ -79,35 +79,6 @@ static void copy_row(char *to, int64_t to_step, const char *from, const resize_t
     }
 }
 
-/* The input rows that output row `row` lies between: their number, 0 when it lies outside. */
-static int64_t rows_to_mix(const ingot_call *call, const resize_state *state, int64_t row, resize_tap *mixed) {
-    int64_t count = 1;
-    mixed[0] = (resize_tap){0, 1.0};
-    for (uint32_t axis = state->row_axis; axis-- > 0;) {
-        int64_t extent = call->out[0].dims[axis], taps = state->taps[axis];
-        const resize_tap *tap = state->tap + state->first[axis] + row % extent * taps;
-        if (taps == 0) {
-            for (int64_t i = 0; i < count; i++) {
-                mixed[i].offset += row % extent * state->stride[axis];
-            }
-            row /= extent;
-            continue;
-        }
-        row /= extent;
-        if (tap[0].offset < 0) {
-            return 0;
-        }
-        for (int64_t i = count - 1; i >= 0; i--) {
-            resize_tap base = mixed[i];
-            for (int64_t t = 0; t < taps; t++) {
-                mixed[i * taps + t] = (resize_tap){base.offset + tap[t].offset, base.weight * tap[t].weight};
-            }
-        }
-        count *= taps;
-    }
-    return count;
-}
-
 static void extrapolate(char *to, int64_t to_step, int64_t width, int64_t run, int64_t size, double value) {
     float narrow = (float)value;
     for (int64_t x = 0; x < width; x++) {
@@ -137,7 +108,7 @@ INGOT_KERNEL_FN(resize) {
     int64_t last = ingot_unit_begin(state->rows, all, end);
     for (int64_t row = ingot_unit_begin(state->rows, all, begin); row < last; row++) {
         char *to = (char *)out->data + row * row_step * size;
-        int64_t count = rows_to_mix(call, state, row, mixed);
+        int64_t count = resize_rows_to_mix(call, state, row, mixed);
         if (count == 0) {
             extrapolate(to, to_step, width, run, size, p->extrapolation);
             previous = -1;

@@ -58,14 +58,9 @@ static const char *check_axis(const ingot_call *call, uint32_t axis) {
     return NULL;
 }
 
-static const char *check(const ingot_call *call) {
+const char *ingot_resize_check(const ingot_call *call) {
     const ingot_resize_params *p = call->params;
     const ingot_arg *in = &call->in[0], *out = &call->out[0];
-    bool real = in->dtype == INGOT_F32 || in->dtype == INGOT_F64;
-    bool copies = p->mode == INGOT_RESIZE_NEAREST && p->coordinate != INGOT_RESIZE_TF_CROP_AND_RESIZE;
-    if (in->dtype != out->dtype || ingot_element_size(in->dtype) == 0 || !(real || copies)) {
-        return "resize: wrong element types";
-    }
     if (p->mode >= INGOT_RESIZE_MODE_COUNT || p->coordinate >= INGOT_RESIZE_COORDINATE_COUNT ||
         p->rounding >= INGOT_RESIZE_ROUNDING_COUNT || p->antialias > 1 || p->exclude_outside > 1 ||
         !isfinite(p->cubic_a)) {
@@ -96,7 +91,7 @@ static int64_t table_entries(const ingot_call *call, uint32_t axis) {
     return has_table ? call->out[0].dims[axis] * (int64_t)tap_count(call->params, axis) : 0;
 }
 
-static uint64_t state_size(const ingot_call *call) {
+uint64_t ingot_resize_state_size(const ingot_call *call) {
     uint64_t entries = 0;
     for (uint32_t axis = 0; call->out[0].count > 0 && axis <= row_axis(call); axis++) {
         entries += (uint64_t)table_entries(call, axis);
@@ -203,7 +198,7 @@ static void make_table(const ingot_call *call, uint32_t axis, int64_t stride, in
     }
 }
 
-static void prepare(const ingot_call *call) {
+void ingot_resize_prepare(const ingot_call *call) {
     const ingot_arg *in = &call->in[0], *out = &call->out[0];
     resize_state *state = call->state;
     memset(state, 0, sizeof *state);
@@ -230,7 +225,7 @@ static void prepare(const ingot_call *call) {
     }
 }
 
-static uint32_t units(const ingot_call *call) {
+uint32_t ingot_resize_units(const ingot_call *call) {
     const ingot_arg *out = &call->out[0];
     if (out->count == 0) {
         return 1;
@@ -240,7 +235,7 @@ static uint32_t units(const ingot_call *call) {
 }
 
 /* The rows to mix and the mixed row. */
-static uint64_t scratch_size(const ingot_call *call) {
+uint64_t ingot_resize_scratch_size(const ingot_call *call) {
     const ingot_arg *in = &call->in[0], *out = &call->out[0];
     if (out->count == 0) {
         return 0;
@@ -253,6 +248,17 @@ static uint64_t scratch_size(const ingot_call *call) {
     return mixed * sizeof(resize_tap) + (uint64_t)ingot_extent(in, (int)axis, in->rank) * sizeof(double);
 }
 
+static const char *check(const ingot_call *call) {
+    const ingot_resize_params *p = call->params;
+    const ingot_arg *in = &call->in[0], *out = &call->out[0];
+    bool real = in->dtype == INGOT_F32 || in->dtype == INGOT_F64;
+    bool copies = p->mode == INGOT_RESIZE_NEAREST && p->coordinate != INGOT_RESIZE_TF_CROP_AND_RESIZE;
+    if (in->dtype != out->dtype || ingot_element_size(in->dtype) == 0 || !(real || copies)) {
+        return "resize: wrong element types";
+    }
+    return ingot_resize_check(call);
+}
+
 const ingot_family ingot_family_resize = {
     .params_size = sizeof(ingot_resize_params),
     .flags = INGOT_KERNEL_PITCHED | INGOT_KERNEL_EXACT,
@@ -261,8 +267,8 @@ const ingot_family ingot_family_resize = {
     .out_min = 1,
     .out_max = 1,
     .check = check,
-    .units = units,
-    .state_size = state_size,
-    .prepare = prepare,
-    .scratch_size = scratch_size,
+    .units = ingot_resize_units,
+    .state_size = ingot_resize_state_size,
+    .prepare = ingot_resize_prepare,
+    .scratch_size = ingot_resize_scratch_size,
 };

@@ -19,6 +19,7 @@ from ingot.errors import IngotError
 from ingot.kernels import load
 from ingot.kernels.pool.op import PoolAttrs, PoolKind
 from ingot.kernels.reduce.op import ReduceAttrs, ReduceKind
+from ingot.kernels.resize.op import ResizeAttrs
 from ingot.kernels.softmax.int8 import exponentials
 from ingot.kernels.softmax.op import SoftmaxAttrs
 from ingot.kernels.spec import DType, Quant, QuantInput, TensorType
@@ -234,6 +235,56 @@ def test_exponentials_of_any_scale() -> None:
         table = exponentials(float(F32(scale)))
         assert table[0] == 1 << 23
         assert table[255] == (1 << 23 if scale < 1 else 0)
+
+
+# -- resize ------------------------------------------------------------------------------------------------------------
+
+
+def taps_of(attrs: ResizeAttrs, axis: int, extent: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Left and right element and the left one's weight of 2048, for each index of the result."""
+    n, scale = attrs.shape[axis], attrs.scales[axis]
+    index, width = np.arange(n, dtype=np.float64), scale * extent
+    x = {
+        "half_pixel": (index + 0.5) / scale - 0.5,
+        "asymmetric": index / scale,
+        "align_corners": index * (extent - 1.0) / (width - 1.0) if width != 1.0 else index * 0.0,
+    }[attrs.coordinate]
+    left = np.ceil(x) - 1.0  # of an element exactly hit, as the right one
+    weight = np.rint((1.0 - (x - left)) * 2048.0).astype(np.int64)
+    left = left.astype(np.int64)
+    return np.clip(left, 0, extent - 1), np.clip(left + 1, 0, extent - 1), weight
+
+
+@st.composite
+def resize_cases(draw: st.DrawFn) -> tuple[ResizeAttrs, tuple[int, ...]]:
+    shape = [draw(st.integers(1, 3)), *(draw(st.integers(1, 9)) for _ in range(2)), draw(channels)]
+    axes = draw(st.sampled_from(((1, 2), (1,), (2,), (2, 3), (3,), (0, 1), (1, 3))))
+    scales_of = [draw(st.sampled_from((2.0, 1.5, 0.6, 3.0, 1.0))) if a in axes else 1.0 for a in range(4)]
+    result = tuple(max(1, int(s * n)) for s, n in zip(scales_of, shape))
+    coordinate = draw(st.sampled_from(("half_pixel", "asymmetric", "align_corners")))
+    return ResizeAttrs(result, tuple(r / n for r, n in zip(result, shape)), "linear", coordinate), tuple(shape)
+
+
+@common
+@given(resize_cases(), quants, outputs, seeds)
+def test_resize(case: tuple[ResizeAttrs, tuple[int, ...]], x: Quant, output: Quant | None, seed: int) -> None:
+    attrs, shape = case
+    q = int8s(seed, shape)
+    sums, one = q.astype(np.int64) - x.zero_point, 1
+    for axis, resized in enumerate(attrs.resized(shape)):
+        if resized:
+            left, right, weight = taps_of(attrs, axis, shape[axis])
+            weight = weight.reshape([-1 if a == axis else 1 for a in range(4)])
+            sums = weight * np.take(sums, left, axis) + (2048 - weight) * np.take(sums, right, axis)
+            one *= 2048
+    y = run(form_of("resize", attrs, x, output, q))
+    same(y, requantised(sums.astype(F32) * multiplier(x, output, one), output))
+
+
+def test_nearest_moves_int8() -> None:
+    q = int8s(3, (1, 3, 4, 5))
+    attrs = ResizeAttrs((1, 6, 8, 5), (1.0, 2.0, 2.0, 1.0), "nearest", "asymmetric", "floor")
+    same(run(form_of("resize", attrs, Quant(0.1, 7), None, q)), q.repeat(2, 1).repeat(2, 2))
 
 
 # -- what the checks refuse --------------------------------------------------------------------------------------------

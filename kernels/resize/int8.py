@@ -1,0 +1,44 @@
+"""Interpolation of int8: linear with whole weights, nearest as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from ingot.kernels.common.int8 import Int8Attrs, scales
+from ingot.kernels.common.quantized import activation_of, result_type
+from ingot.kernels.spec import DType, NodeView, Quant, QuantForm, QuantInput, Sample, TensorType
+
+if TYPE_CHECKING:
+    from ingot.kernels.resize.op import ResizeAttrs
+
+AXES_MAX = 2
+"""Weights have 11 bits for each axis: of two, sums fit int32."""
+
+
+def quantize(node: NodeView, inputs: Sequence[QuantInput | None], output: Quant | None) -> QuantForm | None:
+    """Nearest stands for the same numbers as its input; linear of up to two axes is requantised."""
+    attrs: ResizeAttrs = node.attrs
+    x = activation_of(inputs[0])
+    if x is None or attrs.coordinate == "tf_crop_and_resize":
+        return None
+    operands, shape = (inputs[0].value,), node.outputs[0].type.shape
+    if attrs.mode == "nearest":
+        return QuantForm("resize", attrs, operands, TensorType(DType.I8, shape, x))
+    resized = sum(attrs.resized(inputs[0].value.type.shape))
+    if attrs.mode != "linear" or attrs.antialias or attrs.exclude_outside or resized > AXES_MAX:
+        return None
+    return QuantForm("resize", Int8Attrs(attrs, x, output), operands, result_type(shape, output))
+
+
+def params(node: NodeView, resize: dict[str, Any]) -> dict[str, Any]:
+    """The fields of the C struct ``ingot_resize_s8_params``, given those of ``ingot_resize_params``."""
+    return {"resize": resize, "scales": scales(node.attrs)}
+
+
+def sample(attrs: ResizeAttrs, x: TensorType) -> Sample:
+    """The integer form of a sample."""
+    name = f"int8-{attrs.coordinate}-{x.shape}"
+    real = len(attrs.coordinate) % 2 == 0
+    form = Int8Attrs(attrs, Quant(0.05, 3), None if real else Quant(0.06, -100))
+    return Sample(form, (TensorType(DType.I8, x.shape),), name=name)

@@ -1,0 +1,1 @@
+#include "resize/resize_s8_impl.h"
