@@ -49,7 +49,7 @@ typedef struct ingot_gemm_s8 {
     const int32_t *sums;           /* of the weights of each column */
     const float *scale, *bias;     /* per column; bias may be NULL */
     int64_t column, columns;       /* first column in out, residual, sums, scale and bias; how many */
-    int32_t row_offset[INGOT_GEMM_MR];
+    const int32_t *row_offset;     /* [mr], or NULL */
     int32_t mr;
     int32_t input_zero, residual_zero;
     float residual_scale;
@@ -73,7 +73,8 @@ extern const ingot_gemm_s8_isa ingot_gemm_s8__portable, ingot_gemm_s8__avx2, ing
 static inline int ingot_s8_numbers_valid(const ingot_s8_numbers *n, const ingot_activation *activation) {
     return activation->kind <= INGOT_ACT_CLIP && n->input_zero >= -128 && n->input_zero <= 127 &&
            n->output_zero >= -128 && n->output_zero <= 127 && n->residual_zero >= -128 && n->residual_zero <= 127 &&
-           (n->output_min == -128 || n->output_min == -127);
+           (n->output_min == -128 || n->output_min == -127) && n->output_zero >= n->output_min &&
+           n->inverse_scale > 0.0f && n->inverse_scale < __builtin_inff();
 }
 
 /* Whether `arg` is a vector of `count`. */

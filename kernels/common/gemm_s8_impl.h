@@ -68,65 +68,78 @@ typedef void (*s8_block_fn)(const s8_job *job);
 
 S8_BLOCK_FUNCTIONS
 
-/* The columns of a panel: offset is what the zero point of the input and the instruction add to each sum. */
+/* The columns of a panel: offset undoes what the zero point of the input and the instruction add to each sum. */
 typedef struct s8_columns {
     uint32_t offset[INGOT_GEMM_NR];
     float scale[INGOT_GEMM_NR], bias[INGOT_GEMM_NR];
 } s8_columns;
 
-static void s8_read_columns(const ingot_gemm_s8 *t, int64_t column, int64_t count, s8_columns *c) {
-    memset(c, 0, sizeof *c);
-    memcpy(c->offset, t->sums + column, (size_t)count * sizeof *c->offset);
-    memcpy(c->scale, t->scale + column, (size_t)count * sizeof *c->scale);
-    if (t->bias != NULL) {
-        memcpy(c->bias, t->bias + column, (size_t)count * sizeof *c->bias);
-    }
-    for (int j = 0; j < INGOT_GEMM_NR; j++) {
-        c->offset[j] *= (uint32_t)(t->input_zero + S8_FLIP);
+/* The first `count` of sixteen elements; copying whole vectors is what matters. */
+S8_INLINE void s8_copy_n(void *to, const void *from, int64_t count, size_t element) {
+    if (count == INGOT_GEMM_NR) {
+        memcpy(to, from, INGOT_GEMM_NR * element);
+    } else {
+        for (size_t i = 0; i < (size_t)count * element; i++) {
+            ((char *)to)[i] = ((const char *)from)[i];
+        }
     }
 }
 
-/* The epilogue of a panel that begins at `first` of the tile's columns. Loops over sixteen lanes become vectors. */
+static void s8_read_columns(const ingot_gemm_s8 *t, int64_t column, int64_t count, s8_columns *c) {
+    memset(c, 0, sizeof *c);
+    s8_copy_n(c->offset, t->sums + column, count, sizeof *c->offset);
+    s8_copy_n(c->scale, t->scale + column, count, sizeof *c->scale);
+    if (t->bias != NULL) {
+        s8_copy_n(c->bias, t->bias + column, count, sizeof *c->bias);
+    }
+    for (int j = 0; j < INGOT_GEMM_NR; j++) {
+        c->offset[j] *= 0u - (uint32_t)(t->input_zero + S8_FLIP);
+    }
+}
+
+/* The epilogue of a panel that begins at `first` of the tile's columns. Loops over sixteen lanes become vectors; one
+ * loop for each size of element, or the smallest of them sets the width of all. */
 static void s8_finish(const ingot_gemm_s8 *t, const s8_panel_sums sums, int64_t first) {
     const int64_t left = t->columns - first, column = t->column + first;
     const int64_t count = left < INGOT_GEMM_NR ? left : INGOT_GEMM_NR;
+    const int32_t rows = t->mr, residual_zero = t->residual_zero;
+    const float residual_scale = t->residual_scale;
     const ingot_requantize q = t->requantize;
+    const ingot_requantize_fast fast = ingot_requantize_prepare(&q);
     s8_columns c;
     s8_read_columns(t, column, count, &c);
-    for (int r = 0; r < t->mr; r++) {
+    for (int r = 0; r < rows; r++) {
         float v[INGOT_GEMM_NR];
         for (int j = 0; j < INGOT_GEMM_NR; j++) {
-            const int32_t exact = (int32_t)((uint32_t)sums[r][j] - c.offset[j] + (uint32_t)t->row_offset[r]);
-            v[j] = ingot_fma_f32((float)exact, c.scale[j], c.bias[j]);
+            v[j] = ingot_fma_f32((float)(int32_t)((uint32_t)sums[r][j] + c.offset[j]), c.scale[j], c.bias[j]);
         }
         if (t->residual != NULL) {
-            int8_t residual[INGOT_GEMM_NR] = {0};
-            if (count == INGOT_GEMM_NR) {
-                memcpy(residual, t->residual[r] + column, INGOT_GEMM_NR);
-            } else {
-                memcpy(residual, t->residual[r] + column, (size_t)count);
+            int8_t bytes[INGOT_GEMM_NR] = {0};
+            int32_t residual[INGOT_GEMM_NR];
+            s8_copy_n(bytes, t->residual[r] + column, count, 1);
+            for (int j = 0; j < INGOT_GEMM_NR; j++) {
+                residual[j] = bytes[j];
             }
             for (int j = 0; j < INGOT_GEMM_NR; j++) {
-                v[j] = ingot_fma_f32((float)(residual[j] - t->residual_zero), t->residual_scale, v[j]);
+                v[j] = ingot_fma_f32((float)(residual[j] - residual_zero), residual_scale, v[j]);
             }
         }
         if (t->float_out) {
             for (int j = 0; j < INGOT_GEMM_NR; j++) {
                 v[j] = ingot_clamp_f32(&q, v[j]);
             }
-            memcpy((float *)t->out[r] + column, v, (size_t)count * sizeof *v);
+            s8_copy_n((float *)t->out[r] + column, v, count, sizeof *v);
             continue;
         }
-        int8_t y[INGOT_GEMM_NR];
+        int32_t whole[INGOT_GEMM_NR];
+        int8_t bytes[INGOT_GEMM_NR];
         for (int j = 0; j < INGOT_GEMM_NR; j++) {
-            y[j] = ingot_requantize_s8(&q, v[j]);
+            whole[j] = ingot_requantize_fast_i32(&fast, v[j]);
         }
-        int8_t *out = (int8_t *)t->out[r] + column;
-        if (count == INGOT_GEMM_NR) {
-            memcpy(out, y, INGOT_GEMM_NR);
-        } else {
-            memcpy(out, y, (size_t)count);
+        for (int j = 0; j < INGOT_GEMM_NR; j++) {
+            bytes[j] = (int8_t)whole[j];
         }
+        s8_copy_n((int8_t *)t->out[r] + column, bytes, count, 1);
     }
 }
 
@@ -152,6 +165,13 @@ static void s8_panels(const ingot_gemm_s8 *t, int64_t first, int panels, s8_pane
             s8_find_block(mr, vectors)(&job);
         }
         row += mr;
+    }
+    if (t->row_offset != NULL) {
+        for (int i = 0; i < panels * INGOT_GEMM_MR * INGOT_GEMM_NR; i++) {
+            const int row = i / INGOT_GEMM_NR % INGOT_GEMM_MR;
+            int32_t *sum = &sums[0][0][0] + i;
+            *sum = (int32_t)((uint32_t)*sum + (uint32_t)(row < t->mr ? t->row_offset[row] : 0));
+        }
     }
     for (int p = 0; p < panels; p++) {
         s8_finish(t, (const int32_t(*)[INGOT_GEMM_NR])sums[p], first + p * INGOT_GEMM_NR);

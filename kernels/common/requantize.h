@@ -44,7 +44,7 @@ static inline float ingot_clamp_f32(const ingot_requantize *q, float x) {
 }
 
 /* A real number to a stored one: clamp, scale, round half to even, saturate. NaN becomes 0, hence the zero point. */
-static inline int8_t ingot_requantize_s8(const ingot_requantize *q, float x) {
+static inline int32_t ingot_requantize_i32(const ingot_requantize *q, float x) {
     const float magic = 12582912.0f; /* 1.5 * 2^23: adding it rounds to whole numbers */
     x = x < q->lo ? q->lo : x;
     x = x > q->hi ? q->hi : x;
@@ -52,7 +52,38 @@ static inline int8_t ingot_requantize_s8(const ingot_requantize *q, float x) {
     x = x == x ? x : 0.0f;
     x = x < q->min ? q->min : x;
     x = x > q->max ? q->max : x;
-    return (int8_t)((int32_t)((x + magic) - magic) + q->zero);
+    return (int32_t)((x + magic) - magic) + q->zero;
+}
+
+static inline int8_t ingot_requantize_s8(const ingot_requantize *q, float x) {
+    return (int8_t)ingot_requantize_i32(q, x);
+}
+
+/* The same with less to do for each number, where all that depends on q alone has been done before. */
+typedef struct ingot_requantize_fast {
+    float scale, lo, hi;
+    int32_t shift;
+} ingot_requantize_fast;
+
+/* Multiplying by a positive number and rounding keeps the order, so that the activation's clamp can follow it and be
+ * one with that of the result. Needs a finite scale above zero, and 0 in [min, max], hence a NaN may become 0 last. */
+static inline ingot_requantize_fast ingot_requantize_prepare(const ingot_requantize *q) {
+    float lo = q->lo == q->lo ? q->lo * q->inverse_scale : q->min;
+    float hi = q->hi == q->hi ? q->hi * q->inverse_scale : q->max;
+    lo = lo < q->min ? q->min : lo > q->max ? q->max : lo;
+    hi = hi > q->max ? q->max : hi < q->min ? q->min : hi;
+    return (ingot_requantize_fast){q->inverse_scale, lo, hi, q->zero - 0x4b400000};
+}
+
+static inline int32_t ingot_requantize_fast_i32(const ingot_requantize_fast *f, float x) {
+    x *= f->scale;
+    x = x < f->lo ? f->lo : x;
+    x = x > f->hi ? f->hi : x;
+    x = x == x ? x : 0.0f;
+    x += 12582912.0f; /* 1.5 * 2^23: the whole number stands in the low bits */
+    int32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return bits + f->shift;
 }
 
 #endif
