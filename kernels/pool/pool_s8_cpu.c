@@ -33,6 +33,11 @@ static const char *check(const ingot_call *call) {
     return wrong == NULL && !sums_fit(call) ? "pool_s8: a sum may overflow" : wrong;
 }
 
+/* Once in the code, not three times. */
+static __attribute__((noinline)) pool_span span_of(const pool_axis *axis, int64_t out) {
+    return pool_span_of(axis, out);
+}
+
 int ingot_pool_s8_run(const ingot_call *call, uint32_t begin, uint32_t end, pool_s8_fn pixel) {
     const ingot_pool_s8_params *p = call->params;
     const pool_plan plan = pool_plan_of(call);
@@ -43,10 +48,10 @@ int ingot_pool_s8_run(const ingot_call *call, uint32_t begin, uint32_t end, pool
     double previous = -1.0;
     for (uint32_t unit = begin; unit < end; unit++) {
         const int64_t n = unit / (z->out * y->out), oz = unit / y->out % z->out, oy = unit % y->out;
-        const pool_span a = pool_span_of(z, oz), b = pool_span_of(y, oy);
+        const pool_span a = span_of(z, oz), b = span_of(y, oy);
         int64_t at = n * plan.out_batch_step + oz * z->out_step + oy * y->out_step;
         for (int64_t ox = 0; ox < x->out; ox++, at += x->out_step) {
-            const pool_span c = pool_span_of(x, ox);
+            const pool_span c = span_of(x, ox);
             const int64_t inside = a.count * b.count * c.count;
             const double count = padded ? (double)a.counted * (double)b.counted * (double)c.counted : (double)inside;
             if (count != previous) {

@@ -17,6 +17,43 @@ static const char *check(const ingot_call *call) {
     return wrong;
 }
 
+/* The sum less the zero points is exact; then it is multiplied by scale / count and stored. */
+static void reduce_unit(const ingot_call *call, const reduce_s8_steps *steps, const reduce_plan *plan,
+                        const ingot_requantize *result, int32_t offset, int64_t unit) {
+    const int64_t first = unit % plan->units_across * REDUCE_COLUMNS;
+    const int64_t last = plan->columns - first < REDUCE_COLUMNS ? plan->columns : first + REDUCE_COLUMNS;
+    int64_t outer = unit / plan->units_across * plan->grain;
+    const int64_t end = plan->outer - outer < plan->grain ? plan->outer : outer + plan->grain;
+    for (; outer < end; outer++) {
+        const int8_t *p = (const int8_t *)call->in[0].data + reduce_offset(plan->kept, plan->kept_count, outer);
+        for (int64_t column = first; column < last; column += INGOT_S8_SUMS) {
+            const int64_t n = last - column < INGOT_S8_SUMS ? last - column : INGOT_S8_SUMS;
+            int32_t total[INGOT_S8_SUMS] = {0};
+            for (int64_t block = 0; block < plan->blocks; block++) {
+                const int8_t *q = p + reduce_offset(plan->reduced, plan->reduced_count, block) + column;
+                if (plan->in_runs) {
+                    total[0] += steps->run(q, plan->rows);
+                } else {
+                    steps->columns(total, q, plan->rows, plan->row_step, n);
+                }
+            }
+            steps->store(result, &call->out[0], outer * plan->columns + column, total, offset, n);
+        }
+    }
+}
+
+int ingot_reduce_s8_run(const ingot_call *call, uint32_t begin, uint32_t end, const reduce_s8_steps *steps) {
+    const ingot_reduce_s8_params *p = call->params;
+    const reduce_plan *plan = call->state;
+    const double count = p->reduce.kind == INGOT_REDUCE_MEAN ? (double)plan->reduced_extent : 1.0;
+    const ingot_requantize result = ingot_s8_result(&p->scales, ingot_s8_multiplier(&p->scales, count));
+    const int32_t offset = (int32_t)plan->reduced_extent * p->scales.input_zero;
+    for (uint32_t unit = begin; unit < end; unit++) {
+        reduce_unit(call, steps, plan, &result, offset, unit);
+    }
+    return INGOT_KERNEL_OK;
+}
+
 const ingot_family ingot_family_reduce_s8 = {
     .params_size = sizeof(ingot_reduce_s8_params),
     .flags = INGOT_KERNEL_EXACT,

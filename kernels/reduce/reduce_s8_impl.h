@@ -1,9 +1,7 @@
-/* reduce_s8, compiled once for each instruction set: sums and means of int8. The sum less the zero points is exact;
- * then it is multiplied by scale / count and stored. */
+/* reduce_s8, compiled once for each instruction set. */
 #include <string.h>
 
-#include "reduce/reduce.h"
-#include "reduce/reduce_plan.h"
+#include "reduce/reduce_s8.h"
 
 _Static_assert(REDUCE_ROWS <= 256, "so many int8 numbers add up to an int16");
 
@@ -25,44 +23,21 @@ static void reduce_s8_columns(int32_t *total, const int8_t *p, int64_t rows, int
 }
 
 static int32_t reduce_s8_run(const int8_t *p, int64_t n) {
-    int32_t total = 0;
-    for (int64_t i = 0; i < n; i++) total += p[i];
-    return total;
+    int32_t total[INGOT_S8_SUMS] = {0};
+    const int64_t rows = n / INGOT_S8_SUMS, rest = n % INGOT_S8_SUMS;
+    reduce_s8_columns(total, p, rows, INGOT_S8_SUMS, INGOT_S8_SUMS);
+    for (int j = 1; j < INGOT_S8_SUMS; j++) total[0] += total[j];
+    for (int64_t i = 0; i < rest; i++) total[0] += p[rows * INGOT_S8_SUMS + i];
+    return total[0];
 }
 
-static void reduce_s8_unit(const ingot_call *call, const reduce_plan *plan, const ingot_requantize *result,
-                           int32_t offset, int64_t unit) {
-    const int64_t first = unit % plan->units_across * REDUCE_COLUMNS;
-    const int64_t last = plan->columns - first < REDUCE_COLUMNS ? plan->columns : first + REDUCE_COLUMNS;
-    int64_t outer = unit / plan->units_across * plan->grain;
-    const int64_t end = plan->outer - outer < plan->grain ? plan->outer : outer + plan->grain;
-    for (; outer < end; outer++) {
-        const int8_t *p = (const int8_t *)call->in[0].data + reduce_offset(plan->kept, plan->kept_count, outer);
-        for (int64_t column = first; column < last; column += INGOT_S8_SUMS) {
-            const int64_t n = last - column < INGOT_S8_SUMS ? last - column : INGOT_S8_SUMS;
-            int32_t total[INGOT_S8_SUMS] = {0};
-            for (int64_t block = 0; block < plan->blocks; block++) {
-                const int8_t *q = p + reduce_offset(plan->reduced, plan->reduced_count, block) + column;
-                if (plan->in_runs) {
-                    total[0] += reduce_s8_run(q, plan->rows);
-                } else {
-                    reduce_s8_columns(total, q, plan->rows, plan->row_step, n);
-                }
-            }
-            ingot_s8_store_sums(result, &call->out[0], outer * plan->columns + column, total, offset, n);
-        }
-    }
+static void reduce_s8_store(const ingot_requantize *result, const ingot_arg *out, int64_t at,
+                            const int32_t sum[INGOT_S8_SUMS], int32_t offset, int64_t n) {
+    ingot_s8_store_sums(result, out, at, sum, offset, n);
 }
 
 INGOT_KERNEL_FN(reduce_s8) {
+    static const reduce_s8_steps steps = {reduce_s8_columns, reduce_s8_run, reduce_s8_store};
     (void)scratch;
-    const ingot_reduce_s8_params *p = call->params;
-    const reduce_plan *plan = call->state;
-    const double count = p->reduce.kind == INGOT_REDUCE_MEAN ? (double)plan->reduced_extent : 1.0;
-    const ingot_requantize result = ingot_s8_result(&p->scales, ingot_s8_multiplier(&p->scales, count));
-    const int32_t offset = (int32_t)plan->reduced_extent * p->scales.input_zero;
-    for (uint32_t unit = begin; unit < end; unit++) {
-        reduce_s8_unit(call, plan, &result, offset, unit);
-    }
-    return INGOT_KERNEL_OK;
+    return ingot_reduce_s8_run(call, begin, end, &steps);
 }

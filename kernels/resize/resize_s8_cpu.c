@@ -31,6 +31,72 @@ static void prepare(const ingot_call *call) {
     }
 }
 
+/* Blocks of the row may reach behind its end. */
+static uint64_t scratch_size(const ingot_call *call) {
+    return ingot_resize_scratch_size(call) + INGOT_S8_SUMS * sizeof(int32_t);
+}
+
+/* Runs of one element: the loop goes along the row instead. */
+static void single_row(const resize_s8_steps *steps, const ingot_requantize *result, const ingot_arg *out, int64_t at,
+                       const int32_t *from, const resize_tap *tap, int64_t taps, int64_t width, int32_t offset) {
+    static const int32_t as_it_is[2] = {1, 0};
+    int32_t sum[INGOT_S8_SUMS] = {0};
+    for (int64_t x = 0; x < width; x += INGOT_S8_SUMS) {
+        const int64_t n = width - x < INGOT_S8_SUMS ? width - x : INGOT_S8_SUMS;
+        for (int64_t j = 0; j < n; j++, tap += taps) {
+            const int32_t right = taps > 1 ? (int32_t)tap[1].weight : 0;
+            sum[j] = (int32_t)tap[0].weight * from[tap[0].offset] + right * from[tap[taps - 1].offset];
+        }
+        steps->blend(result, out, at + x, sum, sum, as_it_is, offset, n);
+    }
+}
+
+/* In two steps, like resize: rows are mixed, and the result is interpolated along the row. */
+int ingot_resize_s8_run(const ingot_call *call, uint32_t begin, uint32_t end, void *scratch,
+                        const resize_s8_steps *steps) {
+    const ingot_resize_s8_params *p = call->params;
+    const resize_state *state = call->state;
+    const ingot_arg *in = &call->in[0], *out = &call->out[0];
+    if (out->count == 0) {
+        return INGOT_KERNEL_OK;
+    }
+    const uint32_t all = resize_units(call, state), axis = state->row_axis;
+    const int64_t width = out->dims[axis], run = state->run, in_row = in->dims[axis] * run;
+    int64_t to_step = run, row_step = width * run;
+    if (axis + 1U == out->rank) {
+        row_step = out->pitch;
+    } else if (axis + 2U == out->rank) {
+        to_step = out->pitch;
+        row_step = width * out->pitch;
+    }
+    int32_t one = 1; /* the sum of the weights */
+    for (uint32_t axes = p->resize.axes; axes != 0; axes &= axes - 1) one *= 1 << INGOT_RESIZE_S8_BITS;
+    const ingot_requantize result = ingot_s8_result(&p->scales, ingot_s8_multiplier(&p->scales, (double)one));
+    const int32_t offset = one * p->scales.input_zero;
+    resize_tap *mixed = scratch;
+    int32_t *mixed_row = (int32_t *)(void *)(mixed + state->mixed_max);
+    const int64_t last = ingot_unit_begin(state->rows, all, end);
+    for (int64_t row = ingot_unit_begin(state->rows, all, begin); row < last; row++) {
+        const int64_t count = resize_rows_to_mix(call, state, row, mixed);
+        steps->mix(mixed_row, in->data, mixed, count, in_row);
+        const resize_tap *tap = state->tap + state->first[axis];
+        const int64_t taps = state->taps[axis], at = row * row_step;
+        if (run == 1 && to_step == 1) {
+            single_row(steps, &result, out, at, mixed_row, tap, taps, width, offset);
+            continue;
+        }
+        for (int64_t x = 0; x < width; x++, tap += taps) {
+            const int32_t weights[2] = {(int32_t)tap[0].weight, taps > 1 ? (int32_t)tap[1].weight : 0};
+            for (int64_t i = 0; i < run; i += INGOT_S8_SUMS) {
+                const int64_t n = run - i < INGOT_S8_SUMS ? run - i : INGOT_S8_SUMS;
+                steps->blend(&result, out, at + x * to_step + i, mixed_row + tap[0].offset + i,
+                             mixed_row + tap[taps - 1].offset + i, weights, offset, n);
+            }
+        }
+    }
+    return INGOT_KERNEL_OK;
+}
+
 const ingot_family ingot_family_resize_s8 = {
     .params_size = sizeof(ingot_resize_s8_params),
     .flags = INGOT_KERNEL_PITCHED | INGOT_KERNEL_EXACT,
@@ -42,5 +108,5 @@ const ingot_family ingot_family_resize_s8 = {
     .units = ingot_resize_units,
     .state_size = ingot_resize_state_size,
     .prepare = prepare,
-    .scratch_size = ingot_resize_scratch_size,
+    .scratch_size = scratch_size,
 };

@@ -1,0 +1,20 @@
+/* resize_s8: what the files of the instruction sets need of resize_s8_cpu.c. */
+#ifndef INGOT_RESIZE_S8_H
+#define INGOT_RESIZE_S8_H
+
+#include "resize/resize.h"
+#include "resize/resize_state.h"
+
+/* Both work on whole blocks of 32: the row of sums has room for that behind its end. */
+typedef struct resize_s8_steps {
+    /* to = the weighted sum of a few pieces of n elements */
+    void (*mix)(int32_t *to, const int8_t *from, const resize_tap *tap, int64_t taps, int64_t n);
+    /* n <= 32 results from element `at` on: left and right sums, weighted, less the zero points */
+    void (*blend)(const ingot_requantize *result, const ingot_arg *out, int64_t at, const int32_t *left,
+                  const int32_t *right, const int32_t weights[2], int32_t offset, int64_t n);
+} resize_s8_steps;
+
+int ingot_resize_s8_run(const ingot_call *call, uint32_t begin, uint32_t end, void *scratch,
+                        const resize_s8_steps *steps);
+
+#endif
