@@ -61,7 +61,8 @@ typedef struct ingot_family {
     const char *(*check)(const ingot_call *);  /* NULL when the step is sound, else the reason, a static string */
     uint32_t (*units)(const ingot_call *);     /* independent of the number of threads */
     uint64_t (*state_size)(const ingot_call *);
-    void (*prepare)(const ingot_call *); /* fills call->state; operand data pointers are not valid yet except constants */
+    void (*prepare)(
+        const ingot_call *); /* fills call->state; operand data pointers are not valid yet except constants */
     uint64_t (*scratch_size)(const ingot_call *); /* bytes each thread needs */
 } ingot_family;
 
@@ -96,6 +97,7 @@ typedef struct ingot_kernel {
 #define INGOT_PASTE_(a, b, c) a##b##__##c
 #define INGOT_PASTE(a, b, c) INGOT_PASTE_(a, b, c)
 #define INGOT_RUN(kernel) INGOT_PASTE(ingot_k_, kernel, INGOT_ISA)
-#define INGOT_KERNEL_FN(kernel) int INGOT_RUN(kernel)(const ingot_call *call, uint32_t begin, uint32_t end, void *scratch)
+#define INGOT_KERNEL_FN(kernel)                                                                                        \
+    int INGOT_RUN(kernel)(const ingot_call *call, uint32_t begin, uint32_t end, void *scratch)
 
 #endif
