@@ -71,8 +71,10 @@ S8_INLINE int s8_panels_together(int rows, int64_t left) { return rows == 1 && l
 #define S8_BLOCK_FUNCTIONS                                                                                             \
     S8_BLOCK_FUNCTION(1, 4)                                                                                            \
     S8_BLOCK_FUNCTION(2, 2)                                                                                            \
-    S8_BLOCK_FUNCTION(4, 2) S8_BLOCK_FUNCTION(6, 2) S8_BLOCK_FUNCTION(8, 2) S8_BLOCK_FUNCTION(10, 2)                   \
-        S8_BLOCK_FUNCTION(2, 1) S8_BLOCK_FUNCTION(6, 1) S8_BLOCK_FUNCTION(10, 1) S8_INLINE s8_block_fn                 \
+    S8_BLOCK_FUNCTION(4, 2)                                                                                            \
+    S8_BLOCK_FUNCTION(6, 2)                                                                                            \
+    S8_BLOCK_FUNCTION(8, 2) S8_BLOCK_FUNCTION(10, 2) S8_BLOCK_FUNCTION(2, 1) S8_BLOCK_FUNCTION(6, 1)                   \
+        S8_BLOCK_FUNCTION(10, 1) S8_INLINE s8_block_fn                                                                 \
         s8_find_block(int rows, int vectors) {                                                                         \
         static const s8_block_fn two[] = {s8_block_2x2, s8_block_4x2, s8_block_6x2, s8_block_8x2, s8_block_10x2};      \
         static const s8_block_fn one[] = {s8_block_2x1, s8_block_6x1, s8_block_6x1, s8_block_10x1, s8_block_10x1};     \
@@ -227,8 +229,8 @@ S8_INLINE int s8_panels_together(int rows, int64_t left) {
 #if defined(INGOT_ISA_neondot)
 #define S8_BLOCK_FUNCTIONS                                                                                             \
     S8_BLOCK_FUNCTION(1, 4)                                                                                            \
-    S8_BLOCK_FUNCTION(2, 4) S8_BLOCK_FUNCTION(3, 4) S8_BLOCK_FUNCTION(5, 4) S8_INLINE s8_block_fn s8_find_block(       \
-        int rows, int vectors) {                                                                                       \
+    S8_BLOCK_FUNCTION(2, 4)                                                                                            \
+    S8_BLOCK_FUNCTION(3, 4) S8_BLOCK_FUNCTION(5, 4) S8_INLINE s8_block_fn s8_find_block(int rows, int vectors) {       \
         static const s8_block_fn blocks[] = {s8_block_1x4, s8_block_2x4, s8_block_3x4, s8_block_5x4, s8_block_5x4};    \
         (void)vectors;                                                                                                 \
         return blocks[rows - 1];                                                                                       \
@@ -236,9 +238,9 @@ S8_INLINE int s8_panels_together(int rows, int64_t left) {
 #elif defined(__AVX2__) || defined(INGOT_ISA_neon)
 #define S8_BLOCK_FUNCTIONS                                                                                             \
     S8_BLOCK_FUNCTION(1, 2)                                                                                            \
-    S8_BLOCK_FUNCTION(2, 2) S8_BLOCK_FUNCTION(3, 2) S8_BLOCK_FUNCTION(4, 2) S8_BLOCK_FUNCTION(5, 2)                    \
-        S8_INLINE s8_block_fn                                                                                          \
-        s8_find_block(int rows, int vectors) {                                                                         \
+    S8_BLOCK_FUNCTION(2, 2)                                                                                            \
+    S8_BLOCK_FUNCTION(3, 2)                                                                                            \
+    S8_BLOCK_FUNCTION(4, 2) S8_BLOCK_FUNCTION(5, 2) S8_INLINE s8_block_fn s8_find_block(int rows, int vectors) {       \
         static const s8_block_fn blocks[] = {s8_block_1x2, s8_block_2x2, s8_block_3x2, s8_block_4x2, s8_block_5x2};    \
         (void)vectors;                                                                                                 \
         return blocks[rows - 1];                                                                                       \

@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "activation.h"
+#include "gemm_s8.h"
 
 /* cffi:begin */
 typedef struct ingot_matmul_params {
@@ -14,8 +15,18 @@ typedef struct ingot_matmul_params {
     uint32_t reserved; /* 0 */
     ingot_activation activation;
 } ingot_matmul_params;
+
+/* Operands: a, b, bias (real numbers), residual, sums of each column of b (int32), scale of a times that of each column
+ * of b. Where b is no constant there are no sums and one scale. The result is int8 or float32. */
+typedef struct ingot_matmul_s8_params {
+    ingot_matmul_params matmul; /* alpha 1: it is part of the scale; activation: none, relu or clip */
+    ingot_s8_numbers numbers;
+    int32_t b_zero;    /* 0 where b is a constant */
+    uint32_t reserved; /* 0 */
+} ingot_matmul_s8_params;
 /* cffi:end */
 
 _Static_assert(sizeof(ingot_matmul_params) == 32, "ingot_matmul_params");
+_Static_assert(sizeof(ingot_matmul_s8_params) == 64, "ingot_matmul_s8_params");
 
 #endif

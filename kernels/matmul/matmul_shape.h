@@ -70,11 +70,12 @@ static inline const char *ingot_matmul_shape_read(const ingot_call *call, int pa
 }
 
 /* Types, ranks, bias, residual and parameters; everything but the extents of a and b. */
-static inline const char *ingot_matmul_operands_check(const ingot_call *call, uint8_t dtype) {
+static inline const char *ingot_matmul_types_check(const ingot_call *call, uint8_t dtype, uint8_t out_dtype,
+                                                   uint8_t bias_dtype) {
     const ingot_matmul_params *p = call->params;
     const ingot_arg *a = &call->in[INGOT_MATMUL_A], *b = &call->in[INGOT_MATMUL_B], *out = &call->out[0];
     const ingot_arg *bias = &call->in[INGOT_MATMUL_BIAS], *residual = &call->in[INGOT_MATMUL_RESIDUAL];
-    if (a->dtype != dtype || b->dtype != dtype || out->dtype != dtype) {
+    if (a->dtype != dtype || b->dtype != dtype || out->dtype != out_dtype) {
         return "matmul: element type";
     }
     if (p->trans_a > 1 || p->trans_b > 1 || p->reserved != 0 || !ingot_activation_valid(&p->activation)) {
@@ -84,7 +85,7 @@ static inline const char *ingot_matmul_operands_check(const ingot_call *call, ui
         return "matmul: rank";
     }
     if (bias->dtype != INGOT_DTYPE_NONE &&
-        (bias->dtype != dtype || bias->rank != 1 || bias->dims[0] != out->dims[out->rank - 1])) {
+        (bias->dtype != bias_dtype || bias->rank != 1 || bias->dims[0] != out->dims[out->rank - 1])) {
         return "matmul: bias";
     }
     if (residual->dtype != INGOT_DTYPE_NONE) {
@@ -98,6 +99,11 @@ static inline const char *ingot_matmul_operands_check(const ingot_call *call, ui
         }
     }
     return NULL;
+}
+
+/* The same where all of them have one type. */
+static inline const char *ingot_matmul_operands_check(const ingot_call *call, uint8_t dtype) {
+    return ingot_matmul_types_check(call, dtype, dtype, dtype);
 }
 
 /* Which matrices of a and b make matrix `batch` of the output. */

@@ -22,6 +22,7 @@ from ingot.kernels.spec import (
     onnx_op,
 )
 
+from . import int8
 from .attrs import MatMulAttrs, infer
 from .quantized import quantize
 
@@ -72,6 +73,7 @@ def _plain(node: NodeView) -> bool:
 
 
 TACTICS = (
+    *int8.TACTICS,
     Tactic(
         kernel="matmul_f32_n16",
         params_type="ingot_matmul_params",
@@ -131,6 +133,7 @@ def samples() -> Iterable[Sample]:
     for dtype in _PLAIN:
         yield _sample(f"{dtype.name.lower()}", (2, 5, 9), (9, 33), dtype=dtype, bias=True, residual=True)
         yield _sample(f"{dtype.name.lower()} transposed", (9, 5), (3, 4, 9), dtype=dtype, trans_a=True, trans_b=True)
+    yield from int8.samples()
 
 
 SPEC = OpSpec(

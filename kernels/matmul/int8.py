@@ -1,0 +1,115 @@
+"""The kernels of int8 matrix products: how they want their operands, and when they can do a node."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from ingot.kernels.common.activation import Activation, ActivationKind
+from ingot.kernels.conv.int8 import pack_s8, s8_numbers, s8_operands
+from ingot.kernels.spec import NodeView, Quant, Sample, Tactic
+
+from .attrs import QMatMulAttrs
+
+_X, _Y = Quant(0.05, 3), Quant(0.03, -5)  # of samples
+
+
+def _fields(node: NodeView, trans_b: bool) -> dict[str, Any]:
+    """The fields of the C struct ``ingot_matmul_s8_params``; ``alpha`` is part of the scale."""
+    attrs: QMatMulAttrs = node.attrs
+    return {
+        "matmul": {
+            "trans_a": int(attrs.trans_a),
+            "trans_b": int(trans_b),
+            "alpha": 1.0,
+            "activation": attrs.activation.params(),
+        },
+        "numbers": s8_numbers(attrs.a, attrs.residual, attrs.output),
+        "b_zero": 0 if attrs.b is None else attrs.b.zero_point,
+    }
+
+
+def _pack(node: NodeView, b: np.ndarray) -> np.ndarray:
+    """int8 [K, N], or its transpose with ``trans_b`` -> [ceil(N / 16), ceil(K / 4), 64]."""
+    matrix = b.reshape(b.shape[-2:])
+    return pack_s8(matrix if node.attrs.trans_b else matrix.T)
+
+
+def _packed(node: NodeView) -> bool:
+    b = node.inputs[1]
+    if not isinstance(node.attrs, QMatMulAttrs) or node.attrs.b is not None or b.data is None:
+        return False
+    return math.prod(b.type.shape[:-2]) == 1 and b.type.rank <= node.inputs[0].type.rank
+
+
+def _free(node: NodeView) -> bool:
+    return isinstance(node.attrs, QMatMulAttrs) and node.attrs.b is not None
+
+
+TACTICS = (
+    Tactic(
+        kernel="matmul_s8_n16k4",
+        params_type="ingot_matmul_s8_params",
+        params=lambda node: _fields(node, trans_b=False),
+        when=_packed,
+        pack={1: _pack},
+        pitched_inputs=(0, 3),
+        pitched_outputs=(0,),
+        inplace=(3,),
+        numerics="exact",
+    ),
+    Tactic(
+        kernel="matmul_s8",
+        params_type="ingot_matmul_s8_params",
+        params=lambda node: _fields(node, node.attrs.trans_b),
+        when=_free,
+        pitched_inputs=(0, 1, 3),
+        pitched_outputs=(0,),
+        inplace=(3,),
+        numerics="exact",
+    ),
+)
+
+
+def _sample(
+    name: str,
+    a: tuple[int, ...],
+    b: tuple[int, ...],
+    *,
+    b_quant: Quant | None = None,
+    residual: Quant | None = None,
+    output: Quant | None = _Y,
+    bias: bool = True,
+    **fields: Any,
+) -> Sample:
+    attrs = QMatMulAttrs(**fields, a=_X, b=b_quant, residual=residual, output=output)
+    random = np.random.default_rng(len(name))
+    left = random.integers(-128, 128, a).astype(np.int8)
+    right = random.integers(-128, 128, b).astype(np.int8)
+    m, n = a[-1] if attrs.trans_a else a[-2], b[-2] if attrs.trans_b else b[-1]
+    shape = (*np.broadcast_shapes(a[:-2], b[:-2]), m, n)
+    columns = right.reshape(-1, *b[-2:])[0] if attrs.trans_b else right.reshape(-1, *b[-2:])[0].T
+    offset, rest, sums, scale = s8_operands(columns, shape, attrs)
+    if b_quant is not None:
+        sums, scale = None, scale[:1]
+    constant = [1] if b_quant is None else []
+    inputs = (left, right, offset if bias else None, rest, sums, scale)
+    return Sample(attrs, inputs, (*constant, *(i for i in (2, 4, 5) if inputs[i] is not None)), name)
+
+
+def samples() -> Iterable[Sample]:
+    """All bytes; vectors, tall and wide matrices, batches, transposes; by constants and by activations."""
+    relu = Activation(ActivationKind.RELU)
+    other, near = Quant(0.2, -9), Quant(0.11, 7)
+    for m, k, n in ((1, 48, 256), (1, 130, 12), (2, 5, 17), (3, 33, 40), (10, 16, 15), (23, 17, 90), (49, 64, 16)):
+        yield _sample(f"int8 {m}x{k}x{n}", (m, k), (k, n), activation=relu)
+        yield _sample(f"int8 to float {m}x{k}x{n}", (m, k), (k, n), output=None, residual=near)
+        yield _sample(f"int8 free {m}x{k}x{n}", (m, k), (k, n), b_quant=other, residual=near)
+        yield _sample(f"int8 free transposed {m}x{k}x{n}", (k, m), (n, k), trans_a=True, trans_b=True, b_quant=other)
+    yield _sample("int8 batch", (2, 3, 5, 7), (7, 20), residual=near, bias=False)
+    yield _sample("int8 transposed", (2, 7, 13), (20, 7), trans_a=True, trans_b=True)
+    yield _sample("int8 broadcast", (3, 1, 5, 7), (2, 7, 18), b_quant=Quant(0.1), output=None)
+    yield _sample("int8 broadcast left", (5, 7), (2, 3, 7, 18), b_quant=Quant(0.1, -128), bias=False)
