@@ -20,7 +20,10 @@ typedef struct ingot_s8_scales {
 /* Sums of so many differences of int8 numbers stay below 2^31. */
 enum { INGOT_S8_TERMS_MAX = 1 << 23 };
 
-enum { INGOT_S8_SUMS = 32 }; /* columns that are summed side by side */
+enum {
+    INGOT_S8_SUMS = 32,   /* columns that are summed side by side */
+    INGOT_S8_GROUP = 256, /* columns that are stored at once */
+};
 
 static inline const char *ingot_s8_scales_check(const ingot_s8_scales *scales, uint8_t result) {
     const int zeros = scales->input_zero >= -128 && scales->input_zero <= 127 && scales->output_zero >= -128 &&
@@ -49,24 +52,22 @@ static inline float ingot_s8_multiplier(const ingot_s8_scales *scales, double co
 /* Compiled once for each base instruction set (store_s8_cpu*.c), not once for each file that uses it. */
 #if defined(INGOT_ISA_avx2) || defined(INGOT_ISA_avxvnni) || defined(INGOT_ISA_avx512) || defined(INGOT_ISA_avx512vnni)
 #define INGOT_STORE_S8 ingot_store_s8__avx2
+#define INGOT_STORE_SUMS_S8 ingot_store_sums_s8__avx2
 #elif defined(INGOT_ISA_neon) || defined(INGOT_ISA_neondot)
 #define INGOT_STORE_S8 ingot_store_s8__neon
+#define INGOT_STORE_SUMS_S8 ingot_store_sums_s8__neon
 #else
 #define INGOT_STORE_S8 ingot_store_s8__portable
+#define INGOT_STORE_SUMS_S8 ingot_store_sums_s8__portable
 #endif
 /* n numbers x to n results y of a type, int8 or float32: multiplied, and then, for int8, rounded. y may be x. */
 void INGOT_STORE_S8(const ingot_requantize *result, uint8_t dtype, void *y, const float *x, int64_t n);
 
-static inline int64_t ingot_s8_result_size(uint8_t dtype) { return dtype == INGOT_F32 ? 4 : 1; }
+/* n numbers sum - offset, which must not overflow, to results from element `at` of an operand on. The array has room
+ * for a multiple of 32 sums; what stands behind n may be anything. */
+void INGOT_STORE_SUMS_S8(const ingot_requantize *result, const ingot_arg *out, int64_t at, const int32_t *sum,
+                         int32_t offset, int64_t n);
 
-/* The same at element `at` of an operand, of numbers sum - offset, which must not overflow: at most 32. */
-static inline void ingot_s8_store_sums(const ingot_requantize *result, const ingot_arg *out, int64_t at,
-                                       const int32_t sum[INGOT_S8_SUMS], int32_t offset, int64_t n) {
-    float x[INGOT_S8_SUMS];
-    for (int j = 0; j < INGOT_S8_SUMS; j++) {
-        x[j] = (float)(int32_t)((uint32_t)sum[j] - (uint32_t)offset); /* those behind n may be anything */
-    }
-    INGOT_STORE_S8(result, out->dtype, (char *)out->data + at * ingot_s8_result_size(out->dtype), x, n);
-}
+static inline int64_t ingot_s8_result_size(uint8_t dtype) { return dtype == INGOT_F32 ? 4 : 1; }
 
 #endif

@@ -4,16 +4,15 @@
 
 #include "pool/pool_plan.h"
 
-typedef struct pool_s8_window {
-    const int8_t *in; /* the first tap */
-    pool_taps taps;
-    const ingot_requantize *average; /* NULL: the maximum */
-    int32_t offset;                  /* the zero points in the sum */
-} pool_s8_window;
+/* Each takes n elements side by side, which begin at p and at all other taps, and needs no more memory than that.
+ * `out` has room for a multiple of 32 sums. */
+typedef struct pool_s8_steps {
+    void (*largest)(int8_t *out, const int8_t *p, const pool_taps *taps, int64_t n);
+    void (*sum)(int32_t *out, const int8_t *p, const pool_taps *taps, int64_t n);
+    void (*store)(const ingot_requantize *result, const ingot_arg *out, int64_t at, const int32_t *sum, int32_t offset,
+                  int64_t n);
+} pool_s8_steps;
 
-/* All channels of one pixel, to element `at` of the output. */
-typedef void (*pool_s8_fn)(const pool_s8_window *window, const ingot_arg *out, int64_t at);
-
-int ingot_pool_s8_run(const ingot_call *call, uint32_t begin, uint32_t end, pool_s8_fn pixel);
+int ingot_pool_s8_run(const ingot_call *call, uint32_t begin, uint32_t end, const pool_s8_steps *steps);
 
 #endif

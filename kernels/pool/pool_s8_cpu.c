@@ -1,5 +1,26 @@
 /* pool_s8: what its windows may be. */
-#include "pool/pool_s8_impl.h"
+#include "pool/pool_s8.h"
+
+#define FOLD(name, T, init, how)                                                                                       \
+    static void name(T *out, const int8_t *p, const pool_taps *taps, int64_t n) {                                      \
+        for (int64_t j = 0; j < n; j++) out[j] = init;                                                                 \
+        for (int64_t a = 0; a < taps->count[0]; a++) {                                                                 \
+            for (int64_t b = 0; b < taps->count[1]; b++) {                                                             \
+                const int8_t *q = p + a * taps->step[0] + b * taps->step[1];                                           \
+                for (int64_t c = 0; c < taps->count[2]; c++, q += taps->step[2]) {                                     \
+                    for (int64_t j = 0; j < n; j++) out[j] = (T)(how);                                                 \
+                }                                                                                                      \
+            }                                                                                                          \
+        }                                                                                                              \
+    }
+FOLD(largest, int8_t, INT8_MIN, q[j] > out[j] ? q[j] : out[j])
+FOLD(sum, int32_t, 0, out[j] + q[j])
+
+INGOT_KERNEL_FN(pool_s8) {
+    static const pool_s8_steps steps = {largest, sum, INGOT_STORE_SUMS_S8};
+    (void)scratch;
+    return ingot_pool_s8_run(call, begin, end, &steps);
+}
 
 /* Whether the sum over a window stays within int32: of each axis it takes at most what there is. */
 static int sums_fit(const ingot_call *call) {
@@ -38,13 +59,13 @@ static __attribute__((noinline)) pool_span span_of(const pool_axis *axis, int64_
     return pool_span_of(axis, out);
 }
 
-int ingot_pool_s8_run(const ingot_call *call, uint32_t begin, uint32_t end, pool_s8_fn pixel) {
+int ingot_pool_s8_run(const ingot_call *call, uint32_t begin, uint32_t end, const pool_s8_steps *steps) {
     const ingot_pool_s8_params *p = call->params;
     const pool_plan plan = pool_plan_of(call);
     const pool_axis *z = &plan.axis[0], *y = &plan.axis[1], *x = &plan.axis[2];
     const int is_max = p->pool.kind == INGOT_POOL_MAX, padded = p->pool.kind == INGOT_POOL_AVERAGE_PADDED;
     ingot_requantize average = ingot_s8_result(&p->scales, 0.0f);
-    pool_s8_window window = {.average = is_max ? NULL : &average};
+    int32_t sums[INGOT_S8_GROUP];
     double previous = -1.0;
     for (uint32_t unit = begin; unit < end; unit++) {
         const int64_t n = unit / (z->out * y->out), oz = unit / y->out % z->out, oy = unit % y->out;
@@ -58,16 +79,24 @@ int ingot_pool_s8_run(const ingot_call *call, uint32_t begin, uint32_t end, pool
                 average.inverse_scale = count > 0.0 ? ingot_s8_multiplier(&p->scales, count) : 0.0f;
                 previous = count;
             }
-            window.taps = (pool_taps){{a.count, b.count, c.count},
-                                      {pool_tap_step(a.count, z->dilation, z->in_step),
-                                       pool_tap_step(b.count, y->dilation, y->in_step),
-                                       pool_tap_step(c.count, x->dilation, x->in_step)}};
-            window.offset = is_max ? 0 : (int32_t)inside * p->scales.input_zero;
-            window.in = (const int8_t *)call->in[0].data + n * plan.in_batch_step;
+            const pool_taps taps = {{a.count, b.count, c.count},
+                                    {pool_tap_step(a.count, z->dilation, z->in_step),
+                                     pool_tap_step(b.count, y->dilation, y->in_step),
+                                     pool_tap_step(c.count, x->dilation, x->in_step)}};
+            const int8_t *in = (const int8_t *)call->in[0].data + n * plan.in_batch_step;
             if (inside > 0) {
-                window.in += a.first * z->in_step + b.first * y->in_step + c.first * x->in_step;
+                in += a.first * z->in_step + b.first * y->in_step + c.first * x->in_step;
             }
-            pixel(&window, &call->out[0], at);
+            if (is_max) {
+                steps->largest((int8_t *)call->out[0].data + at, in, &taps, plan.channels);
+                continue;
+            }
+            const int32_t offset = (int32_t)inside * p->scales.input_zero;
+            for (int64_t i = 0; i < plan.channels; i += INGOT_S8_GROUP) {
+                const int64_t some = plan.channels - i < INGOT_S8_GROUP ? plan.channels - i : INGOT_S8_GROUP;
+                steps->sum(sums, in + i, &taps, some);
+                steps->store(&average, &call->out[0], at + i, sums, offset, some);
+            }
         }
     }
     return INGOT_KERNEL_OK;

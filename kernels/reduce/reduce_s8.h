@@ -6,13 +6,12 @@
 #include "reduce/reduce_plan.h"
 
 typedef struct reduce_s8_steps {
-    /* adds rows of n <= 32 columns to their totals */
+    /* adds rows of n columns to their totals, of which there is a multiple of 32 */
     void (*columns)(int32_t *total, const int8_t *p, int64_t rows, int64_t row_step, int64_t n);
     /* the sum of n elements side by side */
     int32_t (*run)(const int8_t *p, int64_t n);
-    /* n <= 32 results from element `at` on */
-    void (*store)(const ingot_requantize *result, const ingot_arg *out, int64_t at, const int32_t sum[INGOT_S8_SUMS],
-                  int32_t offset, int64_t n);
+    void (*store)(const ingot_requantize *result, const ingot_arg *out, int64_t at, const int32_t *sum, int32_t offset,
+                  int64_t n);
 } reduce_s8_steps;
 
 int ingot_reduce_s8_run(const ingot_call *call, uint32_t begin, uint32_t end, const reduce_s8_steps *steps);

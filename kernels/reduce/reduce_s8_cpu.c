@@ -1,5 +1,23 @@
 /* reduce_s8: what may be added up. Maxima and minima of int8 are the kernel reduce. */
-#include "reduce/reduce_s8_impl.h"
+#include "reduce/reduce_s8.h"
+
+static void columns(int32_t *total, const int8_t *p, int64_t rows, int64_t row_step, int64_t n) {
+    for (int64_t row = 0; row < rows; row++, p += row_step) {
+        for (int64_t j = 0; j < n; j++) total[j] += p[j];
+    }
+}
+
+static int32_t run(const int8_t *p, int64_t n) {
+    int32_t total = 0;
+    for (int64_t i = 0; i < n; i++) total += p[i];
+    return total;
+}
+
+INGOT_KERNEL_FN(reduce_s8) {
+    static const reduce_s8_steps steps = {columns, run, INGOT_STORE_SUMS_S8};
+    (void)scratch;
+    return ingot_reduce_s8_run(call, begin, end, &steps);
+}
 
 static const char *check(const ingot_call *call) {
     const ingot_reduce_s8_params *p = call->params;
@@ -26,19 +44,16 @@ static void reduce_unit(const ingot_call *call, const reduce_s8_steps *steps, co
     const int64_t end = plan->outer - outer < plan->grain ? plan->outer : outer + plan->grain;
     for (; outer < end; outer++) {
         const int8_t *p = (const int8_t *)call->in[0].data + reduce_offset(plan->kept, plan->kept_count, outer);
-        for (int64_t column = first; column < last; column += INGOT_S8_SUMS) {
-            const int64_t n = last - column < INGOT_S8_SUMS ? last - column : INGOT_S8_SUMS;
-            int32_t total[INGOT_S8_SUMS] = {0};
-            for (int64_t block = 0; block < plan->blocks; block++) {
-                const int8_t *q = p + reduce_offset(plan->reduced, plan->reduced_count, block) + column;
-                if (plan->in_runs) {
-                    total[0] += steps->run(q, plan->rows);
-                } else {
-                    steps->columns(total, q, plan->rows, plan->row_step, n);
-                }
+        int32_t total[REDUCE_COLUMNS] = {0};
+        for (int64_t block = 0; block < plan->blocks; block++) {
+            const int8_t *q = p + reduce_offset(plan->reduced, plan->reduced_count, block) + first;
+            if (plan->in_runs) {
+                total[0] += steps->run(q, plan->rows);
+            } else {
+                steps->columns(total, q, plan->rows, plan->row_step, last - first);
             }
-            steps->store(result, &call->out[0], outer * plan->columns + column, total, offset, n);
         }
+        steps->store(result, &call->out[0], outer * plan->columns + first, total, offset, last - first);
     }
 }
 

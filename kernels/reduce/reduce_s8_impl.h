@@ -1,24 +1,20 @@
-/* reduce_s8, compiled once for each instruction set. */
-#include <string.h>
-
+/* reduce_s8, compiled for the instruction sets that have vectors. */
+#include "block_s8.h"
 #include "reduce/reduce_s8.h"
 
-_Static_assert(REDUCE_ROWS <= 256, "so many int8 numbers add up to an int16");
+INGOT_INLINE void columns_block(int32_t *total, const int8_t *p, int64_t rows, int64_t row_step, int64_t n) {
+    ingot_block_sums sums = {.room = 256};
+    for (int64_t row = 0; row < rows; row++) ingot_block_add(&sums, ingot_block_load(p + row * row_step, n), total);
+    ingot_block_flush(&sums, total);
+}
 
-/* n <= 32 columns, in registers: fewer are copied to where 32 can be read. */
 static void reduce_s8_columns(int32_t *total, const int8_t *p, int64_t rows, int64_t row_step, int64_t n) {
-    int8_t few[INGOT_S8_SUMS] = {0};
-    while (rows > 0) {
-        int16_t part[INGOT_S8_SUMS] = {0};
-        for (int64_t row = 0; row < REDUCE_ROWS && rows > 0; row++, rows--, p += row_step) {
-            const int8_t *x = p;
-            if (n < INGOT_S8_SUMS) {
-                memcpy(few, p, (size_t)n);
-                x = few;
-            }
-            for (int j = 0; j < INGOT_S8_SUMS; j++) part[j] = (int16_t)(part[j] + x[j]);
-        }
-        for (int j = 0; j < INGOT_S8_SUMS; j++) total[j] += part[j];
+    int64_t c = 0;
+    for (; c + INGOT_S8_SUMS <= n; c += INGOT_S8_SUMS) {
+        columns_block(total + c, p + c, rows, row_step, INGOT_S8_SUMS);
+    }
+    if (c < n) {
+        columns_block(total + c, p + c, rows, row_step, n - c);
     }
 }
 
@@ -31,13 +27,8 @@ static int32_t reduce_s8_run(const int8_t *p, int64_t n) {
     return total[0];
 }
 
-static void reduce_s8_store(const ingot_requantize *result, const ingot_arg *out, int64_t at,
-                            const int32_t sum[INGOT_S8_SUMS], int32_t offset, int64_t n) {
-    ingot_s8_store_sums(result, out, at, sum, offset, n);
-}
-
 INGOT_KERNEL_FN(reduce_s8) {
-    static const reduce_s8_steps steps = {reduce_s8_columns, reduce_s8_run, reduce_s8_store};
+    static const reduce_s8_steps steps = {reduce_s8_columns, reduce_s8_run, INGOT_STORE_SUMS_S8};
     (void)scratch;
     return ingot_reduce_s8_run(call, begin, end, &steps);
 }

@@ -9,7 +9,7 @@
 typedef struct resize_s8_steps {
     /* to = the weighted sum of a few pieces of n elements */
     void (*mix)(int32_t *to, const int8_t *from, const resize_tap *tap, int64_t taps, int64_t n);
-    /* n <= 32 results from element `at` on: left and right sums, weighted, less the zero points */
+    /* n results from element `at` on: left and right sums, weighted, less the zero points */
     void (*blend)(const ingot_requantize *result, const ingot_arg *out, int64_t at, const int32_t *left,
                   const int32_t *right, const int32_t weights[2], int32_t offset, int64_t n);
 } resize_s8_steps;

@@ -87,11 +87,8 @@ int ingot_resize_s8_run(const ingot_call *call, uint32_t begin, uint32_t end, vo
         }
         for (int64_t x = 0; x < width; x++, tap += taps) {
             const int32_t weights[2] = {(int32_t)tap[0].weight, taps > 1 ? (int32_t)tap[1].weight : 0};
-            for (int64_t i = 0; i < run; i += INGOT_S8_SUMS) {
-                const int64_t n = run - i < INGOT_S8_SUMS ? run - i : INGOT_S8_SUMS;
-                steps->blend(&result, out, at + x * to_step + i, mixed_row + tap[0].offset + i,
-                             mixed_row + tap[taps - 1].offset + i, weights, offset, n);
-            }
+            steps->blend(&result, out, at + x * to_step, mixed_row + tap[0].offset, mixed_row + tap[taps - 1].offset,
+                         weights, offset, run);
         }
     }
     return INGOT_KERNEL_OK;

@@ -22,9 +22,17 @@ static void resize_s8_mix(int32_t *to, const int8_t *from, const resize_tap *tap
 static void resize_s8_blend(const ingot_requantize *result, const ingot_arg *out, int64_t at, const int32_t *left,
                             const int32_t *right, const int32_t weights[2], int32_t offset, int64_t n) {
     const uint32_t wl = (uint32_t)weights[0], wr = (uint32_t)weights[1];
-    int32_t sum[INGOT_S8_SUMS];
-    for (int j = 0; j < INGOT_S8_SUMS; j++) sum[j] = (int32_t)(wl * (uint32_t)left[j] + wr * (uint32_t)right[j]);
-    ingot_s8_store_sums(result, out, at, sum, offset, n);
+    int32_t sum[INGOT_S8_GROUP];
+    for (int64_t first = 0; first < n; first += INGOT_S8_GROUP) {
+        const int64_t some = n - first < INGOT_S8_GROUP ? n - first : INGOT_S8_GROUP;
+        for (int64_t i = 0; i < some; i += INGOT_S8_SUMS) {
+            for (int j = 0; j < INGOT_S8_SUMS; j++) {
+                const int64_t k = first + i + j;
+                sum[i + j] = (int32_t)(wl * (uint32_t)left[k] + wr * (uint32_t)right[k]);
+            }
+        }
+        INGOT_STORE_SUMS_S8(result, out, at + first, sum, offset, some);
+    }
 }
 
 INGOT_KERNEL_FN(resize_s8) {

@@ -7,9 +7,8 @@
 typedef struct softmax_s8_steps {
     /* the largest of n elements side by side */
     int8_t (*largest)(const int8_t *x, int64_t n);
-    /* n <= 32 results of a type: e / total */
-    void (*divide)(const ingot_requantize *result, uint8_t dtype, void *y, const int32_t e[INGOT_S8_SUMS], float total,
-                   int64_t n);
+    /* n results of a type: e / total; there is a multiple of 32 e */
+    void (*divide)(const ingot_requantize *result, uint8_t dtype, void *y, const int32_t *e, float total, int64_t n);
 } softmax_s8_steps;
 
 int ingot_softmax_s8_run(const ingot_call *call, uint32_t begin, uint32_t end, const softmax_s8_steps *steps);

@@ -29,10 +29,10 @@ static void softmax_line(const ingot_call *call, const softmax_s8_steps *steps, 
     }
     for (int64_t i = 0; i < n; i++) sum += table[most - x[i * step]];
     const float total = (float)(int64_t)sum;
-    int32_t e[INGOT_S8_SUMS] = {0};
-    float p[INGOT_S8_SUMS];
-    for (int64_t first = 0; first < n; first += INGOT_S8_SUMS) {
-        const int64_t some = n - first < INGOT_S8_SUMS ? n - first : INGOT_S8_SUMS;
+    int32_t e[INGOT_S8_GROUP] = {0};
+    float p[INGOT_S8_GROUP];
+    for (int64_t first = 0; first < n; first += INGOT_S8_GROUP) {
+        const int64_t some = n - first < INGOT_S8_GROUP ? n - first : INGOT_S8_GROUP;
         char *y = (char *)out->data + (at + first * step) * size;
         for (int64_t i = 0; i < some; i++) e[i] = (int32_t)table[most - x[(first + i) * step]];
         steps->divide(result, out->dtype, step == 1 ? (void *)y : p, e, total, some);

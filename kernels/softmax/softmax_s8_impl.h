@@ -19,10 +19,12 @@ static int8_t softmax_s8_largest(const int8_t *x, int64_t n) {
     return largest;
 }
 
-static void softmax_s8_divide(const ingot_requantize *result, uint8_t dtype, void *y, const int32_t e[INGOT_S8_SUMS],
-                              float total, int64_t n) {
-    float p[INGOT_S8_SUMS];
-    for (int j = 0; j < INGOT_S8_SUMS; j++) p[j] = (float)e[j] / total;
+static void softmax_s8_divide(const ingot_requantize *result, uint8_t dtype, void *y, const int32_t *e, float total,
+                              int64_t n) {
+    float p[INGOT_S8_GROUP]; /* n is at most that */
+    for (int64_t i = 0; i < n; i += INGOT_S8_SUMS) {
+        for (int j = 0; j < INGOT_S8_SUMS; j++) p[i + j] = (float)e[i + j] / total;
+    }
     INGOT_STORE_S8(result, dtype, y, p, n);
 }
 
