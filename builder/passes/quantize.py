@@ -17,6 +17,7 @@ from ingot.builder.passes.rewrite import Names, op, plural
 from ingot.builder.quantization.bias import corrected_bias
 from ingot.builder.quantization.forms import LAYERS, integer_form
 from ingot.builder.quantization.request import Request
+from ingot.builder.quantization.signs import nonnegative
 from ingot.builder.quantization.weights import has_weights, quantise, weight_axis
 from ingot.kernels.dequantize.op import DequantizeAttrs
 from ingot.kernels.quantize.op import QuantizeAttrs
@@ -127,7 +128,9 @@ class _Plan:
         scales: dict[Value, float] = {}
         for value in self.stored:
             scales[root(value)] = max(scales.get(root(value), 0.0), self._scale(value))
-        return {value: Quant(scales[root(value)]) for value in self.stored}
+        positive = nonnegative(self.graph)
+        signed = {root(value) for value in self.stored if value not in positive}
+        return {value: _quant(scales[root(value)], root(value) in signed) for value in self.stored}
 
     def _alike(self, node: Node) -> Sequence[Value]:
         """The inputs that take the scale of the result."""
@@ -140,6 +143,11 @@ class _Plan:
     def _scale(self, value: Value) -> float:
         scale = float(np.float32(self.request.ranges.scale(value.name)))
         return scale if np.isfinite(scale) and scale > 0 else float(np.float32(1.0 / 127))
+
+
+def _quant(scale: float, signed: bool) -> Quant:
+    """Symmetric; what is never negative has all 256 numbers for its range, from zero point -128 up."""
+    return Quant(scale) if signed else Quant(float(np.float32(scale * 127 / 255)), -128)
 
 
 class _Insertion:

@@ -1,0 +1,63 @@
+"""Which values of a graph can never be negative, whatever its inputs: what follows from operators alone."""
+
+from __future__ import annotations
+
+from ingot.builder.ir import Graph, Node, Value
+from ingot.kernels.common.activation import Activation, ActivationKind
+
+#: functions whose result is never negative
+_POSITIVE = ("Relu", "Abs", "Sigmoid", "HardSigmoid", "Exp", "Softplus", "Sqrt", "ThresholdedRelu")
+_KINDS = (ActivationKind.RELU, ActivationKind.SIGMOID, ActivationKind.HARD_SIGMOID, ActivationKind.SOFTPLUS)
+#: operators that move elements, or mix them with weights that are never negative
+_KEEP = ("reshape", "transpose", "slice", "expand", "gather", "concat", "resize")
+
+
+def nonnegative(graph: Graph) -> set[Value]:
+    """Results that are never negative (NaN aside)."""
+    found: set[Value] = set()
+    for node in graph.nodes:
+        if _is_positive(node, found):
+            found.update(node.outputs)
+    return found
+
+
+def _is_positive(node: Node, found: set[Value]) -> bool:
+    name = node.op.name
+    if name == "elementwise":
+        return _program(node, found)
+    if name == "softmax":
+        return not getattr(node.attrs, "log", False)
+    if name in ("conv", "conv_transpose", "matmul"):
+        return _activation(node.attrs.activation)
+    if name == "pad":
+        return node.inputs[0] in found and (node.attrs.mode != "constant" or node.attrs.value >= 0)
+    if name == "pool":
+        return node.inputs[0] in found and node.attrs.kind.name != "LP"
+    if name == "reduce":
+        return node.inputs[0] in found and node.attrs.kind.name in ("MEAN", "SUM", "MAX", "MIN")
+    return name in _KEEP and all(v in found for v in node.inputs if v is not None and v.type.dtype.is_float)
+
+
+def _activation(activation: Activation) -> bool:
+    return activation.kind in _KINDS or (activation.kind is ActivationKind.CLIP and activation.alpha >= 0)
+
+
+def _program(node: Node, found: set[Value]) -> bool:
+    signs = [value in found or _is_positive_constant(value) for value in node.inputs]
+    for insn in node.attrs.insns:
+        args = [signs[arg] for arg in insn.args]
+        if insn.function in ("Add", "Mul", "Div", "Min"):
+            signs.append(all(args))
+        elif insn.function == "Max":
+            signs.append(any(args))
+        elif insn.function == "Clip":
+            signs.append(insn.alpha >= 0 or (args[0] and insn.beta >= 0))
+        else:
+            signs.append(insn.function in _POSITIVE)
+    return signs[-1]
+
+
+def _is_positive_constant(value: Value) -> bool:
+    if value.data is None or value.type.dtype.name not in ("F32", "F64"):
+        return False
+    return bool((value.data >= 0).all())
