@@ -18,11 +18,12 @@ from ingot.builder.calibrate import synthetic, twins
 from ingot.builder.calibrate.cache import CacheError, Calibration, Range
 from ingot.builder.calibrate.data import DataError
 from ingot.builder.calibrate.histogram import Histogram
-from ingot.builder.calibrate.methods import NAMES, choose
+from ingot.builder.calibrate.methods import LEVELS, NAMES, UNSIGNED_LEVELS, choose
 from ingot.builder.calibrate.observe import Observation, copy_graph, observable, observe
 from ingot.builder.calibrate.synthetic import Synthetic
 from ingot.builder.ir import Graph
 from ingot.builder.onnx_import import import_model
+from ingot.builder.quantization.signs import nonnegative
 from ingot.errors import BuildError
 
 __all__ = [
@@ -100,7 +101,7 @@ def calibrate_graph(
     inputs = [TensorInfo(v.name, v.type.dtype.numpy, v.type.shape, v.type.shape) for v in graph.inputs]
     samples = calibration_data.samples(data, inputs, preprocess)
     digest, count, (histograms,) = _run([observe(graph, observable(graph))], samples, log)
-    ranges, skipped = choose_ranges(histograms, method, log)
+    ranges, skipped = choose_ranges(histograms, method, graph, log)
     return Calibration(ranges, model_digest(source), f"{digest:064x}", method, count, skipped=skipped)
 
 
@@ -118,7 +119,7 @@ def _calibrate_synthetic(
     named = ((f"generated sample {index}", sample) for index, sample in enumerate(generated))
     _, count, (plain, *others) = _run(observations, named, log)
     histograms = synthetic.prefer(others[0], plain) if others else plain
-    chosen, skipped = choose_ranges(histograms, method, log)
+    chosen, skipped = choose_ranges(histograms, method, graph, log)
     ranges = {name: replace(found, amax=synthetic.widen(found.amax)) for name, found in chosen.items()}
     return Calibration(ranges, model_digest(source), "", method, count, "synthetic", skipped)
 
@@ -156,9 +157,10 @@ def _run(
 
 
 def choose_ranges(
-    histograms: Mapping[str, Histogram], method: str, log: Log | None = None
+    histograms: Mapping[str, Histogram], method: str, graph: Graph, log: Log | None = None
 ) -> tuple[dict[str, Range], dict[str, str]]:
     """The range of every tensor, and the tensors that can have none with the reason."""
+    positive = {value.name for value in nonnegative(graph)}
     ranges, skipped = {}, {}
     for index, (name, histogram) in enumerate(histograms.items()):
         if log:
@@ -166,7 +168,7 @@ def choose_ranges(
         if histogram.nans or not histogram.total:
             skipped[name] = "holds NaN" if histogram.nans else "holds no finite number"
             continue
-        choice = choose(histogram, method)
+        choice = choose(histogram, method, UNSIGNED_LEVELS if name in positive else LEVELS)
         error = float(f"{choice.error:.3g}")
         ranges[name] = Range(histogram.low, histogram.high, choice.amax, choice.method, error)
     return ranges, skipped

@@ -1,4 +1,6 @@
-"""From a histogram to a threshold: the magnitude at which an INT8 tensor saturates (127 steps above zero).
+"""From a histogram to a threshold: the magnitude at which an INT8 tensor saturates.
+
+That is 127 steps from zero, or 255 for a tensor that cannot be negative.
 
 All of it is float64, summed from left to right, so that any machine finds the same threshold.
 
@@ -22,7 +24,7 @@ import numpy as np
 
 from ingot.builder.calibrate.histogram import Histogram
 
-LEVELS = 127  #: steps between zero and the threshold
+LEVELS, UNSIGNED_LEVELS = 127, 255  #: steps between zero and the threshold
 PERCENTILE = 99.99
 LINEAR_BINS, LEAST_BINS, ENTROPY_LEVELS = 2048, 128, 128
 #: thresholds an octave, and octaves below the largest magnitude, that ``mse`` tries
@@ -41,12 +43,12 @@ class Choice:
     error: float
 
 
-def minmax(histogram: Histogram) -> float:
+def minmax(histogram: Histogram, levels: int = LEVELS) -> float:
     """The largest magnitude."""
     return histogram.amax
 
 
-def percentile(histogram: Histogram, percent: float = PERCENTILE) -> float:
+def percentile(histogram: Histogram, levels: int = LEVELS, percent: float = PERCENTILE) -> float:
     """The least bin edge within which ``percent`` of the elements lie."""
     _, upper, counts = histogram.bins()
     if not counts.size:
@@ -57,7 +59,7 @@ def percentile(histogram: Histogram, percent: float = PERCENTILE) -> float:
     return float(upper[min(index, upper.size - 1)])
 
 
-def entropy(histogram: Histogram) -> float:
+def entropy(histogram: Histogram, levels: int = LEVELS) -> float:
     """The threshold with the least divergence."""
     amax = histogram.amax
     if not amax:
@@ -125,12 +127,12 @@ def _x_log_x(x: np.ndarray) -> np.ndarray:
     return x * np.log(np.where(x > 0, x, 1.0))
 
 
-def mse(histogram: Histogram) -> float:
+def mse(histogram: Histogram, levels: int = LEVELS) -> float:
     """The threshold with the least squared error, among 16 an octave."""
     amax = histogram.amax
     if not amax:
         return 0.0
-    measure = Error(histogram)
+    measure = Error(histogram, levels)
     tried = [amax * 2.0 ** (-step / MSE_STEPS) for step in range(MSE_STEPS * MSE_OCTAVES)]
     errors = [measure(threshold) for threshold in tried]
     return tried[min(range(len(tried)), key=errors.__getitem__)]  # the widest of equals
@@ -139,7 +141,8 @@ def mse(histogram: Histogram) -> float:
 class Error:
     """The mean squared error of rounding to INT8, measured on a histogram: every bin stands for its middle."""
 
-    def __init__(self, histogram: Histogram) -> None:
+    def __init__(self, histogram: Histogram, levels: int = LEVELS) -> None:
+        self.levels = levels
         lower, upper, counts = histogram.bins()
         self.middles, self.counts = (lower + upper) / 2, counts.astype(np.float64)
         weighted = [self.counts, self.counts * self.middles, self.counts * self.middles**2]
@@ -151,7 +154,7 @@ class Error:
         """The error of threshold ``amax``."""
         if amax <= 0:
             return self.square
-        step = amax / LEVELS
+        step = amax / self.levels
         small, large = np.searchsorted(self.middles, [step / 2, amax])
         middles = self.middles[small:large]
         rounding = middles - np.rint(middles / step) * step
@@ -160,7 +163,7 @@ class Error:
         return (float(self._below[2][small]) + _sum(self.counts[small:large] * rounding**2) + saturation) / self.total
 
 
-METHODS: dict[str, Callable[[Histogram], float]] = {
+METHODS: dict[str, Callable[[Histogram, int], float]] = {
     "minmax": minmax,
     "entropy": entropy,
     "percentile": percentile,
@@ -169,13 +172,13 @@ METHODS: dict[str, Callable[[Histogram], float]] = {
 NAMES = ("auto", *METHODS)
 
 
-def choose(histogram: Histogram, method: str = "auto") -> Choice:
-    """The threshold by a method of :data:`NAMES`."""
-    measure = Error(histogram)
+def choose(histogram: Histogram, method: str = "auto", levels: int = LEVELS) -> Choice:
+    """The threshold by a method of :data:`NAMES`; ``levels`` are the steps from zero to it."""
+    measure = Error(histogram, levels)
     names = METHODS if method == "auto" else [method]
     choices = []
     for name in names:
-        amax = float(np.float32(METHODS[name](histogram)))
+        amax = float(np.float32(METHODS[name](histogram, levels)))
         choices.append(Choice(amax, name, measure(amax) / measure.square if measure.square else 0.0))
     least = min(choice.error for choice in choices)
     return max((c for c in choices if c.error <= least * _ALIKE), key=lambda c: c.amax)

@@ -6,10 +6,10 @@ from ingot.builder.ir import Graph, Node, Value
 from ingot.kernels.common.activation import Activation, ActivationKind
 
 #: functions whose result is never negative
-_POSITIVE = ("Relu", "Abs", "Sigmoid", "HardSigmoid", "Exp", "Softplus", "Sqrt", "ThresholdedRelu")
+_POSITIVE = ("Relu", "Abs", "Sigmoid", "HardSigmoid", "Exp", "Softplus", "Sqrt")
 _KINDS = (ActivationKind.RELU, ActivationKind.SIGMOID, ActivationKind.HARD_SIGMOID, ActivationKind.SOFTPLUS)
-#: operators that move elements, or mix them with weights that are never negative
-_KEEP = ("reshape", "transpose", "slice", "expand", "gather", "concat", "resize")
+#: operators that move elements
+_KEEP = ("reshape", "transpose", "slice", "expand", "gather", "concat")
 
 
 def nonnegative(graph: Graph) -> set[Value]:
@@ -26,7 +26,7 @@ def _is_positive(node: Node, found: set[Value]) -> bool:
     if name == "elementwise":
         return _program(node, found)
     if name == "softmax":
-        return not getattr(node.attrs, "log", False)
+        return node.attrs.kind.name != "LOG_SOFTMAX"
     if name in ("conv", "conv_transpose", "matmul"):
         return _activation(node.attrs.activation)
     if name == "pad":
@@ -35,6 +35,8 @@ def _is_positive(node: Node, found: set[Value]) -> bool:
         return node.inputs[0] in found and node.attrs.kind.name != "LP"
     if name == "reduce":
         return node.inputs[0] in found and node.attrs.kind.name in ("MEAN", "SUM", "MAX", "MIN")
+    if name == "resize":  # the cubic one swings below its neighbours
+        return node.inputs[0] in found and node.attrs.mode in ("nearest", "linear") and node.attrs.extrapolation >= 0
     return name in _KEEP and all(v in found for v in node.inputs if v is not None and v.type.dtype.is_float)
 
 

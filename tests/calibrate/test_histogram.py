@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ingot.builder.calibrate import histogram
@@ -25,6 +25,7 @@ def counted(*arrays: np.ndarray) -> Histogram:
     return h
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(FLOATS, st.randoms(use_true_random=False), st.integers(0, 40))
 def test_neither_order_nor_batching_matters(values: list[float], random, cut: int) -> None:
     shuffled = list(values)
@@ -36,6 +37,7 @@ def test_neither_order_nor_batching_matters(values: list[float], random, cut: in
     assert whole == state(one)
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(FLOATS)
 def test_every_value_is_in_its_bin(values: list[float]) -> None:
     x = np.array(values, np.float32)

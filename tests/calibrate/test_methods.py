@@ -102,8 +102,8 @@ class TestOthers:
     def test_percentile(self) -> None:
         x = np.arange(1, 10_001, dtype=np.float32)
         assert methods.percentile(histogram(x)) == pytest.approx(9999, rel=1e-3)
-        assert methods.percentile(histogram(x), 50) == pytest.approx(5000, rel=1e-3)
-        assert methods.percentile(histogram(x), 100) == 10_000
+        assert methods.percentile(histogram(x), percent=50) == pytest.approx(5000, rel=1e-3)
+        assert methods.percentile(histogram(x), percent=100) == 10_000
 
     def test_percentile_counts_zeros(self) -> None:
         x = np.append(np.zeros(1_000_000), [1.0, 2.0, 3.0])
