@@ -47,18 +47,19 @@ static inline void ingot_deconv_shape_read(const ingot_call *call, ingot_deconv_
 
 /* `taps` is what the weight operand has; the product of the kernel extents must be it. Any extents of the output are
  * sound: positions that no input reaches are bias alone. */
-static inline const char *ingot_deconv_check(const ingot_call *call, uint8_t dtype, int64_t taps) {
+static inline const char *ingot_deconv_types_check(const ingot_call *call, uint8_t dtype, uint8_t out_dtype,
+                                                   uint8_t bias_dtype, int64_t taps) {
     const ingot_conv_transpose_params *p = call->params;
     const ingot_arg *x = &call->in[INGOT_DECONV_X], *bias = &call->in[INGOT_DECONV_BIAS];
     const ingot_arg *residual = &call->in[INGOT_DECONV_RESIDUAL], *out = &call->out[0];
-    if (x->dtype != dtype || out->dtype != dtype) {
+    if (x->dtype != dtype || out->dtype != out_dtype) {
         return "conv_transpose: element type";
     }
     if (x->rank < 3 || x->rank > 5 || out->rank != x->rank || x->dims[0] != out->dims[0]) {
         return "conv_transpose: rank or batch";
     }
     if (bias->dtype != INGOT_DTYPE_NONE &&
-        (bias->dtype != dtype || bias->rank != 1 || bias->dims[0] != out->dims[out->rank - 1])) {
+        (bias->dtype != bias_dtype || bias->rank != 1 || bias->dims[0] != out->dims[out->rank - 1])) {
         return "conv_transpose: bias";
     }
     if (residual->dtype != INGOT_DTYPE_NONE) {
@@ -92,6 +93,11 @@ static inline const char *ingot_deconv_check(const ingot_call *call, uint8_t dty
         }
     }
     return left != 1 ? "conv_transpose: kernel and weights" : NULL;
+}
+
+/* The same where all of them have one type. */
+static inline const char *ingot_deconv_check(const ingot_call *call, uint8_t dtype, int64_t taps) {
+    return ingot_deconv_types_check(call, dtype, dtype, dtype, taps);
 }
 
 #endif

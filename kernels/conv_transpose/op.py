@@ -2,35 +2,19 @@
 
 from __future__ import annotations
 
-import itertools
-import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ingot.kernels.common.activation import NO_ACTIVATION, Activation, ActivationKind
-from ingot.kernels.conv.attrs import ConvAttrs, three
+from ingot.kernels.common.quantized import result_type
+from ingot.kernels.conv.attrs import ConvAttrs
 from ingot.kernels.conv.op import channels_first, channels_last, kernel_shape, pack_panels, per_axis
 from ingot.kernels.spec import Builder, DType, NodeView, OpSpec, Sample, Tactic, TensorType, Unsupported, onnx_op
 
-
-@dataclass(frozen=True, slots=True)
-class ConvTransposeAttrs:
-    """``activation(conv_transpose(x, w) + bias + residual)``; one entry a spatial axis, pads all begins, then ends.
-
-    Inputs: x ``[N, *S, C]``, w ``[C, O / groups, *kernel]`` as in ONNX, bias ``[O]`` or None, residual like the
-    result or None. Result ``[N, *S', O]`` with S' = (S - 1) stride + (kernel - 1) dilation + 1 - pads + output_padding.
-    """
-
-    kernel: tuple[int, ...]
-    strides: tuple[int, ...]
-    pads: tuple[int, ...]
-    dilations: tuple[int, ...]
-    groups: int = 1
-    output_padding: tuple[int, ...] = ()
-    activation: Activation = NO_ACTIVATION
+from . import int8
+from .attrs import ConvTransposeAttrs, conv_transpose_params, sorted_taps
 
 
 def infer(attrs: ConvTransposeAttrs, inputs: Sequence[TensorType | None]) -> tuple[TensorType, ...]:
@@ -55,39 +39,20 @@ def infer(attrs: ConvTransposeAttrs, inputs: Sequence[TensorType | None]) -> tup
         pads = attrs.pads[axis] + attrs.pads[axis + spatial]
         extents.append(max((size - 1) * attrs.strides[axis] + window - pads + extra[axis], 0))
     result = TensorType(x.dtype, (x.shape[0], *extents, w.shape[1] * attrs.groups))
+    if isinstance(attrs, int8.QConvTransposeAttrs):
+        int8.check_operands(attrs, inputs, result.shape)
+        return (result_type(result.shape, attrs.output),)
     if len(inputs) > 3 and inputs[3] is not None and inputs[3] != result:
         raise Unsupported(f"a residual {inputs[3]} for {result}", "a residual of the result's type")
     return (result,)
 
 
-def _params(node: NodeView) -> dict[str, Any]:
-    attrs: ConvTransposeAttrs = node.attrs
-    return {
-        "kernel": three(attrs.kernel, 1),
-        "strides": three(attrs.strides, 1),
-        "dilations": three(attrs.dilations, 1),
-        "pads_begin": three(attrs.pads[: len(attrs.kernel)], 0),
-        "groups": attrs.groups,
-        "reserved": 0,
-        "activation": attrs.activation.params(),
-    }
-
-
 def pack(node: NodeView, w: np.ndarray) -> np.ndarray:
-    """[C, O / groups, *kernel] -> [groups * ceil(O / groups / 16), taps sorted by phase, C / groups, 16].
-
-    The phase of tap k of an axis is (k * dilation) mod stride: an output position uses the taps of one phase only.
-    """
+    """[C, O / groups, *kernel] -> [groups * ceil(O / groups / 16), taps sorted by phase, C / groups, 16]."""
     attrs: ConvTransposeAttrs = node.attrs
     channels, out = w.shape[:2]
-    taps = math.prod(attrs.kernel)
-
-    def phases(tap: tuple[int, ...]) -> tuple[int, ...]:
-        return tuple(k * d % s for k, d, s in zip(tap, attrs.dilations, attrs.strides))
-
-    every = list(itertools.product(*map(range, attrs.kernel)))
-    order = sorted(range(taps), key=lambda i: (phases(every[i]), every[i]))
-    grouped = w.reshape(attrs.groups, channels // attrs.groups, out, taps)[..., order]
+    taps = sorted_taps(attrs)
+    grouped = w.reshape(attrs.groups, channels // attrs.groups, out, len(taps))[..., taps]
     return pack_panels(grouped.transpose(0, 2, 3, 1))
 
 
@@ -101,10 +66,11 @@ def _plain(node: NodeView) -> bool:
 
 
 TACTICS = (
+    *int8.TACTICS,
     Tactic(
         kernel="conv_transpose_f32_n16",
         params_type="ingot_conv_transpose_params",
-        params=_params,
+        params=conv_transpose_params,
         when=_tuned,
         pack={1: pack},
         pitched_inputs=(0, 3),
@@ -114,7 +80,7 @@ TACTICS = (
     Tactic(
         kernel="conv_transpose_plain",
         params_type="ingot_conv_transpose_params",
-        params=_params,
+        params=conv_transpose_params,
         when=_plain,
         inplace=(3,),
     ),
@@ -169,6 +135,7 @@ def samples() -> Iterable[Sample]:
     yield _sample("depthwise", (5, 5), 16, 16, (4, 4), strides=(2, 2), pads=(1, 1, 1, 1), groups=16)
     yield _sample("weights at run time", (4, 5), 4, 6, (3, 3), strides=(2, 2), groups=2, constant=())
     yield _sample("float64", (4, 5), 4, 6, (3, 3), strides=(2, 2), dtype=DType.F64)
+    yield from int8.samples()
 
 
 SPEC = OpSpec(
@@ -178,6 +145,7 @@ SPEC = OpSpec(
     tactics=TACTICS,
     samples=samples,
     cast_to={DType.F16: DType.F32, DType.BF16: DType.F32},
+    quantize=int8.quantize,
 )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,6 +12,10 @@ from hypothesis import strategies as st
 from ingot._kernel import aligned, available_isas, empty, make_params, run_kernel
 from ingot.errors import IngotError
 from ingot.kernels.conv.int8 import pack_s8
+from ingot.kernels.conv_transpose.attrs import ConvTransposeAttrs, conv_transpose_params
+from ingot.kernels.conv_transpose.int8 import pack_conv_transpose_s8, phase_sums
+from ingot.kernels.conv_transpose.op import infer
+from ingot.kernels.spec import DType, TensorType
 
 common = settings(max_examples=25, deadline=None)
 byte = st.integers(-128, 127)
@@ -78,6 +84,37 @@ def test_matmul_is_exact(
                 y = empty((m, n), wanted.dtype)
                 run_kernel(kernel, operands, [y], blob, isa=isa, constant=[1], splits=2)
                 np.testing.assert_array_equal(y, wanted, err_msg=f"{kernel} {isa}")
+
+
+@common
+@given(
+    st.integers(1, 9), st.integers(1, 40), st.sampled_from([1, 2]), st.lists(st.integers(1, 4), min_size=6, max_size=6),
+    st.integers(0, 2), byte, st.integers(0, 2**32 - 1),
+)  # fmt: skip
+def test_conv_transpose_is_exact(
+    channels: int, out: int, groups: int, window: list[int], pad: int, zero: int, seed: int
+) -> None:
+    """Against the plain kernel in float64, which integers of this size do not round."""
+    rng = np.random.default_rng(seed)
+    kernel, strides, dilations = (tuple(window[i : i + 2]) for i in (0, 2, 4))
+    attrs = ConvTransposeAttrs(kernel, strides, (pad, 0, 0, pad), dilations, groups)
+    x = rng.integers(-128, 128, (2, 4, 5, channels * groups)).astype(np.int8)
+    w = rng.integers(-128, 128, (channels * groups, out, *kernel)).astype(np.int8)
+    node = SimpleNamespace(attrs=attrs)
+    (kind,) = infer(attrs, (TensorType(DType.F64, x.shape), TensorType(DType.F64, w.shape)))
+    exact = empty(kind.shape, np.float64)
+    fields = conv_transpose_params(node)
+    operands = [aligned(x.astype(np.float64) - zero), aligned(w.astype(np.float64)), None, None]
+    run_kernel("conv_transpose_plain", operands, [exact], make_params("ingot_conv_transpose_params", fields))
+    blob = make_params("ingot_conv_transpose_s8_params", {"conv": fields, "numbers": numbers(input_zero=zero)})
+    operands = [
+        aligned(x), aligned(pack_conv_transpose_s8(attrs, w)), None, None, aligned(phase_sums(attrs, w)),
+        np.ones(out * groups, np.float32),
+    ]  # fmt: skip
+    for isa in available_isas("conv_transpose_s8_n16k4"):
+        y = empty(kind.shape, np.float32)
+        run_kernel("conv_transpose_s8_n16k4", operands, [y], blob, isa=isa, splits=3)
+        np.testing.assert_array_equal(y, exact.astype(np.float32), err_msg=isa)
 
 
 def epilogue(v: np.ndarray, given: dict[str, float], activation: dict[str, float], isa: str, dtype: type) -> np.ndarray:
