@@ -6,7 +6,7 @@ void INGOT_STORE_S8(const ingot_requantize *result, uint8_t dtype, void *y, cons
     if (dtype == INGOT_F32) {
         float *real = y;
         INGOT_VECTOR_LOOP
-        for (int64_t j = 0; j < n; j++) real[j] = x[j] * q.inverse_scale;
+        for (int64_t j = 0; j < n; j++) real[j] = ingot_clamp_f32(&q, x[j] * q.inverse_scale);
     } else {
         int8_t *stored = y;
         INGOT_VECTOR_LOOP

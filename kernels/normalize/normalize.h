@@ -4,6 +4,8 @@
 
 #include <stdint.h>
 
+#include "scales_s8.h"
+
 /* cffi:begin */
 typedef enum ingot_normalize_kind {
     INGOT_NORMALIZE_LAYER = 0, /* (x - mean) / sqrt(variance + epsilon) over the axes from `axis` on */
@@ -19,6 +21,11 @@ typedef struct ingot_normalize_params {
     uint32_t reserved; /* 0 */
     double epsilon;
 } ingot_normalize_params;
+
+typedef struct ingot_normalize_s8_params {
+    ingot_normalize_params normalize;
+    ingot_s8_scales scales;
+} ingot_normalize_s8_params;
 /* cffi:end */
 
 #endif

@@ -48,7 +48,7 @@ static const char *check_shapes(const ingot_call *call, uint8_t dtype) {
     return NULL;
 }
 
-static const char *check(const ingot_call *call, uint8_t dtype) {
+const char *ingot_normalize_check(const ingot_call *call, uint8_t dtype, uint8_t factors, uint8_t result) {
     const ingot_normalize_params *p = call->params;
     const ingot_arg *x = &call->in[0];
     if (p->kind >= INGOT_NORMALIZE_KIND_COUNT || p->reserved != 0 || x->dtype != dtype) {
@@ -61,10 +61,10 @@ static const char *check(const ingot_call *call, uint8_t dtype) {
     } else if (p->axis >= x->rank) {
         return "normalize: the axis is out of range";
     }
-    const char *wrong = check_shapes(call, dtype);
+    const char *wrong = check_shapes(call, result);
     for (uint32_t i = 1; i < call->in_count && wrong == NULL; i++) {
         if (call->in[i].dtype != INGOT_DTYPE_NONE) {
-            wrong = check_factor(call, &call->in[i], dtype);
+            wrong = check_factor(call, &call->in[i], factors);
         }
     }
     if (wrong != NULL) {
@@ -74,15 +74,19 @@ static const char *check(const ingot_call *call, uint8_t dtype) {
     return unit_count(&shape) > UINT32_MAX ? "normalize: too large" : NULL;
 }
 
-static const char *check_f32(const ingot_call *call) { return check(call, INGOT_F32); }
-static const char *check_f64(const ingot_call *call) { return check(call, INGOT_F64); }
+static const char *check_f32(const ingot_call *call) {
+    return ingot_normalize_check(call, INGOT_F32, INGOT_F32, INGOT_F32);
+}
+static const char *check_f64(const ingot_call *call) {
+    return ingot_normalize_check(call, INGOT_F64, INGOT_F64, INGOT_F64);
+}
 
-static uint32_t units(const ingot_call *call) {
+uint32_t ingot_normalize_units(const ingot_call *call) {
     normalize_shape shape = normalize_shape_of(call);
     return (uint32_t)unit_count(&shape);
 }
 
-static uint64_t scratch_size(const ingot_call *call) {
+uint64_t ingot_normalize_scratch_size(const ingot_call *call) {
     const ingot_normalize_params *p = call->params;
     normalize_shape shape = normalize_shape_of(call);
     return p->kind == INGOT_NORMALIZE_GROUP ? (uint64_t)shape.block * 4 * sizeof(double) : 0;
@@ -91,7 +95,7 @@ static uint64_t scratch_size(const ingot_call *call) {
 #define FAMILY(check_)                                                                                                 \
     {                                                                                                                  \
         .params_size = sizeof(ingot_normalize_params), .in_min = 1, .in_max = 3, .out_min = 1, .out_max = 3,           \
-        .inplace = 1, .check = check_, .units = units, .scratch_size = scratch_size,                                   \
+        .inplace = 1, .check = check_, .units = ingot_normalize_units, .scratch_size = ingot_normalize_scratch_size,   \
     }
 const ingot_family ingot_family_normalize_f32 = FAMILY(check_f32);
 const ingot_family ingot_family_normalize_f64 = FAMILY(check_f64);

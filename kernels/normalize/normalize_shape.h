@@ -50,4 +50,9 @@ static inline void *normalize_optional_out(const ingot_call *call, uint32_t i) {
     return i < call->out_count && call->out[i].dtype != INGOT_DTYPE_NONE ? call->out[i].data : NULL;
 }
 
+/* Shared by the kernels of all types, in normalize_cpu.c. */
+const char *ingot_normalize_check(const ingot_call *call, uint8_t dtype, uint8_t factors, uint8_t result);
+uint32_t ingot_normalize_units(const ingot_call *call);
+uint64_t ingot_normalize_scratch_size(const ingot_call *call);
+
 #endif

@@ -9,7 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from ingot.kernels.normalize import batch_normalization, lowered  # noqa: F401  (they register importers)
+from ingot.kernels.common.int8 import is_int8, permute_int8, with_int8
+from ingot.kernels.normalize import (
+    batch_normalization,  # noqa: F401  (it registers importers)
+    int8,
+    lowered,  # noqa: F401  (it registers importers)
+)
 from ingot.kernels.pool.op import channels_first, channels_last
 from ingot.kernels.spec import (
     Builder,
@@ -76,7 +81,7 @@ def permute(attrs: NormalizeAttrs, perm: tuple[int, ...], node: NodeView) -> Nor
 
 
 def _params(node: NodeView) -> dict[str, Any]:
-    attrs: NormalizeAttrs = node.attrs
+    attrs: NormalizeAttrs = node.attrs.real if is_int8(node) else node.attrs
     return {"kind": int(attrs.kind), "axis": attrs.axis, "groups": attrs.groups, "epsilon": attrs.epsilon}
 
 
@@ -85,12 +90,18 @@ def _tactic(dtype: DType) -> Tactic:
         f"normalize_{dtype.name.lower()}",
         "ingot_normalize_params",
         _params,
-        when=lambda node: node.inputs[0].type.dtype is dtype,
+        when=lambda node: node.inputs[0].type.dtype is dtype and not is_int8(node),
         inplace=(0,),
     )
 
 
 def samples() -> Iterable[Sample]:
+    real = tuple(_real_samples())
+    yield from real
+    yield from int8.samples(s for s in real if s.inputs[0].dtype is DType.F32 and s.attrs.outputs == 1)
+
+
+def _real_samples() -> Iterable[Sample]:
     for dtype in (DType.F32, DType.F64):
         for shape, axis in (((3, 40), 1), ((2, 5, 257), 2), ((2, 3, 4, 5), 2), ((7,), 0)):
             x, factor = TensorType(dtype, shape), TensorType(dtype, shape[axis:])
@@ -108,10 +119,22 @@ def samples() -> Iterable[Sample]:
 SPEC = OpSpec(
     name="normalize",
     attrs=NormalizeAttrs,
-    infer=infer,
-    tactics=(_tactic(DType.F32), _tactic(DType.F64)),
+    infer=with_int8(infer),
+    tactics=(
+        Tactic(
+            "normalize_s8",
+            "ingot_normalize_s8_params",
+            lambda node: int8.params(node, _params(node)),
+            when=is_int8,
+            inplace=(0,),
+            numerics="exact",
+        ),
+        _tactic(DType.F32),
+        _tactic(DType.F64),
+    ),
     samples=samples,
-    permute=permute,
+    permute=permute_int8(permute),
+    quantize=int8.quantize,
     cast_to={DType.F16: DType.F32, DType.BF16: DType.F32},
 )
 

@@ -6,6 +6,7 @@ The kernels agree with one another in ``tests/kernels/test_samples.py``; here st
 from __future__ import annotations
 
 import itertools
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from ingot._kernel import available_isas, empty, make_params, run_kernel
 from ingot.builder.ir import Node, Value
 from ingot.errors import IngotError
 from ingot.kernels import load
+from ingot.kernels.normalize.op import NormalizeAttrs, NormalizeKind
 from ingot.kernels.pool.op import PoolAttrs, PoolKind
 from ingot.kernels.reduce.op import ReduceAttrs, ReduceKind
 from ingot.kernels.resize.op import ResizeAttrs
@@ -74,23 +76,20 @@ def node_of(name: str, attrs: Any, *inputs: np.ndarray | None) -> Node:
     return Node(spec, attrs, values, [Value(f"y{i}", t) for i, t in enumerate(types)])
 
 
-def form_of(name: str, attrs: Any, x: Quant, output: Quant | None, *inputs: np.ndarray) -> Node:
+def form_of(name: str, attrs: Any, x: Quant, output: Quant | None, *inputs: np.ndarray | None) -> Node:
     """The integer form that the operator's rule gives for a float node; the first input is int8."""
     spec = SPECS[name]
-    float_inputs = [
-        TensorType(DType.F32, inputs[0].shape),
-        *(TensorType(DType.of(a.dtype), a.shape) for a in inputs[1:]),
-    ]
-    values = [Value(f"x{i}", t, a if i else None) for i, (t, a) in enumerate(zip(float_inputs, inputs))]
-    (result,) = spec.infer(attrs, float_inputs)
+
+    def value(label: str, a: np.ndarray | None) -> Value | None:
+        return None if a is None else Value(label, TensorType(DType.of(a.dtype), a.shape), a)
+
+    values = [Value("x", TensorType(DType.F32, inputs[0].shape)), *(value("factor", a) for a in inputs[1:])]
+    (result,) = spec.infer(attrs, [None if v is None else v.type for v in values])
     node = Node(spec, attrs, values, [Value("y", result)])
     q = Value("q", TensorType(DType.I8, inputs[0].shape, x), inputs[0])
     form = spec.quantize(node, [QuantInput(value=q), *[None] * (len(inputs) - 1)], output)
     assert form is not None, "the rule gives no integer form"
-    operands = [
-        Value(f"c{i}", TensorType(DType.of(v.dtype), v.shape), v) if isinstance(v, np.ndarray) else v
-        for i, v in enumerate(form.inputs)
-    ]
+    operands = [value("constant", v) if isinstance(v, np.ndarray) else v for v in form.inputs]
     spec = SPECS[form.op]
     (kind,) = spec.infer(form.attrs, [None if v is None else v.type for v in operands])
     assert (kind.dtype, kind.shape) == (form.output.dtype, form.output.shape)
@@ -237,6 +236,68 @@ def test_exponentials_of_any_scale() -> None:
         assert table[255] == (1 << 23 if scale < 1 else 0)
 
 
+# -- normalize ---------------------------------------------------------------------------------------------------------
+
+
+def normalised(
+    attrs: NormalizeAttrs, x: Quant, output: Quant | None, q: np.ndarray, scale: Any, bias: Any
+) -> np.ndarray:
+    d = q.astype(np.int64) - x.zero_point
+    if attrs.kind is NormalizeKind.GROUP:
+        seen = d.reshape(q.shape[0], -1, attrs.groups, q.shape[-1] // attrs.groups)
+        axes = (1, 3)
+    else:
+        seen, axes = d, tuple(range(attrs.axis, d.ndim))
+    sums, squares = seen.sum(axes, keepdims=True), (seen**2).sum(axes, keepdims=True)
+    if attrs.kind is NormalizeKind.RMS:
+        sums = np.zeros_like(sums)
+    n = seen.size // sums.size
+    epsilon = float(n) * float(n) * (attrs.epsilon / (float(x.scale) * float(x.scale)))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        inverse = (1.0 / np.sqrt((n * squares - sums**2).astype(np.float64) + epsilon)).astype(F32)
+        v = ((n * seen - sums).astype(F32) * inverse).reshape(q.shape)
+    v = fma(v, F32(1) if scale is None else scale, F32(0) if bias is None else bias)
+    return requantised(v * F32(1.0 if output is None else 1.0 / output.scale), output)
+
+
+def fma(a: np.ndarray, b: Any, c: Any) -> np.ndarray:
+    """a * b + c rounded once, by fractions; NaN stays."""
+    a, b, c = np.broadcast_arrays(a, b, c)
+
+    def one(x: Any, y: Any, z: Any) -> np.float32:
+        if not np.isfinite([x, y, z]).all():
+            return F32(x * y + z)
+        exact = Fraction(float(x)) * Fraction(float(y)) + Fraction(float(z))
+        return nearest_f32(exact)
+
+    return np.array([one(*t) for t in zip(a.ravel(), b.ravel(), c.ravel())], F32).reshape(a.shape)
+
+
+def nearest_f32(x: Fraction) -> np.float32:
+    """Half to even. Rounding to float64 first only misleads in between, so neighbours are compared exactly."""
+    near = F32(float(x))
+    around = [np.nextafter(near, F32(-np.inf)), near, np.nextafter(near, F32(np.inf))]
+    return min(around, key=lambda v: (abs(Fraction(float(v)) - x), int(v.view(np.uint32)) & 1))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.sampled_from(list(NormalizeKind)), quants, outputs, st.booleans(), st.booleans(), seeds)
+def test_normalize(
+    kind: NormalizeKind, x: Quant, output: Quant | None, has_scale: bool, has_bias: bool, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    group = kind is NormalizeKind.GROUP
+    shape = ((2, 3, 4, 6), (1, 5, 70), (2, 3, 300), (3, 1, 8))[seed % 4]
+    axis = len(shape) - 1 - seed // 4 % 2
+    groups = int(rng.choice([g for g in range(1, shape[-1] + 1) if shape[-1] % g == 0]))
+    attrs = NormalizeAttrs(kind, (1e-5, 0.0, 1e-12)[seed % 3], axis=0 if group else axis, groups=groups if group else 1)
+    factor = shape[-1:] if group else shape[axis:]
+    scale, bias = rng.standard_normal((2, *factor)).astype(F32)
+    scale, bias = scale if has_scale else None, bias if has_bias else None
+    q = int8s(seed, shape)
+    same(run(form_of("normalize", attrs, x, output, q, scale, bias)), normalised(attrs, x, output, q, scale, bias))
+
+
 # -- resize ------------------------------------------------------------------------------------------------------------
 
 
@@ -303,13 +364,20 @@ BAD = [
 @pytest.mark.parametrize("change", BAD)
 def test_scales_out_of_range_are_refused(change: dict[str, Any]) -> None:
     window = {"kind": 1, "kernel": [1, 1, 1], "stride": [1, 1, 1], "dilation": [1, 1, 1]}
-    operators = {"pool_s8": ("pool", window), "reduce_s8": ("reduce", {"kind": 1})}
+    operators = {
+        "pool_s8": ("pool", window),
+        "reduce_s8": ("reduce", {"kind": 1}),
+        "softmax_s8": ("softmax", {"axis": 1}),
+        "resize_s8": ("resize", {"mode": 1}),
+        "normalize_s8": ("normalize", {"axis": 1}),
+    }
     for kernel, (field, own) in operators.items():
-        x, y = empty((1, 4, 8), np.int8), empty((1, 4, 8), np.int8)
+        y = empty((1, 4, 8), np.int8)
+        x = [y.copy(), empty((256,), np.uint32)] if kernel == "softmax_s8" else [y.copy()]
         struct = f"ingot_{kernel}_params"
-        run_kernel(kernel, [x], [y], make_params(struct, {field: own, "scales": GOOD}))
+        run_kernel(kernel, x, [y], make_params(struct, {field: own, "scales": GOOD}))
         with pytest.raises(IngotError):
-            run_kernel(kernel, [x], [y], make_params(struct, {field: own, "scales": GOOD | change}))
+            run_kernel(kernel, x, [y], make_params(struct, {field: own, "scales": GOOD | change}))
 
 
 def test_sums_that_may_overflow_are_refused() -> None:
