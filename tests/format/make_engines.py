@@ -52,7 +52,7 @@ def _value(name: str, given: TensorType | np.ndarray | None, constant: bool) -> 
 def engine_of(spec: OpSpec, sample: Sample, tactic: Tactic) -> bytes | None:
     """An engine whose only step is the sample done by the tactic; ``None`` when that cannot do it."""
     inputs = [_value(f"x{i}", given, i in sample.constant) for i, given in enumerate(sample.inputs)]
-    if any(v is not None and v.type.dtype in spec.cast_to for v in inputs):
+    if tactic.numerics != "exact" and any(v is not None and v.type.dtype in spec.cast_to for v in inputs):
         return None
     try:
         types = spec.infer(sample.attrs, [None if v is None else v.type for v in inputs])
