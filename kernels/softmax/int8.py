@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import decimal
+import functools
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 ONE = 1 << 23
 
 
+@functools.lru_cache
 def exponentials(scale: float) -> np.ndarray:
     """uint32 [256]: 2^23 exp(-d scale), rounded half to even. In decimal arithmetic, which no library changes."""
     context = decimal.Context(prec=40, rounding=decimal.ROUND_HALF_EVEN)

@@ -6,7 +6,9 @@ The kernels agree with one another in ``tests/kernels/test_samples.py``; here st
 from __future__ import annotations
 
 import itertools
+import sys
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,10 +16,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import ingot
 from ingot._kernel import available_isas, empty, make_params, run_kernel
 from ingot.builder.ir import Node, Value
 from ingot.errors import IngotError
 from ingot.kernels import load
+from ingot.kernels.common.int8 import Int8Attrs
 from ingot.kernels.normalize.op import NormalizeAttrs, NormalizeKind
 from ingot.kernels.pool.op import PoolAttrs, PoolKind
 from ingot.kernels.reduce.op import ReduceAttrs, ReduceKind
@@ -25,6 +29,9 @@ from ingot.kernels.resize.op import ResizeAttrs
 from ingot.kernels.softmax.int8 import exponentials
 from ingot.kernels.softmax.op import SoftmaxAttrs
 from ingot.kernels.spec import DType, Quant, QuantInput, TensorType
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+import nets
 
 SPECS = load()
 F32 = np.float32
@@ -346,6 +353,33 @@ def test_nearest_moves_int8() -> None:
     q = int8s(3, (1, 3, 4, 5))
     attrs = ResizeAttrs((1, 6, 8, 5), (1.0, 2.0, 2.0, 1.0), "nearest", "asymmetric", "floor")
     same(run(form_of("resize", attrs, Quant(0.1, 7), None, q)), q.repeat(2, 1).repeat(2, 2))
+
+
+# -- in a network ------------------------------------------------------------------------------------------------------
+
+
+def test_between_convolutions_all_compute_in_int8() -> None:
+    net = nets.Net((1, 3, 12, 16), 5)
+    x = net.conv("x", 3, 24)
+    x = net.op("AveragePool", x, kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1])
+    x = net.conv(x, 24, 20)
+    sizes = net.constant(np.array([1, 20, 12, 16], np.int64))
+    x = net.op("Resize", x, "", "", sizes, mode="linear")
+    x = net.conv(x, 20, 20, kernel=1)
+    factors = [net.constant(net.rng.uniform(0.5, 2, 20).astype(F32)) for _ in range(2)]
+    x = net.conv(net.op("InstanceNormalization", x, *factors), 20, 12)
+    x = net.conv(net.op("Softmax", x, axis=1), 12, 16)
+    x = net.conv(net.op("GlobalAveragePool", x), 16, 8, kernel=1)
+    model, samples = net.model(x), net.samples(4)
+    graph, _ = nets.integer_graph(model, samples)
+    for node in graph.nodes:
+        if node.op.name in ("pool", "resize", "normalize", "softmax", "reduce"):
+            assert isinstance(node.attrs, Int8Attrs), f"{node.op.name} computes in float"
+    whole, engine = ingot.build(model), ingot.build(model, precision="int8", calibration=samples)
+    assert all(row["exact_across_targets"] for row in engine.inspect()["metadata"]["ledger"])
+    for sample in samples:
+        (wanted,), (got,) = nets.outputs(whole, sample), nets.outputs(engine, sample)
+        assert np.linalg.norm(got - wanted) < 0.1 * np.linalg.norm(wanted)
 
 
 # -- what the checks refuse --------------------------------------------------------------------------------------------
