@@ -1,4 +1,4 @@
-"""The arrows between the parts (DESIGN section 2) never run backwards: read from the imports in the source."""
+"""What the Python API imports, read from its source. Who may import whom: tests/test_architecture.py."""
 
 from __future__ import annotations
 
@@ -6,19 +6,8 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).resolve().parents[2]
 PARTS = ("builder", "kernels", "targets", "examples")
-#: folder -> the parts its modules may import, at any place in a module
-MAY_IMPORT = {
-    "targets": set(),
-    "kernels": {"kernels", "targets"},
-    "builder": {"builder", "kernels", "targets", "ingot"},
-    "bindings/ingot": {"ingot"},
-}
-#: commands that load other parts, and only when called
-ON_CALL = {"__init__.py": {"builder"}, "build.py": {"builder"}, "targets.py": {"targets"}, "demo.py": {"examples"}}
 
 
 def part_of(module: str) -> str | None:
@@ -42,19 +31,6 @@ def imports(path: Path) -> Iterator[tuple[str, bool]]:
             yield from ((alias.name, id(node) in inside) for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
             yield from ((f"{node.module}.{alias.name}", id(node) in inside) for alias in node.names)
-
-
-@pytest.mark.parametrize("folder", MAY_IMPORT)
-def test_arrows(folder: str) -> None:
-    files = sorted((ROOT / folder).rglob("*.py"))
-    assert files
-    for path in files:
-        for module, on_call in imports(path):
-            part = part_of(module)
-            allowed = set(MAY_IMPORT[folder])
-            if folder == "bindings/ingot" and on_call:
-                allowed |= ON_CALL.get(path.name, set())
-            assert part is None or part in allowed, f"{path.relative_to(ROOT)} imports {module}"
 
 
 def test_the_runtime_needs_cffi_and_numpy_alone() -> None:

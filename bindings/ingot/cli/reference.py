@@ -11,6 +11,8 @@ from ingot.errors import BuildError
 
 #: older forms of some operators are wrong in onnx.reference
 FIRST_RIGHT_OPSET = 21
+#: one that every onnxruntime we work with reads: the last for Python 3.10 stops at 11
+OLD_IR_VERSION = 10
 
 
 def run_reference(path: Path, inputs: dict[str, np.ndarray], which: str = "auto") -> tuple[str, dict[str, np.ndarray]]:
@@ -36,7 +38,18 @@ def _onnxruntime(path: Path, inputs: dict[str, np.ndarray]) -> tuple[str, dict[s
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    try:
+        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        if "IR version" not in str(error):
+            raise
+        # The number says which onnx wrote the file; operators are versioned by their opset.
+        import onnx
+
+        model = onnx.load(path)
+        model.ir_version = OLD_IR_VERSION
+        raw = model.SerializeToString()
+        session = onnxruntime.InferenceSession(raw, options, providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
     return f"onnxruntime {onnxruntime.__version__}", dict(zip(names, session.run(names, inputs)))
 
