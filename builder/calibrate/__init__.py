@@ -15,6 +15,7 @@ from ingot.arrays import TensorInfo
 from ingot.builder import onnx_model, pipeline
 from ingot.builder.calibrate import data as calibration_data
 from ingot.builder.calibrate import synthetic, twins
+from ingot.builder.calibrate.aliases import aliases
 from ingot.builder.calibrate.cache import CacheError, Calibration, Range
 from ingot.builder.calibrate.data import DataError
 from ingot.builder.calibrate.histogram import Histogram
@@ -37,6 +38,7 @@ __all__ = [
     "calibrate",
     "calibrate_graph",
     "copy_graph",
+    "load_cache",
     "model_digest",
     "observable",
     "observe",
@@ -102,7 +104,18 @@ def calibrate_graph(
     samples = calibration_data.samples(data, inputs, preprocess)
     digest, count, (histograms,) = _run([observe(graph, observable(graph))], samples, log)
     ranges, skipped = choose_ranges(histograms, method, graph, log)
-    return Calibration(ranges, model_digest(source), f"{digest:064x}", method, count, skipped=skipped)
+    names = aliases(graph, source.proto)
+    return Calibration(ranges, model_digest(source), f"{digest:064x}", method, count, skipped=skipped, aliases=names)
+
+
+def load_cache(path: str | os.PathLike[str], graph: Graph, source: onnx_model.Model) -> Calibration:
+    """Read a cache for a graph; one of TensorRT's names tensors as the model does. :class:`CacheError` as ever."""
+    found = Calibration.load(path, model_digest(source))
+    if found.source == "tensorrt":
+        found.translate(aliases(graph, source.proto))
+        if not any(name in found.ranges for name in observable(graph)):
+            raise CacheError(path, 2, "for another model: none of its tensors is in this one")
+    return found
 
 
 def _calibrate_synthetic(
@@ -121,7 +134,8 @@ def _calibrate_synthetic(
     histograms = synthetic.prefer(others[0], plain) if others else plain
     chosen, skipped = choose_ranges(histograms, method, graph, log)
     ranges = {name: replace(found, amax=synthetic.widen(found.amax)) for name, found in chosen.items()}
-    return Calibration(ranges, model_digest(source), "", method, count, "synthetic", skipped)
+    names = aliases(graph, source.proto)
+    return Calibration(ranges, model_digest(source), "", method, count, "synthetic", skipped, names)
 
 
 def _twin_graph(source: onnx_model.Model, graph: Graph) -> Graph | None:

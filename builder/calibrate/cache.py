@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from ingot.builder.calibrate import trt_cache
+from ingot.builder.calibrate.aliases import under_both_names
 from ingot.builder.calibrate.data import add_digests
 from ingot.errors import BuildError
 
@@ -71,6 +72,8 @@ class Calibration:
     source: str = "data"
     #: tensors without a range and why, for the log; not kept in the file
     skipped: dict[str, str] = field(default_factory=dict)
+    #: what the model calls tensors, where that differs; see :mod:`.aliases`; not kept in the file
+    aliases: dict[str, str] = field(default_factory=dict, compare=False)
 
     def scale(self, name: str) -> float | None:
         """The scale of the symmetric INT8 form of a tensor, a float32 value; None for a tensor that was not seen."""
@@ -79,6 +82,12 @@ class Calibration:
             return None
         amax = found.amax or 1.0  # nothing but zeros: any scale holds them
         return max(float(np.float32(amax / LEVELS)), LEAST_SCALE)
+
+    def translate(self, names: Mapping[str, str]) -> None:
+        """Give values the ranges of what the model calls them: ``names`` from :func:`.aliases.aliases`."""
+        for own, foreign in names.items():
+            if foreign in self.ranges:
+                self.ranges.setdefault(own, self.ranges[foreign])
 
     def text(self) -> str:
         """The content of the cache file."""
@@ -138,8 +147,9 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
 
 
 def to_tensorrt(calibration: Calibration, version: int = trt_cache.VERSION) -> str:
-    """The text of TensorRT's cache with the same scales."""
-    return trt_cache.dump({name: calibration.scale(name) for name in calibration.ranges}, version)
+    """The text of TensorRT's cache with the same scales, also under the names that TensorRT knows."""
+    scales = {name: calibration.scale(name) for name in calibration.ranges}
+    return trt_cache.dump(under_both_names(calibration.aliases, scales), version)
 
 
 def _from_tensorrt(path: str | os.PathLike[str], lines: list[str]) -> Calibration:

@@ -58,7 +58,7 @@ def _find(graph: Graph, source: Model, given: Calibrate, log: Callable[[str], No
             raise BuildError("calibration data and calibration_synthetic: give one of them")
         data = calibrate.Synthetic()
     if cache is not None and Path(cache).exists():
-        return calibrate.Calibration.load(cache, calibrate.model_digest(source))
+        return calibrate.load_cache(cache, graph, source)
     if data is None:
         if any(node.op.name == "quantize" for node in graph.nodes):
             return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,8 @@ from ingot.builder.calibrate import (
     observable,
     observe,
 )
-from ingot.builder.calibrate.cache import merge
+from ingot.builder.calibrate.aliases import aliases
+from ingot.builder.calibrate.cache import merge, to_tensorrt
 from ingot.builder.calibrate.methods import NAMES
 from ingot.errors import BuildError
 
@@ -204,6 +206,37 @@ class TestImages:
             calibrate(model, folder, preprocess=parse("resize=8x8"))
         np.save(folder / "x.npy", np.zeros(3))
         refused(model, folder, "both arrays and images")
+
+
+class TestTensorRTNames:
+    """TensorRT calls tensors as the model does; inside, some have other names."""
+
+    def test_every_value_is_known(self, model: onnx.ModelProto) -> None:
+        graph = float_graph(onnx_model.read(model))
+        names = aliases(graph, model)
+        assert {names.get(n, n) for n in observable(graph)} <= {"image", "r1", "c2", "mean", "scores"}
+        assert {"image", "r1", "c2"} <= {names.get(n, n) for n in observable(graph)}
+
+    def test_a_foreign_cache(self, model: onnx.ModelProto, images: np.ndarray, tmp_path: Path) -> None:
+        found = calibrate(model, {"image": images})
+        own = {found.aliases.get(name, name): name for name in found.ranges}
+        lines = [f"{foreign}: {bits(found.scale(name))}\n" for foreign, name in own.items()]
+        lines.append("(Unnamed Layer* 3) [Constant]_output: 3c000000\n")
+        (tmp_path / "trt").write_text("TRT-8601-EntropyCalibration2\n" + "".join(lines))
+        engine = ingot.build(model, precision="int8", calibration_cache=tmp_path / "trt", allow_fallback=True)
+        wanted = ingot.build(model, precision="int8", calibration=found, allow_fallback=True)
+        assert engine.digest == wanted.digest
+        for name in ("image", "r1", "c2"):
+            assert f"\n{name}: " in to_tensorrt(found)
+
+    def test_another_model(self, model: onnx.ModelProto, tmp_path: Path) -> None:
+        (tmp_path / "trt").write_text("TRT-8601-EntropyCalibration2\nsomething: 3c000000\n")
+        with pytest.raises(BuildError, match=r"trt:2: for another model"):
+            ingot.build(model, precision="int8", calibration_cache=tmp_path / "trt")
+
+
+def bits(scale: float) -> str:
+    return struct.pack(">f", scale).hex()
 
 
 def test_a_cache_for_this_model_and_no_other(model: onnx.ModelProto, images: np.ndarray, tmp_path: Path) -> None:
