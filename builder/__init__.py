@@ -19,7 +19,7 @@ from ingot.builder.passes import quantize
 from ingot.builder.pipeline import FROM_QUANTIZE, PASSES, PLACEMENT_PASSES, TO_QUANTIZE, run_passes
 from ingot.builder.plan import Program, copies_where_needed, make_program
 from ingot.builder.quantization import ledger
-from ingot.builder.quantization.ranges import Calibrate, find_means, find_ranges
+from ingot.builder.quantization.ranges import Calibrate, equalize_channels, find_means, find_ranges
 from ingot.builder.quantization.request import Request
 from ingot.builder.selftest import make_self_test
 from ingot.builder.verify import verify
@@ -44,6 +44,7 @@ def build(
     calibration_cache: str | os.PathLike[str] | None = None,
     calibration_preprocess: Callable[[Path], np.ndarray] | None = None,
     calibration_synthetic: bool = False,
+    equalize: bool = False,
     bias_correction: bool = True,
     layer_precision: Mapping[str, str] | None = None,
     allow_fallback: bool = False,
@@ -59,9 +60,10 @@ def build(
     ``precision`` "int8" needs ranges: ``calibration`` is data (see ``ingot.builder.calibrate``), a Calibration, or a
     mapping from value name to largest magnitude; ``calibration_cache`` is a file that is read when it is there and
     else written; ``calibration_preprocess`` makes an array of an image file; with ``calibration_synthetic`` data are
-    generated. A model that arrives quantised needs none. ``bias_correction`` takes the mean error of rounded weights,
-    estimated on generated inputs, out of the biases. ``layer_precision`` maps patterns of layer names to "fp32" or
-    "int8"; a layer that cannot have int8 is an error unless ``allow_fallback``. The same model and
+    generated. A model that arrives quantised needs none. ``equalize`` brings the channels of tensors between
+    convolutions to like ranges, as generated inputs show them; ``bias_correction`` takes the mean error of rounded
+    weights, estimated on generated inputs, out of the biases. ``layer_precision`` maps patterns of layer names to
+    "fp32" or "int8"; a layer that cannot have int8 is an error unless ``allow_fallback``. The same model and
     options give the same bytes on any machine. Raises :class:`ingot.BuildError` when the model cannot be built.
     """
     if precision not in ("fp32", "int8"):
@@ -79,6 +81,9 @@ def build(
     else:
         request = Request(layers=layer_precision or {}, allow_fallback=allow_fallback, log=log)
         run_passes(graph, TO_QUANTIZE, dump_after=dump_after, log=log)
+        if equalize:
+            equalize_channels(graph, source, log)
+            verify(graph)
         calibrate = Calibrate(
             calibration, calibration_method, calibration_cache, calibration_preprocess, calibration_synthetic
         )

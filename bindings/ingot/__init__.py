@@ -55,6 +55,8 @@ def build(
     calibration_cache: str | os.PathLike[str] | None = None,
     calibration_preprocess: Callable[[Path], np.ndarray] | None = None,
     calibration_synthetic: bool = False,
+    equalize: bool = False,
+    bias_correction: bool = True,
     layer_precision: Mapping[str, str] | None = None,
     allow_fallback: bool = False,
     dump_after: str | None = None,
@@ -68,10 +70,11 @@ def build(
     ``calibration`` data (a folder, an ``.npz`` file, an iterable of ``{name: array}``; images by way of
     ``calibration_preprocess``, which makes an array of a path), from the file ``calibration_cache``, or with
     ``calibration_synthetic`` from generated inputs; ``calibration_method`` is "auto", "entropy", "minmax",
-    "percentile" or "mse"; ``layer_precision`` may ask otherwise for layers by patterns of their names (what cannot
-    have int8 is an error unless ``allow_fallback``); ``dump_after`` prints the graph after a pass; ``log`` gets a line
-    for each piece of work. The same model and options give the same bytes on any machine. Needs
-    ``pip install "ingot[build]"``.
+    "percentile" or "mse"; ``equalize`` brings the channels between convolutions to like ranges and
+    ``bias_correction`` takes the mean error of rounded weights out of the biases; ``layer_precision`` may ask
+    otherwise for layers by patterns of their names (what cannot have int8 is an error unless ``allow_fallback``);
+    ``dump_after`` prints the graph after a pass; ``log`` gets a line for each piece of work. The same model and options
+    give the same bytes on any machine. Needs ``pip install "ingot[build]"``.
 
     Raises :class:`BuildError` with everything that is wrong with the model.
     """
@@ -88,6 +91,8 @@ def build(
             calibration_cache=calibration_cache,
             calibration_preprocess=calibration_preprocess,
             calibration_synthetic=calibration_synthetic,
+            equalize=equalize,
+            bias_correction=bias_correction,
             layer_precision=layer_precision,
             allow_fallback=allow_fallback,
             dump_after=dump_after,

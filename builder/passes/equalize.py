@@ -23,6 +23,8 @@ from ingot.kernels.spec import DType, TensorType
 
 #: channels are multiplied by at most 2 to this power
 MOST = 6
+#: and stay this power of two below the largest of all, as other inputs may be larger
+MARGIN = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +103,12 @@ def _is_pool(node: Node) -> bool:
 
 
 def _powers(pair: Pair, largest: np.ndarray) -> np.ndarray:
-    """The power of two for each channel: up to the largest of all, half the way where weights mix channels."""
+    """The power of two for each channel: almost up to the largest of all, half the way where weights mix channels."""
     largest = np.asarray(largest, np.float64)
     top = largest.max(initial=0.0)
     if not np.isfinite(top) or top <= 0:
         return np.zeros(len(largest))
-    room = np.log2(top / np.maximum(largest, top * 2.0**-30))
+    room = np.log2(top / np.maximum(largest, top * 2.0**-30)) - MARGIN
     if not _is_depthwise(pair.reader):
         room = room / 2
     powers = np.clip(np.floor(room), 0, MOST)

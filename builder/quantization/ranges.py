@@ -45,6 +45,15 @@ def find_means(graph: Graph, source: Model, log: Callable[[str], None] | None) -
     return channel_means(graph, source, list(names), log)
 
 
+def equalize_channels(graph: Graph, source: Model, log: Callable[[str], None] | None) -> None:
+    """Weight equalisation of the float graph, before its ranges are found."""
+    from ingot.builder.calibrate.largest import channel_largest
+    from ingot.builder.passes import equalize
+
+    found = equalize.pairs(graph)
+    equalize.run(graph, found, channel_largest(graph, source, [pair.value.name for pair in found], log))
+
+
 def _varies(value: Value) -> bool:
     return value.data is None and value.type.dtype is DType.F32
 

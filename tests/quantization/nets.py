@@ -14,7 +14,6 @@ from ingot.builder.ir import Graph
 from ingot.builder.onnx_import import import_model
 from ingot.builder.pipeline import TO_QUANTIZE, run_passes
 from ingot.builder.quantization.ranges import find_means
-from ingot.builder.quantization.ranges import find_means
 from ingot.builder.quantization.request import Request
 
 
