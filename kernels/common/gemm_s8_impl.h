@@ -136,9 +136,7 @@ static void s8_finish(const ingot_gemm_s8 *t, const s8_panel_sums sums, int64_t 
         for (int j = 0; j < INGOT_GEMM_NR; j++) {
             whole[j] = ingot_requantize_fast_i32(&fast, v[j]);
         }
-        for (int j = 0; j < INGOT_GEMM_NR; j++) {
-            bytes[j] = (int8_t)whole[j];
-        }
+        s8_narrow(bytes, whole);
         s8_copy_n((int8_t *)t->out[r] + column, bytes, count, 1);
     }
 }

@@ -23,6 +23,18 @@ S8_INLINE __m128i s8_load_16(const int8_t *p, int64_t count) {
     return _mm_loadu_si128((const __m128i *)(const void *)some);
 }
 
+/* Sixteen numbers that fit bytes. */
+#if !defined(__AVX512F__)
+#define S8_NARROW
+S8_INLINE void s8_narrow(int8_t *to, const int32_t *from) {
+    const __m256i low = _mm256_loadu_si256((const __m256i *)(const void *)from);
+    const __m256i high = _mm256_loadu_si256((const __m256i *)(const void *)(from + 8));
+    const __m256i words = _mm256_permute4x64_epi64(_mm256_packs_epi32(low, high), 0xd8);
+    const __m128i bytes = _mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
+    _mm_storeu_si128((__m128i *)(void *)to, bytes);
+}
+#endif
+
 S8_INLINE int32_t s8_load_step(const int8_t *p) {
     int32_t four;
     memcpy(&four, p, sizeof four);
@@ -73,9 +85,10 @@ S8_INLINE int s8_panels_together(int rows, int64_t left) { return rows == 1 && l
     S8_BLOCK_FUNCTION(2, 2)                                                                                            \
     S8_BLOCK_FUNCTION(4, 2)                                                                                            \
     S8_BLOCK_FUNCTION(6, 2)                                                                                            \
-    S8_BLOCK_FUNCTION(8, 2) S8_BLOCK_FUNCTION(10, 2) S8_BLOCK_FUNCTION(2, 1) S8_BLOCK_FUNCTION(6, 1)                   \
-        S8_BLOCK_FUNCTION(10, 1) S8_INLINE s8_block_fn                                                                 \
-        s8_find_block(int rows, int vectors) {                                                                         \
+    S8_BLOCK_FUNCTION(8, 2)                                                                                            \
+    S8_BLOCK_FUNCTION(10, 2)                                                                                           \
+    S8_BLOCK_FUNCTION(2, 1) S8_BLOCK_FUNCTION(6, 1) S8_BLOCK_FUNCTION(10, 1) S8_INLINE s8_block_fn s8_find_block(      \
+        int rows, int vectors) {                                                                                       \
         static const s8_block_fn two[] = {s8_block_2x2, s8_block_4x2, s8_block_6x2, s8_block_8x2, s8_block_10x2};      \
         static const s8_block_fn one[] = {s8_block_2x1, s8_block_6x1, s8_block_6x1, s8_block_10x1, s8_block_10x1};     \
         return vectors == 4 ? s8_block_1x4 : (vectors == 2 ? two : one)[(rows - 1) / 2];                               \
@@ -254,6 +267,14 @@ S8_INLINE int s8_panels_together(int rows, int64_t left) {
         return s8_block_2x4;                                                                                           \
     }
 #endif
+#endif
+
+#if !defined(S8_NARROW)
+S8_INLINE void s8_narrow(int8_t *to, const int32_t *from) {
+    for (int i = 0; i < 16; i++) {
+        to[i] = (int8_t)from[i];
+    }
+}
 #endif
 
 #endif
