@@ -63,8 +63,8 @@ static inline float ingot_s8_multiplier(const ingot_s8_scales *scales, double co
 /* n numbers x to n results y of a type, int8 or float32: multiplied, and then, for int8, rounded. y may be x. */
 void INGOT_STORE_S8(const ingot_requantize *result, uint8_t dtype, void *y, const float *x, int64_t n);
 
-/* n numbers sum - offset, which must not overflow, to results from element `at` of an operand on. The array has room
- * for a multiple of 32 sums; what stands behind n may be anything. */
+/* n <= 256 numbers sum - offset, which must not overflow, to results from element `at` of an operand on. The array has
+ * room for a multiple of 32 sums; what stands behind n may be anything. */
 void INGOT_STORE_SUMS_S8(const ingot_requantize *result, const ingot_arg *out, int64_t at, const int32_t *sum,
                          int32_t offset, int64_t n);
 

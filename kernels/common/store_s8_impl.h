@@ -16,15 +16,11 @@ void INGOT_STORE_S8(const ingot_requantize *result, uint8_t dtype, void *y, cons
 
 void INGOT_STORE_SUMS_S8(const ingot_requantize *result, const ingot_arg *out, int64_t at, const int32_t *sum,
                          int32_t offset, int64_t n) {
-    const int64_t size = ingot_s8_result_size(out->dtype);
     float x[INGOT_S8_GROUP];
-    for (int64_t first = 0; first < n; first += INGOT_S8_GROUP) {
-        const int64_t some = n - first < INGOT_S8_GROUP ? n - first : INGOT_S8_GROUP;
-        for (int64_t j = 0; j < some; j += INGOT_S8_SUMS) {
-            for (int k = 0; k < INGOT_S8_SUMS; k++) {
-                x[j + k] = (float)(int32_t)((uint32_t)sum[first + j + k] - (uint32_t)offset);
-            }
+    for (int64_t j = 0; j < n; j += INGOT_S8_SUMS) {
+        for (int k = 0; k < INGOT_S8_SUMS; k++) {
+            x[j + k] = (float)(int32_t)((uint32_t)sum[j + k] - (uint32_t)offset);
         }
-        INGOT_STORE_S8(result, out->dtype, (char *)out->data + (at + first) * size, x, some);
     }
+    INGOT_STORE_S8(result, out->dtype, (char *)out->data + at * ingot_s8_result_size(out->dtype), x, n);
 }

@@ -15,4 +15,7 @@ typedef struct pool_s8_steps {
 
 int ingot_pool_s8_run(const ingot_call *call, uint32_t begin, uint32_t end, const pool_s8_steps *steps);
 
+/* The portable sum, of any number of taps. */
+void ingot_pool_s8_sum(int32_t *out, const int8_t *p, const pool_taps *taps, int64_t n);
+
 #endif

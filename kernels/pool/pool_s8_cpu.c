@@ -2,7 +2,7 @@
 #include "pool/pool_s8.h"
 
 #define FOLD(name, T, init, how)                                                                                       \
-    static void name(T *out, const int8_t *p, const pool_taps *taps, int64_t n) {                                      \
+    void name(T *out, const int8_t *p, const pool_taps *taps, int64_t n) {                                             \
         for (int64_t j = 0; j < n; j++) out[j] = init;                                                                 \
         for (int64_t a = 0; a < taps->count[0]; a++) {                                                                 \
             for (int64_t b = 0; b < taps->count[1]; b++) {                                                             \
@@ -13,11 +13,10 @@
             }                                                                                                          \
         }                                                                                                              \
     }
-FOLD(largest, int8_t, INT8_MIN, q[j] > out[j] ? q[j] : out[j])
-FOLD(sum, int32_t, 0, out[j] + q[j])
+static FOLD(largest, int8_t, INT8_MIN, q[j] > out[j] ? q[j] : out[j]) FOLD(ingot_pool_s8_sum, int32_t, 0, out[j] + q[j])
 
-INGOT_KERNEL_FN(pool_s8) {
-    static const pool_s8_steps steps = {largest, sum, INGOT_STORE_SUMS_S8};
+    INGOT_KERNEL_FN(pool_s8) {
+    static const pool_s8_steps steps = {largest, ingot_pool_s8_sum, INGOT_STORE_SUMS_S8};
     (void)scratch;
     return ingot_pool_s8_run(call, begin, end, &steps);
 }

@@ -1,4 +1,6 @@
 /* reduce_s8: what may be added up. Maxima and minima of int8 are the kernel reduce. */
+#include <string.h>
+
 #include "reduce/reduce_s8.h"
 
 static void columns(int32_t *total, const int8_t *p, int64_t rows, int64_t row_step, int64_t n) {
@@ -44,7 +46,8 @@ static void reduce_unit(const ingot_call *call, const reduce_s8_steps *steps, co
     const int64_t end = plan->outer - outer < plan->grain ? plan->outer : outer + plan->grain;
     for (; outer < end; outer++) {
         const int8_t *p = (const int8_t *)call->in[0].data + reduce_offset(plan->kept, plan->kept_count, outer);
-        int32_t total[REDUCE_COLUMNS] = {0};
+        int32_t total[REDUCE_COLUMNS];
+        memset(total, 0, (size_t)((last - first + INGOT_S8_SUMS - 1) / INGOT_S8_SUMS * INGOT_S8_SUMS) * sizeof *total);
         for (int64_t block = 0; block < plan->blocks; block++) {
             const int8_t *q = p + reduce_offset(plan->reduced, plan->reduced_count, block) + first;
             if (plan->in_runs) {

@@ -3,12 +3,17 @@
 #include "reduce/reduce_s8.h"
 
 INGOT_INLINE void columns_block(int32_t *total, const int8_t *p, int64_t rows, int64_t row_step, int64_t n) {
-    ingot_block_sums sums = {.room = 256};
-    for (int64_t row = 0; row < rows; row++) ingot_block_add(&sums, ingot_block_load(p + row * row_step, n), total);
-    ingot_block_flush(&sums, total);
+    while (rows > 0) {
+        ingot_block_sums sums = {0};
+        for (int row = 0; row < INGOT_BLOCK_ROWS && rows > 0; row++, rows--, p += row_step) {
+            ingot_block_add(&sums, ingot_block_load(p, n));
+        }
+        ingot_block_flush(&sums, total);
+    }
 }
 
-static void reduce_s8_columns(int32_t *total, const int8_t *p, int64_t rows, int64_t row_step, int64_t n) {
+static __attribute__((noinline)) void reduce_s8_columns(int32_t *total, const int8_t *p, int64_t rows, int64_t row_step,
+                                                        int64_t n) {
     int64_t c = 0;
     for (; c + INGOT_S8_SUMS <= n; c += INGOT_S8_SUMS) {
         columns_block(total + c, p + c, rows, row_step, INGOT_S8_SUMS);
