@@ -11,6 +11,7 @@ from ingot.builder.verify import verify
 
 PASSES = (
     "legalize",
+    "spell_out_qdq",
     "canonicalize",
     "fold",
     "cse",
@@ -21,7 +22,6 @@ PASSES = (
     "fold",
     "fold_scale",
     "fuse_pad",
-    "spell_out_qdq",  # of a model that arrives quantised and is to run in float
     "fuse_epilogue",
     "horizontal",
     "fuse_elementwise",  # last: the others look for nodes of one function
@@ -30,9 +30,13 @@ PASSES = (
     "cse",
     "dce",
 )
+_EPILOGUES = PASSES.index("fuse_epilogue")
 #: INT8: up to where calibration looks at the graph and ``quantize`` rounds it; then the rest
-TO_QUANTIZE = (*PASSES[: PASSES.index("spell_out_qdq")], "fuse_exact", "canonicalize", "fold", "cse", "dce")
-FROM_QUANTIZE = ("fold_qdq", *PASSES[PASSES.index("fuse_epilogue") :])
+TO_QUANTIZE = (
+    *("spell_out_weights" if name == "spell_out_qdq" else name for name in PASSES[:_EPILOGUES]),
+    *("fuse_exact", "canonicalize", "fold", "cse", "dce"),
+)
+FROM_QUANTIZE = ("fold_qdq", "fuse_pad", *PASSES[_EPILOGUES:])
 #: once tactics are chosen: what needs memory, and in which order
 PLACEMENT_PASSES = ("views", "schedule")
 

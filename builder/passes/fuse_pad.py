@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from ingot.builder.ir import Graph, Node, Value
-from ingot.builder.passes.rewrite import Sweep, is_op, plural, to_fixpoint
+from ingot.builder.passes.rewrite import Sweep, alike, is_op, plural, to_fixpoint
+from ingot.kernels.conv.attrs import QConvAttrs
 
 
 def run(graph: Graph) -> None:
@@ -32,7 +33,7 @@ def _rule(sweep: Sweep, node: Node) -> Sequence[Value] | None:
         return None
     inputs = [pad.inputs[0], *node.inputs[1:]]
     types = node.op.infer(attrs, [None if value is None else value.type for value in inputs])
-    if [value.type for value in node.outputs] != list(types):
+    if len(types) != len(node.outputs) or not all(alike(v.type, t) for v, t in zip(node.outputs, types)):
         return None
     return sweep.emit_all(node.op.name, attrs, inputs, source=[pad], outputs=node.outputs)
 
@@ -45,7 +46,8 @@ def _pads_space(attrs: Any) -> bool:
 
 
 def _conv(node: Node, pad: Node, pads: tuple[int, ...]) -> Any | None:
-    return dataclasses.replace(node.attrs, pads=pads) if pad.attrs.value == 0 else None
+    zero = node.attrs.x.zero_point if isinstance(node.attrs, QConvAttrs) else 0
+    return dataclasses.replace(node.attrs, pads=pads) if pad.attrs.value == zero else None
 
 
 def _pool(node: Node, pad: Node, pads: tuple[int, ...]) -> Any | None:

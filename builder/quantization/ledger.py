@@ -71,7 +71,8 @@ def _is_exact(node: Node, flags: dict[str, int]) -> bool:
 
 def _entry(node: Node, request: Request | None, exact: bool) -> dict[str, Any]:
     asked = "fp32" if request is None else request.asked(node)
-    got = "int8" if in_int8(node) or node.output.type.dtype is DType.I8 else "fp32"
+    stored = in_int8(node) or node.output.type.dtype is DType.I8
+    got = "int8" if stored and request is not None else "fp32"
     entry = {"layer": node.name, "kernel": node.tactic.kernel, "asked": asked, "got": got}
     if request is None:
         return entry | {"exact_across_targets": False}
