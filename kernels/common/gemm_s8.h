@@ -55,6 +55,7 @@ typedef struct ingot_gemm_s8 {
     float residual_scale;
     int32_t float_out;
     ingot_requantize requantize;
+    ingot_requantize_fast fast; /* the same */
 } ingot_gemm_s8;
 
 typedef void (*ingot_gemm_s8_fn)(const ingot_gemm_s8 *tile);
@@ -94,6 +95,7 @@ static inline void ingot_gemm_s8_describe(const ingot_s8_numbers *n, const ingot
     q->min = (float)(n->output_min - n->output_zero);
     q->max = (float)(127 - n->output_zero);
     q->zero = n->output_zero;
+    tile->fast = ingot_requantize_prepare(q);
     tile->residual_scale = n->residual_scale;
     tile->residual_zero = n->residual_zero;
     tile->input_zero = n->input_zero;

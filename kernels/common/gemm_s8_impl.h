@@ -74,13 +74,21 @@ typedef struct s8_columns {
     float scale[INGOT_GEMM_NR], bias[INGOT_GEMM_NR];
 } s8_columns;
 
-/* The first `count` of sixteen elements; copying whole vectors is what matters. */
-S8_INLINE void s8_copy_n(void *to, const void *from, int64_t count, size_t element) {
+/* The first `count` of sixteen elements, without a call: the loops around it keep everything in registers. */
+S8_INLINE void s8_copy_n(void *to, const void *from, int64_t count, const size_t element) {
+    char *y = to;
+    const char *x = from;
     if (count == INGOT_GEMM_NR) {
-        memcpy(to, from, INGOT_GEMM_NR * element);
-    } else {
-        for (size_t i = 0; i < (size_t)count * element; i++) {
-            ((char *)to)[i] = ((const char *)from)[i];
+        memcpy(y, x, INGOT_GEMM_NR * element);
+        return;
+    }
+#pragma GCC unroll 4
+    for (int64_t part = INGOT_GEMM_NR / 2; part > 0; part /= 2) {
+        if (count & part) {
+            const size_t bytes = (size_t)part * element;
+            memcpy(y, x, bytes);
+            y += bytes;
+            x += bytes;
         }
     }
 }
@@ -97,47 +105,60 @@ static void s8_read_columns(const ingot_gemm_s8 *t, int64_t column, int64_t coun
     }
 }
 
-/* The epilogue of a panel that begins at `first` of the tile's columns. Loops over sixteen lanes become vectors; one
- * loop for each size of element, or the smallest of them sets the width of all. */
-static void s8_finish(const ingot_gemm_s8 *t, const s8_panel_sums sums, int64_t first) {
-    const int64_t left = t->columns - first, column = t->column + first;
-    const int64_t count = left < INGOT_GEMM_NR ? left : INGOT_GEMM_NR;
+/* The epilogue of `count` columns. Loops over sixteen lanes become vectors; one loop for each size of element, or the
+ * smallest of them sets the width of all. `residual` and `stored` (the result is int8) are constants for most. */
+S8_INLINE void s8_finish_rows(const ingot_gemm_s8 *t, const s8_panel_sums sums, const s8_columns *c, int64_t column,
+                              int64_t count, const int8_t *const *residual, const int stored) {
     const int32_t rows = t->mr, residual_zero = t->residual_zero;
     const float residual_scale = t->residual_scale;
     const ingot_requantize q = t->requantize;
-    const ingot_requantize_fast fast = ingot_requantize_prepare(&q);
-    s8_columns c;
-    s8_read_columns(t, column, count, &c);
+    const ingot_requantize_fast fast = t->fast;
+    void *const *out = t->out;
     for (int r = 0; r < rows; r++) {
         float v[INGOT_GEMM_NR];
         for (int j = 0; j < INGOT_GEMM_NR; j++) {
-            v[j] = ingot_fma_f32((float)(int32_t)((uint32_t)sums[r][j] + c.offset[j]), c.scale[j], c.bias[j]);
+            v[j] = ingot_fma_f32((float)(int32_t)((uint32_t)sums[r][j] + c->offset[j]), c->scale[j], c->bias[j]);
         }
-        if (t->residual != NULL) {
+        if (residual != NULL) {
             int8_t bytes[INGOT_GEMM_NR] = {0};
-            int32_t residual[INGOT_GEMM_NR];
-            s8_copy_n(bytes, t->residual[r] + column, count, 1);
+            int32_t whole[INGOT_GEMM_NR];
+            s8_copy_n(bytes, residual[r] + column, count, 1);
             for (int j = 0; j < INGOT_GEMM_NR; j++) {
-                residual[j] = bytes[j];
+                whole[j] = bytes[j];
             }
             for (int j = 0; j < INGOT_GEMM_NR; j++) {
-                v[j] = ingot_fma_f32((float)(residual[j] - residual_zero), residual_scale, v[j]);
+                v[j] = ingot_fma_f32((float)(whole[j] - residual_zero), residual_scale, v[j]);
             }
         }
-        if (t->float_out) {
+        if (stored) {
+            int32_t whole[INGOT_GEMM_NR];
+            int8_t bytes[INGOT_GEMM_NR];
+            for (int j = 0; j < INGOT_GEMM_NR; j++) {
+                whole[j] = ingot_requantize_fast_i32(&fast, v[j]);
+            }
+            s8_narrow(bytes, whole);
+            s8_copy_n((int8_t *)out[r] + column, bytes, count, 1);
+        } else {
             for (int j = 0; j < INGOT_GEMM_NR; j++) {
                 v[j] = ingot_clamp_f32(&q, v[j]);
             }
-            s8_copy_n((float *)t->out[r] + column, v, count, sizeof *v);
-            continue;
+            s8_copy_n((float *)out[r] + column, v, count, sizeof *v);
         }
-        int32_t whole[INGOT_GEMM_NR];
-        int8_t bytes[INGOT_GEMM_NR];
-        for (int j = 0; j < INGOT_GEMM_NR; j++) {
-            whole[j] = ingot_requantize_fast_i32(&fast, v[j]);
-        }
-        s8_narrow(bytes, whole);
-        s8_copy_n((int8_t *)t->out[r] + column, bytes, count, 1);
+    }
+}
+
+/* The epilogue of a panel that begins at `first` of the tile's columns. */
+static void s8_finish(const ingot_gemm_s8 *t, const s8_panel_sums sums, int64_t first) {
+    const int64_t left = t->columns - first, column = t->column + first;
+    const int64_t count = left < INGOT_GEMM_NR ? left : INGOT_GEMM_NR;
+    s8_columns c;
+    s8_read_columns(t, column, count, &c);
+    if (t->float_out) {
+        s8_finish_rows(t, sums, &c, column, count, t->residual, 0);
+    } else if (t->residual != NULL) {
+        s8_finish_rows(t, sums, &c, column, count, t->residual, 1);
+    } else {
+        s8_finish_rows(t, sums, &c, column, count, NULL, 1);
     }
 }
 

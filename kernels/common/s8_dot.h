@@ -24,8 +24,12 @@ S8_INLINE __m128i s8_load_16(const int8_t *p, int64_t count) {
 }
 
 /* Sixteen numbers that fit bytes. */
-#if !defined(__AVX512F__)
 #define S8_NARROW
+#if defined(__AVX512F__)
+S8_INLINE void s8_narrow(int8_t *to, const int32_t *from) {
+    _mm_storeu_si128((__m128i *)(void *)to, _mm512_cvtepi32_epi8(_mm512_loadu_si512(from)));
+}
+#else
 S8_INLINE void s8_narrow(int8_t *to, const int32_t *from) {
     const __m256i low = _mm256_loadu_si256((const __m256i *)(const void *)from);
     const __m256i high = _mm256_loadu_si256((const __m256i *)(const void *)(from + 8));
@@ -87,8 +91,8 @@ S8_INLINE int s8_panels_together(int rows, int64_t left) { return rows == 1 && l
     S8_BLOCK_FUNCTION(6, 2)                                                                                            \
     S8_BLOCK_FUNCTION(8, 2)                                                                                            \
     S8_BLOCK_FUNCTION(10, 2)                                                                                           \
-    S8_BLOCK_FUNCTION(2, 1) S8_BLOCK_FUNCTION(6, 1) S8_BLOCK_FUNCTION(10, 1) S8_INLINE s8_block_fn s8_find_block(      \
-        int rows, int vectors) {                                                                                       \
+    S8_BLOCK_FUNCTION(2, 1)                                                                                            \
+    S8_BLOCK_FUNCTION(6, 1) S8_BLOCK_FUNCTION(10, 1) S8_INLINE s8_block_fn s8_find_block(int rows, int vectors) {      \
         static const s8_block_fn two[] = {s8_block_2x2, s8_block_4x2, s8_block_6x2, s8_block_8x2, s8_block_10x2};      \
         static const s8_block_fn one[] = {s8_block_2x1, s8_block_6x1, s8_block_6x1, s8_block_10x1, s8_block_10x1};     \
         return vectors == 4 ? s8_block_1x4 : (vectors == 2 ? two : one)[(rows - 1) / 2];                               \
