@@ -5,13 +5,14 @@
 #include "resize/resize.h"
 #include "resize/resize_state.h"
 
-/* Both work on whole blocks of 32: the row of sums has room for that behind its end. */
+/* All but the last work on whole blocks of 32: where they write, and where int32 is read, there is room for that. */
 typedef struct resize_s8_steps {
     /* to = the weighted sum of a few pieces of n elements */
     void (*mix)(int32_t *to, const int8_t *from, const resize_tap *tap, int64_t taps, int64_t n);
-    /* n results from element `at` on: left and right sums, weighted, less the zero points */
-    void (*blend)(const ingot_requantize *result, const ingot_arg *out, int64_t at, const int32_t *left,
-                  const int32_t *right, const int32_t weights[2], int32_t offset, int64_t n);
+    /* to = left and right sums, weighted */
+    void (*blend)(int32_t *to, const int32_t *left, const int32_t *right, const int32_t weights[2], int64_t n);
+    void (*store)(const ingot_requantize *result, const ingot_arg *out, int64_t at, const int32_t *sum, int32_t offset,
+                  int64_t n);
 } resize_s8_steps;
 
 int ingot_resize_s8_run(const ingot_call *call, uint32_t begin, uint32_t end, void *scratch,

@@ -36,18 +36,43 @@ static uint64_t scratch_size(const ingot_call *call) {
     return ingot_resize_scratch_size(call) + INGOT_S8_SUMS * sizeof(int32_t);
 }
 
+typedef struct row_target {
+    const resize_s8_steps *steps;
+    const ingot_requantize *result;
+    const ingot_arg *out;
+    int32_t offset;
+} row_target;
+
 /* Runs of one element: the loop goes along the row instead. */
-static void single_row(const resize_s8_steps *steps, const ingot_requantize *result, const ingot_arg *out, int64_t at,
-                       const int32_t *from, const resize_tap *tap, int64_t taps, int64_t width, int32_t offset) {
-    static const int32_t as_it_is[2] = {1, 0};
-    int32_t sum[INGOT_S8_SUMS] = {0};
-    for (int64_t x = 0; x < width; x += INGOT_S8_SUMS) {
-        const int64_t n = width - x < INGOT_S8_SUMS ? width - x : INGOT_S8_SUMS;
+static void single_row(const row_target *to, int64_t at, const int32_t *from, const resize_tap *tap, int64_t taps,
+                       int64_t width) {
+    int32_t sum[INGOT_S8_GROUP];
+    for (int64_t x = 0; x < width; x += INGOT_S8_GROUP) {
+        const int64_t n = width - x < INGOT_S8_GROUP ? width - x : INGOT_S8_GROUP;
         for (int64_t j = 0; j < n; j++, tap += taps) {
             const int32_t right = taps > 1 ? (int32_t)tap[1].weight : 0;
             sum[j] = (int32_t)tap[0].weight * from[tap[0].offset] + right * from[tap[taps - 1].offset];
         }
-        steps->blend(result, out, at + x, sum, sum, as_it_is, offset, n);
+        to->steps->store(to->result, to->out, at + x, sum, to->offset, n);
+    }
+}
+
+/* Short runs that lie side by side are stored together. */
+static void row_of_runs(const row_target *to, int64_t at, int64_t to_step, const int32_t *from, const resize_tap *tap,
+                        int64_t taps, int64_t width, int64_t run) {
+    int32_t sum[INGOT_S8_GROUP + INGOT_S8_SUMS];
+    int64_t held = 0;
+    for (int64_t x = 0; x < width; x++, tap += taps) {
+        const int32_t weights[2] = {(int32_t)tap[0].weight, taps > 1 ? (int32_t)tap[1].weight : 0};
+        for (int64_t i = 0; i < run; i += INGOT_S8_GROUP) {
+            const int64_t n = run - i < INGOT_S8_GROUP ? run - i : INGOT_S8_GROUP;
+            to->steps->blend(sum + held, from + tap[0].offset + i, from + tap[taps - 1].offset + i, weights, n);
+            held += n;
+            if (held + run > INGOT_S8_GROUP || to_step != run || x + 1 == width) {
+                to->steps->store(to->result, to->out, at + x * to_step + i + n - held, sum, to->offset, held);
+                held = 0;
+            }
+        }
     }
 }
 
@@ -72,7 +97,7 @@ int ingot_resize_s8_run(const ingot_call *call, uint32_t begin, uint32_t end, vo
     int32_t one = 1; /* the sum of the weights */
     for (uint32_t axes = p->resize.axes; axes != 0; axes &= axes - 1) one *= 1 << INGOT_RESIZE_S8_BITS;
     const ingot_requantize result = ingot_s8_result(&p->scales, ingot_s8_multiplier(&p->scales, (double)one));
-    const int32_t offset = one * p->scales.input_zero;
+    const row_target to = {steps, &result, out, one * p->scales.input_zero};
     resize_tap *mixed = scratch;
     int32_t *mixed_row = (int32_t *)(void *)(mixed + state->mixed_max);
     const int64_t last = ingot_unit_begin(state->rows, all, end);
@@ -82,13 +107,9 @@ int ingot_resize_s8_run(const ingot_call *call, uint32_t begin, uint32_t end, vo
         const resize_tap *tap = state->tap + state->first[axis];
         const int64_t taps = state->taps[axis], at = row * row_step;
         if (run == 1 && to_step == 1) {
-            single_row(steps, &result, out, at, mixed_row, tap, taps, width, offset);
-            continue;
-        }
-        for (int64_t x = 0; x < width; x++, tap += taps) {
-            const int32_t weights[2] = {(int32_t)tap[0].weight, taps > 1 ? (int32_t)tap[1].weight : 0};
-            steps->blend(&result, out, at + x * to_step, mixed_row + tap[0].offset, mixed_row + tap[taps - 1].offset,
-                         weights, offset, run);
+            single_row(&to, at, mixed_row, tap, taps, width);
+        } else {
+            row_of_runs(&to, at, to_step, mixed_row, tap, taps, width, run);
         }
     }
     return INGOT_KERNEL_OK;
