@@ -218,21 +218,44 @@ int ingot_matmul_s8_n16k4_run(const ingot_call *call, uint32_t begin, uint32_t e
     return INGOT_KERNEL_OK;
 }
 
-/* Brings columns [first, first + count) of a matrix into panels. */
-static void pack_columns(const s8_plan *plan, const int8_t *b, int64_t column_stride, int64_t row_stride, int64_t first,
-                         int64_t count, int8_t *panels, int32_t *sums) {
-    memset(panels, 0, (size_t)(plan->depth * FREE_COLUMNS));
-    for (int64_t j = 0; j < count; j++) {
-        const int8_t *column = b + (first + j) * column_stride;
+/* Brings `count` columns into panels, of which b has one after the other... */
+static void pack_transposed(const s8_plan *plan, const int8_t *b, int64_t pitch, int64_t count, int8_t *panels,
+                            int32_t *sums) {
+    const int64_t k = plan->shape.k, whole = k - k % INGOT_S8_STEP;
+    for (int64_t j = 0; j < count; j++, b += pitch) {
         int8_t *to = panels + j / INGOT_GEMM_NR * plan->depth * INGOT_GEMM_NR + j % INGOT_GEMM_NR * INGOT_S8_STEP;
         int64_t sum = 0;
-        for (int64_t i = 0; i < plan->shape.k; i++) {
-            const int8_t element = column[i * row_stride];
-            to[i / INGOT_S8_STEP * INGOT_S8_BLOCK + i % INGOT_S8_STEP] = element;
-            sum += element;
+        for (int64_t i = 0; i < whole; i += INGOT_S8_STEP) {
+            memcpy(to + i * INGOT_GEMM_NR, b + i, INGOT_S8_STEP);
+        }
+        for (int64_t i = whole; i < k; i++) {
+            to[whole * INGOT_GEMM_NR + i - whole] = b[i];
+        }
+        for (int64_t i = 0; i < k; i++) {
+            sum += b[i];
         }
         sums[j] = (int32_t)(uint32_t)(uint64_t)sum;
     }
+}
+
+/* ... or side by side. */
+static void pack_straight(const s8_plan *plan, const int8_t *b, int64_t pitch, int64_t count, int8_t *panels,
+                          int32_t *sums) {
+    uint32_t sum[FREE_COLUMNS] = {0};
+    for (int64_t i = 0; i < plan->shape.k; i++, b += pitch) {
+        int8_t *row = panels + i / INGOT_S8_STEP * INGOT_S8_BLOCK + i % INGOT_S8_STEP;
+        for (int64_t first = 0; first < count; first += INGOT_GEMM_NR, row += plan->depth * INGOT_GEMM_NR) {
+            const int64_t last = min64(first + INGOT_GEMM_NR, count);
+            for (int64_t j = first; j < last; j++) {
+                row[(j - first) * INGOT_S8_STEP] = b[j];
+            }
+        }
+        for (int64_t j = 0; j < count; j++) {
+            const int32_t element = b[j];
+            sum[j] += (uint32_t)element;
+        }
+    }
+    memcpy(sums, sum, sizeof sum);
 }
 
 /* (a - a_zero) (b - b_zero): what b_zero adds to the sums of a row. */
@@ -269,8 +292,13 @@ int ingot_matmul_s8_run(const ingot_call *call, uint32_t begin, uint32_t end, vo
         for (int64_t j = 0; j < tile.columns; j++) {
             columns->scale[j] = *(const float *)call->in[SCALE].data;
         }
-        pack_columns(plan, (const int8_t *)b->data + right * b_rows * b->pitch, p->matmul.trans_b ? b->pitch : 1,
-                     p->matmul.trans_b ? 1 : b->pitch, first, tile.columns, panels, columns->sums);
+        const int8_t *matrix_b = (const int8_t *)b->data + right * b_rows * b->pitch;
+        memset(panels, 0, (size_t)(plan->depth * FREE_COLUMNS));
+        if (p->matmul.trans_b) {
+            pack_transposed(plan, matrix_b + first * b->pitch, b->pitch, tile.columns, panels, columns->sums);
+        } else {
+            pack_straight(plan, matrix_b + first, b->pitch, tile.columns, panels, columns->sums);
+        }
         tile.bias = bias != NULL ? bias + first : NULL;
         for (int64_t index = 0; index < plan->tiles; index++) {
             point(call, plan, index, left, matrix, first, scratch, &rows, &tile);
