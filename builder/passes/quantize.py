@@ -17,7 +17,8 @@ from ingot.builder.passes.rewrite import Names, op, plural
 from ingot.builder.quantization.bias import corrected_bias
 from ingot.builder.quantization.forms import LAYERS, integer_form
 from ingot.builder.quantization.request import Request
-from ingot.builder.quantization.signs import nonnegative
+from ingot.builder.quantization.signs import lower_bounds
+from ingot.builder.quantization.tables import is_table, quant_for
 from ingot.builder.quantization.weights import has_weights, quantise, weight_axis
 from ingot.kernels.dequantize.op import DequantizeAttrs
 from ingot.kernels.quantize.op import QuantizeAttrs
@@ -128,9 +129,23 @@ class _Plan:
         scales: dict[Value, float] = {}
         for value in self.stored:
             scales[root(value)] = max(scales.get(root(value), 0.0), self._scale(value))
-        positive = nonnegative(self.graph)
-        signed = {root(value) for value in self.stored if value not in positive}
-        return {value: _quant(scales[root(value)], root(value) in signed) for value in self.stored}
+        bounds = lower_bounds(self.graph)
+        low: dict[Value, float] = {}
+        for value in self.stored:
+            low[root(value)] = min(low.get(root(value), 0.0), bounds.get(value, -np.inf))
+        quants = {value: _quant(scales[root(value)], low[root(value)]) for value in self.stored}
+        alone = [value for value in self.stored if sum(root(other) is root(value) for other in self.stored) == 1]
+        return quants | {value: self._for_tables(value, quants) for value in alone if self._only_tables(value)}
+
+    def _only_tables(self, value: Value) -> bool:
+        return all(node in self.integer and is_table(node, value) for node in self.users[value])
+
+    def _for_tables(self, value: Value, quants: dict[Value, Quant]) -> Quant:
+        """The range of a value that only functions of it read; ``quants`` are those of their results."""
+        limit = self._scale(value) * 127
+        seen = getattr(self.request.ranges, "ranges", {}).get(value.name)
+        low, high = (max(seen.low, -limit), min(seen.high, limit)) if seen is not None else (-limit, limit)
+        return quant_for([(node, quants[node.output]) for node in self.users[value]], value, low, high)
 
     def _alike(self, node: Node) -> Sequence[Value]:
         """The inputs that take the scale of the result."""
@@ -145,9 +160,13 @@ class _Plan:
         return scale if np.isfinite(scale) and scale > 0 else float(np.float32(1.0 / 127))
 
 
-def _quant(scale: float, signed: bool) -> Quant:
-    """Symmetric; what is never negative has all 256 numbers for its range, from zero point -128 up."""
-    return Quant(scale) if signed else Quant(float(np.float32(scale * 127 / 255)), -128)
+def _quant(scale: float, low: float) -> Quant:
+    """Symmetric with this scale; what is never below ``low`` has all 256 numbers for the range from there up."""
+    high = scale * 127
+    if -low * 2 > high:
+        return Quant(scale)
+    finer = float(np.float32((high - low) / 255))
+    return Quant(finer, int(np.clip(np.rint(-128 - low / finer), -128, 127)))
 
 
 class _Insertion:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ingot.builder.ir import Graph, Node, Value
 from ingot.kernels.common.activation import Activation, ActivationKind
+from ingot.kernels.elementwise.op import as_activation
 
 #: functions whose result is never negative
 _POSITIVE = ("Relu", "Abs", "Sigmoid", "HardSigmoid", "Exp", "Softplus", "Sqrt")
@@ -63,3 +64,35 @@ def _is_positive_constant(value: Value) -> bool:
     if value.data is None or value.type.dtype.name not in ("F32", "F64"):
         return False
     return bool((value.data >= 0).all())
+
+
+#: activations that go below 0 a little, and how far
+_DIPS = {
+    ActivationKind.SILU: -0.27847,
+    ActivationKind.HARD_SWISH: -0.375,
+    ActivationKind.GELU: -0.17,
+    ActivationKind.GELU_TANH: -0.17005,
+    ActivationKind.MISH: -0.30885,
+}
+
+
+def lower_bounds(graph: Graph) -> dict[Value, float]:
+    """Values that can never be below a number that follows from operators alone: 0, or a little less."""
+    found = dict.fromkeys(nonnegative(graph), 0.0)
+    for node in graph.nodes:
+        bound = _bound(node, found)
+        if bound is not None:
+            found.setdefault(node.output, bound)
+    return found
+
+
+def _bound(node: Node, found: dict[Value, float]) -> float | None:
+    if node.op.name == "elementwise":
+        activation = as_activation(node.attrs) if len(set(node.inputs)) == 1 else None
+        return None if activation is None else _DIPS.get(activation.kind)
+    if node.op.name == "pool" and node.attrs.kind.name == "LP":
+        return None
+    if node.op.name not in ("reshape", "transpose", "slice", "expand", "gather", "concat", "pool"):
+        return None
+    bounds = [found.get(v) for v in node.inputs if v is not None and v.type.dtype.is_float]
+    return None if not bounds or None in bounds else min(bounds)
