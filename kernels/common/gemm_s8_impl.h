@@ -132,12 +132,17 @@ S8_INLINE void s8_finish_rows(const ingot_gemm_s8 *t, const s8_panel_sums sums, 
         }
         if (stored) {
             int32_t whole[INGOT_GEMM_NR];
-            int8_t bytes[INGOT_GEMM_NR];
+            int8_t *y = (int8_t *)out[r] + column;
             for (int j = 0; j < INGOT_GEMM_NR; j++) {
                 whole[j] = ingot_requantize_fast_i32(&fast, v[j]);
             }
-            s8_narrow(bytes, whole);
-            s8_copy_n((int8_t *)out[r] + column, bytes, count, 1);
+            if (count == INGOT_GEMM_NR) {
+                s8_narrow(y, whole);
+            } else {
+                int8_t bytes[INGOT_GEMM_NR];
+                s8_narrow(bytes, whole);
+                s8_copy_n(y, bytes, count, 1);
+            }
         } else {
             for (int j = 0; j < INGOT_GEMM_NR; j++) {
                 v[j] = ingot_clamp_f32(&q, v[j]);
