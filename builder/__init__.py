@@ -89,7 +89,7 @@ def build(
         )
         request.ranges = find_ranges(graph, source, calibrate, log)
         if request.ranges is not None and bias_correction:
-            request.means = find_means(graph, source, log)
+            request.means = find_means(graph, source, request.ranges, log)
         quantize_graph(graph, request, dump_after=dump_after, log=log)
     program = lower(graph, graph.name, output_names, dump_after=dump_after, log=log)
     metadata = _metadata(source, device, shapes, graph, program, request)

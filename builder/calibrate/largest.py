@@ -8,7 +8,7 @@ import numpy as np
 
 from ingot.builder import onnx_model
 from ingot.builder.calibrate import synthetic, twins
-from ingot.builder.calibrate.means import SAMPLES
+from ingot.builder.calibrate.means import sample_count
 from ingot.builder.calibrate.observe import observe
 from ingot.builder.ir import Graph
 
@@ -21,7 +21,7 @@ def channel_largest(
         return {}
     observation = observe(graph, names, isa="portable")
     largest: dict[str, np.ndarray] = {}
-    settings = synthetic.Synthetic(samples=SAMPLES)
+    settings = synthetic.Synthetic(samples=sample_count(graph))
     for index, sample in enumerate(synthetic.generate(graph, settings, twins.normalisers(source.proto))):
         if log:
             log(f"ranges of channels: generated sample {index}")

@@ -15,7 +15,9 @@ from ingot.builder.calibrate import synthetic, twins
 from ingot.builder.calibrate.observe import observe
 from ingot.builder.ir import Graph
 
-SAMPLES = 8
+#: samples generated: at least, at most, and so many that inputs of this many elements are seen: small inputs have few
+#: elements a channel, and a mean of few is mostly chance
+LEAST, MOST, ELEMENTS = 8, 64, 1 << 17
 #: bits of the fixed-point numbers that are summed: exact, in any order
 _BITS = 30
 
@@ -23,18 +25,33 @@ _BITS = 30
 def channel_means(
     graph: Graph, source: onnx_model.Model, names: Sequence[str], log: Callable[[str], None] | None = None
 ) -> dict[str, np.ndarray]:
-    """For each named value the mean of every index of its last axis, float64; left out where it is not finite."""
+    """For each named value the mean of every index of its last axis over the largest magnitude, float64.
+
+    So it can be scaled to the range that data have; left out where it is not finite, or all is zero.
+    """
     if not names:
         return {}
     observation = observe(graph, names, isa="portable")
     sums: dict[str, np.ndarray] = {}
-    settings = synthetic.Synthetic(samples=SAMPLES)
+    largest: dict[str, float] = {}
+    count = sample_count(graph)
+    settings = synthetic.Synthetic(samples=count)
     for index, sample in enumerate(synthetic.generate(graph, settings, twins.normalisers(source.proto))):
         if log:
             log(f"means of channels: generated sample {index}")
         for name, array in observation.run(sample).items():
             sums[name] = sums.get(name, 0.0) + _mean(array)
-    return {name: total / SAMPLES for name, total in sums.items() if np.isfinite(total).all()}
+            largest[name] = max(largest.get(name, 0.0), float(np.abs(array).max(initial=0.0)))
+    return {
+        name: total / (count * largest[name])
+        for name, total in sums.items()
+        if largest[name] > 0 and np.isfinite(total).all()
+    }
+
+
+def sample_count(graph: Graph) -> int:
+    """How many samples are generated to learn about channels."""
+    return min(max(ELEMENTS // max(sum(value.type.count for value in graph.inputs), 1), LEAST), MOST)
 
 
 def _mean(array: np.ndarray) -> np.ndarray:

@@ -37,12 +37,17 @@ def find_ranges(graph: Graph, source: Model, given: Calibrate, log: Callable[[st
     return found
 
 
-def find_means(graph: Graph, source: Model, log: Callable[[str], None] | None) -> dict[str, np.ndarray]:
-    """Means of the channels of what the layers read, for bias correction."""
+def find_means(graph: Graph, source: Model, ranges: Ranges, log: Callable[[str], None] | None) -> dict[str, np.ndarray]:
+    """Means of the channels of what the layers read, for bias correction: of generated inputs, at the scale of data."""
     from ingot.builder.calibrate.means import channel_means
 
-    names = dict.fromkeys(node.inputs[0].name for node in graph.nodes if has_weights(node) and _varies(node.inputs[0]))
-    return channel_means(graph, source, list(names), log)
+    scales = {
+        node.inputs[0].name: ranges.scale(node.inputs[0].name)
+        for node in graph.nodes
+        if has_weights(node) and _varies(node.inputs[0])
+    }
+    known = {name: scale for name, scale in scales.items() if scale is not None}
+    return {name: 127 * known[name] * mean for name, mean in channel_means(graph, source, list(known), log).items()}
 
 
 def equalize_channels(graph: Graph, source: Model, log: Callable[[str], None] | None) -> None:

@@ -84,8 +84,8 @@ def integer_graph(model: onnx.ModelProto, samples: list[dict[str, np.ndarray]], 
     graph = import_model(source, {})
     run_passes(graph, TO_QUANTIZE)
     request = Request(ranges=calibrate_graph(graph, samples, source, method="minmax"), **options)
-    request.means = find_means(graph, source, None)
-    request.means = find_means(graph, source, None)
+    request.means = find_means(graph, source, request.ranges, None)
+    request.means = find_means(graph, source, request.ranges, None)
     quantize_graph(graph, request)
     return graph, request
 
