@@ -24,8 +24,12 @@ INGOT_INLINE ingot_block_s8 ingot_block_load(const int8_t *p, int64_t n) {
 }
 
 INGOT_INLINE ingot_block_s8 ingot_block_max(ingot_block_s8 a, ingot_block_s8 b) {
+#if defined(__AVX2__)
+    return (ingot_block_s8)_mm256_max_epi8((__m256i)a, (__m256i)b);
+#else
     const ingot_block_s8 larger = a > b;
     return (a & larger) | (b & ~larger);
+#endif
 }
 
 /* Sums of 32 columns, of up to 256 numbers each: they fit int16. */

@@ -2,17 +2,33 @@
 #include "block_s8.h"
 #include "pool/pool_s8.h"
 
-INGOT_INLINE void largest_block(int8_t *out, const int8_t *p, const pool_taps *taps, int64_t n) {
-    ingot_block_s8 most = (ingot_block_s8){0} + INT8_MIN;
+/* `blocks` blocks side by side; a single one may have n < 32 elements. */
+INGOT_INLINE void largest_block(int8_t *out, const int8_t *p, const pool_taps *taps, int64_t n, int blocks) {
+    const ingot_block_s8 least = (ingot_block_s8){0} + INT8_MIN;
+    ingot_block_s8 most[4] = {least, least, least, least};
     for (int64_t a = 0; a < taps->count[0]; a++) {
         for (int64_t b = 0; b < taps->count[1]; b++) {
             const int8_t *q = p + a * taps->step[0] + b * taps->step[1];
             for (int64_t c = 0; c < taps->count[2]; c++, q += taps->step[2]) {
-                most = ingot_block_max(most, ingot_block_load(q, n));
+#pragma GCC unroll 4
+                for (int k = 0; k < blocks; k++) {
+                    most[k] = ingot_block_max(most[k], ingot_block_load(q + k * INGOT_S8_SUMS, n));
+                }
             }
         }
     }
-    memcpy(out, &most, n < INGOT_S8_SUMS ? (size_t)n : sizeof most);
+    memcpy(out, most, n < INGOT_S8_SUMS ? (size_t)n : (size_t)blocks * sizeof *most);
+}
+
+static void pool_s8_largest(int8_t *out, const int8_t *p, const pool_taps *taps, int64_t n) {
+    int64_t c = 0;
+    for (; c + 2 * INGOT_S8_SUMS <= n; c += 2 * INGOT_S8_SUMS) {
+        largest_block(out + c, p + c, taps, INGOT_S8_SUMS, 2);
+    }
+    for (; c + INGOT_S8_SUMS <= n; c += INGOT_S8_SUMS) largest_block(out + c, p + c, taps, INGOT_S8_SUMS, 1);
+    if (c < n) {
+        largest_block(out + c, p + c, taps, n - c, 1);
+    }
 }
 
 INGOT_INLINE void sum_block(int32_t *out, const int8_t *p, const pool_taps *taps, int64_t n) {
@@ -30,20 +46,13 @@ INGOT_INLINE void sum_block(int32_t *out, const int8_t *p, const pool_taps *taps
     for (int j = 0; j < INGOT_S8_SUMS; j++) out[j] = part[j];
 }
 
-/* The last block overlaps the one before, if there is one. */
-#define BY_BLOCKS(name, block, T)                                                                                      \
-    static void name(T *out, const int8_t *p, const pool_taps *taps, int64_t n) {                                      \
-        if (n < INGOT_S8_SUMS) {                                                                                       \
-            block(out, p, taps, n);                                                                                    \
-            return;                                                                                                    \
-        }                                                                                                              \
-        for (int64_t c = 0; c < n; c += INGOT_S8_SUMS) {                                                               \
-            c = c + INGOT_S8_SUMS > n ? n - INGOT_S8_SUMS : c;                                                         \
-            block(out + c, p + c, taps, INGOT_S8_SUMS);                                                                \
-        }                                                                                                              \
+static void sum_by_blocks(int32_t *out, const int8_t *p, const pool_taps *taps, int64_t n) {
+    int64_t c = 0;
+    for (; c + INGOT_S8_SUMS <= n; c += INGOT_S8_SUMS) sum_block(out + c, p + c, taps, INGOT_S8_SUMS);
+    if (c < n) {
+        sum_block(out + c, p + c, taps, n - c);
     }
-BY_BLOCKS(pool_s8_largest, largest_block, int8_t)
-BY_BLOCKS(sum_by_blocks, sum_block, int32_t)
+}
 
 static void pool_s8_sum(int32_t *out, const int8_t *p, const pool_taps *taps, int64_t n) {
     if (taps->count[0] * taps->count[1] * taps->count[2] <= INGOT_BLOCK_ROWS) {

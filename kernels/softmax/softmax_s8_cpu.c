@@ -1,4 +1,4 @@
-/* softmax_s8: what it takes. */
+/* softmax_s8: what it takes, and its lines. */
 #include "softmax/softmax_s8_impl.h"
 
 static const char *check(const ingot_call *call) {
@@ -10,6 +10,18 @@ static const char *check(const ingot_call *call) {
     }
     const char *wrong = ingot_s8_scales_check(&p->scales, result);
     return wrong == NULL ? ingot_softmax_check(call, INGOT_I8, result) : wrong;
+}
+
+/* Those of up to 256 elements, `step` apart, and their sum. */
+static uint64_t exponentials(int32_t *e, const int8_t *x, const uint32_t *table, int8_t most, int64_t n, int64_t step) {
+    const int64_t some = n < INGOT_S8_GROUP ? n : INGOT_S8_GROUP;
+    uint64_t sum = 0;
+    for (int64_t i = 0; i < some; i++, x += step) {
+        const uint32_t t = table[most - *x];
+        sum += t;
+        e[i] = (int32_t)t;
+    }
+    return sum;
 }
 
 /* Of d steps below the largest element the exponential is entry d of a table of whole numbers; their sum is exact; then
@@ -27,14 +39,20 @@ static void softmax_line(const ingot_call *call, const softmax_s8_steps *steps, 
     } else {
         for (int64_t i = 1; i < n; i++) most = x[i * step] > most ? x[i * step] : most;
     }
-    for (int64_t i = 0; i < n; i++) sum += table[most - x[i * step]];
-    const float total = (float)(int64_t)sum;
-    int32_t e[INGOT_S8_GROUP] = {0};
+    int32_t e[INGOT_S8_GROUP];
     float p[INGOT_S8_GROUP];
+    const int64_t last = n > 0 ? (n - 1) / INGOT_S8_GROUP * INGOT_S8_GROUP : 0; /* e keeps what begins here */
     for (int64_t first = 0; first < n; first += INGOT_S8_GROUP) {
+        sum += exponentials(e, x + first * step, table, most, n - first, step);
+    }
+    const float total = (float)(int64_t)sum;
+    for (int64_t k = 0; k < n; k += INGOT_S8_GROUP) {
+        const int64_t first = k == 0 ? last : k - INGOT_S8_GROUP;
         const int64_t some = n - first < INGOT_S8_GROUP ? n - first : INGOT_S8_GROUP;
         char *y = (char *)out->data + (at + first * step) * size;
-        for (int64_t i = 0; i < some; i++) e[i] = (int32_t)table[most - x[(first + i) * step]];
+        if (first != last) {
+            exponentials(e, x + first * step, table, most, some, step);
+        }
         steps->divide(result, out->dtype, step == 1 ? (void *)y : p, e, total, some);
         for (int64_t i = 0; step != 1 && i < some; i++) {
             memcpy(y + i * step * size, (const char *)p + i * size, (size_t)size);

@@ -12,10 +12,10 @@ static int8_t softmax_s8_largest(const int8_t *x, int64_t n) {
         for (int j = 0; j < INGOT_S8_SUMS; j++) most[j] = x[i + j] > most[j] ? x[i + j] : most[j];
     }
     memcpy(rest, x + i, (size_t)(n - i));
-    for (int j = 0; j < INGOT_S8_SUMS; j++) {
-        largest = most[j] > largest ? most[j] : largest;
-        largest = rest[j] > largest ? rest[j] : largest;
-    }
+    for (int j = 0; j < INGOT_S8_SUMS; j++) most[j] = rest[j] > most[j] ? rest[j] : most[j];
+    for (int j = 0; j < 16; j++) most[j] = most[j + 16] > most[j] ? most[j + 16] : most[j];
+    for (int j = 0; j < 8; j++) most[j] = most[j + 8] > most[j] ? most[j + 8] : most[j];
+    for (int j = 0; j < 8; j++) largest = most[j] > largest ? most[j] : largest;
     return largest;
 }
 
