@@ -10,6 +10,8 @@ from ingot.builder.ir import Node
 from ingot.kernels.spec import DType, QuantWeights
 
 LARGEST = 127
+#: a weight may be rounded the other way when its error is at least that: whole numbers stay whole
+NEAR = 0.05
 
 
 def weight_axis(node: Node) -> int | None:
@@ -23,15 +25,38 @@ def weight_axis(node: Node) -> int | None:
 
 
 def quantise(data: np.ndarray, axis: int | None) -> QuantWeights:
-    """scale = max|w| / 127, in float64, rounded to float32; q = w / scale in float64, halves to even."""
+    """scale = max|w| / 127, in float64, rounded to float32; q = w / scale in float64, rounded so that sums stay.
+
+    To the nearest, halves to even; then, in each channel, the few weights nearest to a tie go the other way, so that
+    the channel's errors add up to less than one step. What a channel gives on inputs that are all alike, which is much
+    of what stands behind a ReLU, is then what it was.
+    """
     wide = data.astype(np.float64)
     others = tuple(a for a in range(data.ndim) if a != axis)
     largest = np.abs(wide).max(axis=others, initial=0.0)
     scales = np.atleast_1d(np.where(largest > 0, largest / LARGEST, 1.0)).astype(np.float32)
     scales = np.maximum(scales, np.finfo(np.float32).tiny)
     shape = [-1 if a == axis else 1 for a in range(data.ndim)]
-    q = np.rint(wide / scales.astype(np.float64).reshape(shape))
-    return QuantWeights(np.clip(q, -LARGEST, LARGEST).astype(np.int8), scales, axis)
+    exact = np.clip(wide / scales.astype(np.float64).reshape(shape), -LARGEST, LARGEST)
+    if axis is None or not data.size:
+        return QuantWeights(np.rint(exact).astype(np.int8), scales, axis)
+    rows = np.moveaxis(exact, axis, 0)
+    q = _sums_kept(rows.reshape(len(rows), -1)).reshape(rows.shape)
+    return QuantWeights(np.ascontiguousarray(np.moveaxis(q, 0, axis)), scales, axis)
+
+
+def _sums_kept(exact: np.ndarray) -> np.ndarray:
+    """Rows of float64 as int8 whose sums differ from theirs by half a step, if weights near a tie allow it."""
+    q = np.rint(exact)
+    error = q - exact
+    excess = np.rint(np.cumsum(error, axis=1)[:, -1]).astype(np.int64)  # from left to right on any machine
+    order = np.argsort(error, axis=1, kind="stable")
+    for row in np.flatnonzero(excess):
+        count = int(excess[row])
+        turned = order[row, ::-1][:count] if count > 0 else order[row, :-count]
+        turned = turned[np.abs(error[row, turned]) > NEAR]
+        q[row, turned] -= np.sign(error[row, turned])
+    return np.clip(q, -LARGEST, LARGEST).astype(np.int8)
 
 
 def centred(data: np.ndarray, scales: np.ndarray, zeros: np.ndarray, axis: int | None) -> QuantWeights:
