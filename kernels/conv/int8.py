@@ -18,6 +18,8 @@ PANEL = 16
 STEP = 4
 LANES = 64
 
+_FLOAT32_MAX = float(np.finfo(np.float32).max)
+
 _X, _Y = Quant(0.05, 3), Quant(0.03, -5)  # of samples
 
 
@@ -33,6 +35,11 @@ def s8_numbers(x: Quant, residual: Quant | None, output: Quant | None) -> dict[s
         "residual_zero": residual.zero_point,
         "output_min": -128,
     }
+
+
+def storable(output: Quant | None) -> bool:
+    """Whether results can be multiplied by 1 / scale in float32: not so for subnormal scales."""
+    return output is None or 1.0 / _FLOAT32_MAX <= output.scale <= _FLOAT32_MAX
 
 
 def pack_s8(columns: np.ndarray) -> np.ndarray:
@@ -77,7 +84,7 @@ def _params(node: NodeView) -> dict[str, Any]:
 
 
 def _is_s8(node: NodeView) -> bool:
-    return isinstance(node.attrs, QConvAttrs) and node.inputs[1].data is not None
+    return isinstance(node.attrs, QConvAttrs) and node.inputs[1].data is not None and storable(node.attrs.output)
 
 
 def _is_depthwise(node: NodeView) -> bool:

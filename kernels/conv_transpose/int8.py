@@ -13,7 +13,7 @@ import numpy as np
 
 from ingot.kernels.common.activation import NO_ACTIVATION, Activation, ActivationKind
 from ingot.kernels.common.quantized import UNIT, activation_of, combined_scale, is_exact, may_overflow, result_type
-from ingot.kernels.conv.int8 import pack_s8, s8_numbers, s8_operands
+from ingot.kernels.conv.int8 import pack_s8, s8_numbers, s8_operands, storable
 from ingot.kernels.spec import DType, NodeView, Quant, QuantForm, QuantInput, Sample, Tactic, TensorType, Unsupported
 
 from .attrs import ConvTransposeAttrs, conv_transpose_params, sorted_taps, tap_phases
@@ -110,12 +110,17 @@ def _params(node: NodeView) -> dict[str, Any]:
     return {"conv": conv_transpose_params(node), "numbers": s8_numbers(attrs.x, attrs.residual, attrs.output)}
 
 
+def _is_s8(node: NodeView) -> bool:
+    attrs = node.attrs
+    return isinstance(attrs, QConvTransposeAttrs) and node.inputs[1].data is not None and storable(attrs.output)
+
+
 TACTICS = (
     Tactic(
         kernel="conv_transpose_s8_n16k4",
         params_type="ingot_conv_transpose_s8_params",
         params=_params,
-        when=lambda node: isinstance(node.attrs, QConvTransposeAttrs) and node.inputs[1].data is not None,
+        when=_is_s8,
         pack={1: lambda node, w: pack_conv_transpose_s8(node.attrs, w)},
         pitched_inputs=(0, 3),
         pitched_outputs=(0,),

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ingot.kernels.common.activation import Activation, ActivationKind
-from ingot.kernels.conv.int8 import pack_s8, s8_numbers, s8_operands
+from ingot.kernels.conv.int8 import pack_s8, s8_numbers, s8_operands, storable
 from ingot.kernels.spec import NodeView, Quant, Sample, Tactic
 
 from .attrs import QMatMulAttrs
@@ -42,11 +42,12 @@ def _packed(node: NodeView) -> bool:
     b = node.inputs[1]
     if not isinstance(node.attrs, QMatMulAttrs) or node.attrs.b is not None or b.data is None:
         return False
-    return math.prod(b.type.shape[:-2]) == 1 and b.type.rank <= node.inputs[0].type.rank
+    one_matrix = math.prod(b.type.shape[:-2]) == 1 and b.type.rank <= node.inputs[0].type.rank
+    return one_matrix and storable(node.attrs.output)
 
 
 def _free(node: NodeView) -> bool:
-    return isinstance(node.attrs, QMatMulAttrs) and node.attrs.b is not None
+    return isinstance(node.attrs, QMatMulAttrs) and node.attrs.b is not None and storable(node.attrs.output)
 
 
 TACTICS = (

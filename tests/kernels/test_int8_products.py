@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from ingot._kernel import aligned, available_isas, empty, make_params, run_kernel
 from ingot.errors import IngotError
-from ingot.kernels.conv.int8 import pack_s8
+from ingot.kernels.conv.int8 import pack_s8, storable
 from ingot.kernels.conv_transpose.attrs import ConvTransposeAttrs, conv_transpose_params
 from ingot.kernels.conv_transpose.int8 import pack_conv_transpose_s8, phase_sums
 from ingot.kernels.conv_transpose.op import infer
-from ingot.kernels.spec import DType, TensorType
+from ingot.kernels.spec import DType, Quant, TensorType
 
 common = settings(max_examples=25, deadline=None)
 byte = st.integers(-128, 127)
@@ -197,3 +197,8 @@ class TestEpilogue:
 def test_numbers_that_no_requantisation_can_have_are_refused(change: dict[str, float]) -> None:
     with pytest.raises(IngotError, match="quantisation"):
         epilogue(np.zeros(3, np.float32), numbers(**change), {}, "portable", np.int8)
+
+
+def test_results_of_subnormal_scales_are_not_stored() -> None:
+    assert storable(None) and storable(Quant(1e-38)) and storable(Quant(3.4e38))
+    assert not any(storable(Quant(scale)) for scale in (0.0, 1e-40, float("inf"), float("nan"), -1.0))
