@@ -6,6 +6,7 @@ from typing import Any
 
 from ingot._kernel import kernels
 from ingot.builder.ir import Graph, Node, Value
+from ingot.builder.passes.rewrite import is_op
 from ingot.builder.quantization.forms import LAYERS
 from ingot.builder.quantization.request import Request
 from ingot.errors import BuildError
@@ -25,7 +26,9 @@ def check(graph: Graph, request: Request) -> None:
     problems = []
     for node in graph.nodes:
         able = node.op.name in LAYERS and node.op.quantize is not None
-        if able and node.output.type.dtype is DType.F32 and not in_int8(node) and request.asked(node) == "int8":
+        if not able or node.output.type.dtype is not DType.F32 or in_int8(node) or _left_in_float(node, request):
+            continue
+        if request.asked(node) == "int8":
             problems.append(f"{node.name} ({node.op.name}): {why(node, request)}")
     if problems:
         lines = "; ".join(problems)
@@ -40,11 +43,20 @@ def in_int8(node: Node) -> bool:
     return any(v is not None and not v.is_constant and v.type.dtype is DType.I8 for v in node.inputs)
 
 
+def _left_in_float(node: Node, request: Request) -> bool:
+    """Whether a model that brings its own scales has none for what the node reads."""
+    maker = node.inputs[0].producer
+    dequantised = is_op(maker, "elementwise") and maker.attrs.insns[-1].function == "Dequantize"
+    return request.ranges is None and not dequantised
+
+
 def why(node: Node, request: Request) -> str:
     """Why a node is not in int8."""
     for name in (node.name, *node.source):
         if name in request.refused:
             return request.refused[name]
+    if node.op.name in LAYERS and _left_in_float(node, request):
+        return "the model arrives quantised and leaves it in float"
     if node.op.quantize is None:
         return f"{node.op.name} has no int8 form"
     return "nothing that computes in int8 reads its result" if node.op.name not in LAYERS else "no int8 kernel"

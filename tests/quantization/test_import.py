@@ -144,6 +144,18 @@ def test_qlinear(dtype) -> None:
         assert np.abs(np.rint((got - wanted) / np.float32(0.1))).max() <= 1
 
 
+def test_layers_left_in_float() -> None:
+    """A model that arrives quantised may leave layers in float: no error, and the ledger says so."""
+    m = Model(np.int8)
+    x = m.real(m.stored("x", 0.05, 0), 0.05, 0)
+    y = m.real(m.stored(conv(m, x), 0.1, 0), 0.1, 0)
+    z = m.op("Relu", m.op("Sigmoid", y))
+    w = m.constant(RNG.standard_normal((4, 9, 1, 1)).astype(np.float32))
+    engine = ingot.build(m.finish(m.op("Conv", z, w), (1, 8, 7, 7)), precision="int8")
+    rows = [r for r in engine.inspect()["metadata"]["ledger"] if r["got"] != r["asked"]]
+    assert any("leaves it in float" in row["why"] for row in rows)
+
+
 @pytest.mark.skipif(ROOT is None, reason="../shared is not here: its quantised models were not compared")
 @pytest.mark.parametrize("name", ["resnet8_mlperftiny_qdq_int8", "kws_dscnn_qdq_int8", "vww_mobilenetv1_qdq_int8"])
 def test_whole_model(name: str) -> None:
