@@ -79,7 +79,7 @@ def build(
     if precision == "fp32":
         run_passes(graph, PASSES, dump_after=dump_after, log=log)
     else:
-        request = Request(layers=layer_precision or {}, allow_fallback=allow_fallback, log=log)
+        request = Request(layers=layer_precision or {}, allow_fallback=allow_fallback)
         run_passes(graph, TO_QUANTIZE, dump_after=dump_after, log=log)
         if equalize:
             equalize_channels(graph, source, log)

@@ -205,7 +205,6 @@ class _Insertion:
 
     def _store(self, value: Value) -> None:
         quant = self.plan.quants[value]
-        self.request.scales[value.name] = (quant.scale, quant.zero_point)
         kind = TensorType(DType.I8, value.type.shape, quant)
         q = self._append("quantize", QuantizeAttrs(quant), value, Value(self.names.fresh(f"{value.name}.s8"), kind))
         back = Value(self.names.fresh(f"{value.name}.f32"), value.type)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -40,14 +40,10 @@ class Request:
     ranges: Ranges | None = None
     layers: Mapping[str, str] = field(default_factory=dict)
     allow_fallback: bool = False
-    equalize: bool = False
     #: means of the channels of the inputs of layers, by value name, for bias correction
     means: Mapping[str, np.ndarray] = field(default_factory=dict)
     #: layer -> why it stays in float32
     refused: dict[str, str] = field(default_factory=dict)
-    #: value name -> scale and zero point, of every value that is stored in int8
-    scales: dict[str, tuple[float, int]] = field(default_factory=dict)
-    log: Callable[[str], None] | None = None
 
     def __post_init__(self) -> None:
         for pattern, precision in self.layers.items():
