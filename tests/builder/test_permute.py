@@ -12,11 +12,21 @@ from ingot.builder.evaluate import evaluate
 from ingot.builder.ir import Node, Value
 from ingot.kernels.spec import DType, TensorType, Unsupported
 
+#: a few extents are enough to see where axes go
+LARGEST = 1 << 20
+
+
+def size_of(sample) -> int:
+    """Bytes of the sample's operands."""
+    return sum(given.nbytes for given in sample.inputs if given is not None)
+
+
 CASES = [
     pytest.param(spec, sample, id=f"{spec.name}-{index}-{sample.name}")
     for spec in kernels.load().values()
     if spec.permute is not None
     for index, sample in enumerate(spec.samples())
+    if size_of(sample) <= LARGEST
 ]
 
 
@@ -43,8 +53,6 @@ def test_permute(spec, sample) -> None:
     inputs = list(operands(sample))
     node = node_of(spec, sample.attrs, inputs)
     rank = node.output.type.rank
-    if sum(v.type.nbytes for v in [*filter(None, inputs), *node.outputs]) > 1 << 20:
-        pytest.skip("large")
     plain = evaluate(node)
     for perm in list(itertools.permutations(range(rank)))[1:7]:
         attrs = spec.permute(sample.attrs, perm, node)
