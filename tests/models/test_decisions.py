@@ -19,8 +19,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from zoo import float_models, folder
 
 ROOT = folder()
-#: images of each data set that are judged
-COUNT = 100
 
 
 def _crop(image: Image.Image, short: int, size: int) -> np.ndarray:
@@ -33,17 +31,17 @@ def _crop(image: Image.Image, short: int, size: int) -> np.ndarray:
 
 def _imagenet(size: int) -> Iterator[np.ndarray]:
     with (ROOT / "data/imagenet/labels.csv").open() as file:
-        names = [row[0] for row in list(csv.reader(file))[1 : COUNT + 1]]
+        names = [row[0] for row in list(csv.reader(file))[1:]]
     for name in names:
         yield _crop(Image.open(ROOT / "data/imagenet" / name).convert("RGB"), 256, size)
 
 
 def _cifar() -> Iterator[np.ndarray]:
-    yield from np.load(ROOT / "data/cifar10_jpeg_test.npz")["x"][:COUNT]
+    yield from np.load(ROOT / "data/cifar10_jpeg_test.npz")["x"]
 
 
 def _mnist() -> Iterator[np.ndarray]:
-    yield from np.load(ROOT / "data/mnist_test.npz")["x"][:COUNT]
+    yield from np.load(ROOT / "data/mnist_test.npz")["x"]
 
 
 MEAN, STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
@@ -92,5 +90,5 @@ def test_decides_as_onnxruntime(case: Classifier) -> None:
             (got,) = context.run({name: x}).values()
             different += int(np.argmax(got) != np.argmax(wanted))
             judged += 1
-    assert judged == COUNT
+    assert judged >= 300
     assert different <= 1
