@@ -42,7 +42,8 @@ def runners(model: ZooModel, threads: int) -> dict[str, Callable[[], object]]:
     options.log_severity_level = 3  # its warnings about initialisers that are inputs are not ours
     session = onnxruntime.InferenceSession(str(model.path), options, providers=["CPUExecutionProvider"])
     engine = ingot.build(model.path, profiles=[{n: a.shape for n, a in inputs.items()}], self_test=False)
-    context = engine.context(threads=threads, wait="spin")
+    # Workers that spin between runs would take the other runtime's cores.
+    context = engine.context(threads=threads, wait="block")
     for name, array in inputs.items():
         context.inputs[name][...] = array
     return {"onnxruntime": lambda: session.run(None, inputs), "ingot": context.run}
