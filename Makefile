@@ -18,7 +18,7 @@ test: $(VENV)
 	$(PIP) '.[test]'
 	$(BIN)/python -m pytest
 
-# Speed beside onnxruntime, on the models of ../shared/models.
+# Speed in FP32 and INT8 beside onnxruntime, on the models of ../shared/models and two ResNets: about four minutes.
 bench: $(VENV)
 	$(PIP) '.[bench]'
 	$(BIN)/python tests/bench/bench_models.py
