@@ -178,7 +178,8 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class QuantWeights:
-    """A constant on an integer grid: ``data`` int8, one float32 scale for the tensor or for each index of ``axis``."""
+    """A constant on an integer grid: ``data`` int8, or int16 where a model's own numbers need 9 bits; one float32 scale
+    for the tensor or for each index of ``axis``."""
 
     data: np.ndarray
     scales: np.ndarray

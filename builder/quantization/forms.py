@@ -43,10 +43,10 @@ def quantised_inputs(node: Node) -> list[QuantInput | None]:
     inputs = [quantised_input(value) for value in node.inputs]
     maker = node.inputs[1].producer if node.op.name in LAYERS and len(node.inputs) > 1 and node.inputs[1] else None
     if is_op(maker, "dequantize") and maker.inputs[0].data is not None and any(maker.attrs.zero_points):
-        attrs, axis = maker.attrs, weight_axis(node)
-        if attrs.axis in (None, axis):
+        attrs = maker.attrs
+        if attrs.axis in (None, weight_axis(node)):
             scales, zeros = np.array(attrs.scales, np.float32), np.array(attrs.zero_points)
-            inputs[1] = QuantInput(weights=centred(maker.inputs[0].data, scales, zeros, axis))
+            inputs[1] = QuantInput(weights=centred(maker.inputs[0].data, scales, zeros, attrs.axis))
     return inputs
 
 

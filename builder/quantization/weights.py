@@ -62,28 +62,12 @@ def _sums_kept(exact: np.ndarray) -> np.ndarray:
 def centred(data: np.ndarray, scales: np.ndarray, zeros: np.ndarray, axis: int | None) -> QuantWeights:
     """Weights around a zero point as symmetric ones, one scale for each index of ``axis``.
 
-    q - zero is 9 bits wide; a channel that needs them all is rounded to 8, in the better of two ways: its outliers
-    are clipped, or it takes a coarser grid. Such channels are few: zero points of weights lie near the middle.
+    ``data`` int8; q - zero is 9 bits wide: int8 where it fits, else int16.
     """
-    if axis is None:
-        moved = data.astype(np.int64)[None] - zeros.reshape(-1)[0]
-        q, scale = _eight_bits(moved.reshape(1, -1), scales.astype(np.float64).reshape(-1)[:1])
-        return QuantWeights(q.reshape(data.shape), scale, None)
-    count = data.shape[axis]
-    first = np.moveaxis(data.astype(np.int64), axis, 0)
-    rows = first.reshape(count, -1) - np.broadcast_to(zeros.astype(np.int64), (count,))[:, None]
-    q, scale = _eight_bits(rows, np.broadcast_to(scales.astype(np.float64), (count,)))
-    return QuantWeights(np.ascontiguousarray(np.moveaxis(q.reshape(first.shape), 0, axis)), scale, axis)
-
-
-def _eight_bits(rows: np.ndarray, scales: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """int8 rows and their float32 scales."""
-    clipped = np.clip(rows, -LARGEST, LARGEST)
-    factor = np.maximum(np.abs(rows).max(axis=1, initial=0) / LARGEST, 1.0)
-    coarse = np.rint(rows / factor[:, None])
-    better = ((coarse * factor[:, None] - rows) ** 2).sum(axis=1) < ((clipped - rows) ** 2).sum(axis=1)
-    q = np.where(better[:, None], coarse, clipped)
-    return q.astype(np.int8), np.where(better, scales * factor, scales).astype(np.float32)
+    shape = [-1 if a == axis else 1 for a in range(data.ndim)]
+    moved = data.astype(np.int16) - zeros.astype(np.int16).reshape(shape if axis is not None else ())
+    fits = moved.min(initial=0) >= -128 and moved.max(initial=0) <= 127
+    return QuantWeights(moved.astype(np.int8) if fits else moved, scales, axis)
 
 
 def has_weights(node: Node) -> bool:

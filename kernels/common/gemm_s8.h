@@ -8,7 +8,7 @@
  *     v = min(max(v, lo), hi)
  *     out = v, or requantised (requantize.h)
  *
- * where sum = sum over k of (row[k] - input_zero) * weight[k][j] + row_offset. */
+ * where sum = sum over k of (row[k] - input_zero) * weight[k][j] + row_offset + whole_bias[j]. */
 #ifndef INGOT_GEMM_S8_H
 #define INGOT_GEMM_S8_H
 
@@ -48,6 +48,7 @@ typedef struct ingot_gemm_s8 {
     const int8_t *const *residual; /* [mr], or NULL; may be the same bytes as out */
     const int32_t *sums;           /* of the weights of each column */
     const float *scale, *bias;     /* per column; bias may be NULL */
+    const int32_t *whole_bias;     /* per column, or NULL */
     int64_t column, columns;       /* first column in out, residual, sums, scale and bias; how many */
     const int32_t *row_offset;     /* [mr], or NULL */
     int32_t mr;
@@ -81,6 +82,17 @@ static inline int ingot_s8_numbers_valid(const ingot_s8_numbers *n, const ingot_
 /* Whether `arg` is a vector of `count`. */
 static inline int ingot_s8_vector_valid(const ingot_arg *arg, uint8_t dtype, int64_t count) {
     return arg->dtype == dtype && arg->rank == 1 && arg->dims[0] == count;
+}
+
+/* A bias of int32 is part of the sums, one of float32 is added to them when they are scaled. */
+static inline void ingot_gemm_s8_set_bias(const ingot_arg *bias, ingot_gemm_s8 *tile) {
+    tile->bias = bias->dtype == INGOT_F32 ? bias->data : NULL;
+    tile->whole_bias = bias->dtype == INGOT_I32 ? bias->data : NULL;
+}
+
+/* The element type that is asked of a bias. */
+static inline uint8_t ingot_s8_bias_type(const ingot_arg *bias) {
+    return bias->dtype == INGOT_I32 ? INGOT_I32 : INGOT_F32;
 }
 
 /* Fills in what is the same for all tiles of a call. */

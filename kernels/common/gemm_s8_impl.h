@@ -103,6 +103,13 @@ static void s8_read_columns(const ingot_gemm_s8 *t, int64_t column, int64_t coun
     for (int j = 0; j < INGOT_GEMM_NR; j++) {
         c->offset[j] *= 0u - (uint32_t)(t->input_zero + S8_FLIP);
     }
+    if (t->whole_bias != NULL) {
+        uint32_t whole[INGOT_GEMM_NR] = {0};
+        s8_copy_n(whole, t->whole_bias + column, count, sizeof *whole);
+        for (int j = 0; j < INGOT_GEMM_NR; j++) {
+            c->offset[j] += whole[j];
+        }
+    }
 }
 
 /* The epilogue of `count` columns. Loops over sixteen lanes become vectors; one loop for each size of element, or the

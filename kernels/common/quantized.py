@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -25,15 +26,83 @@ def inverse(quant: Quant) -> float:
 
 
 def combined_scale(x: Quant, weights: QuantWeights, count: int, factor: float = 1.0) -> np.ndarray:
-    """Scale of x times scale of the weights, for each of ``count`` channels, float32 rounded once."""
+    """Scale of x times scale of the weights, for each of ``count`` channels, float64."""
     scales = np.float64(x.scale) * weights.scales.astype(np.float64).reshape(-1) * np.float64(factor)
-    return np.ascontiguousarray(np.broadcast_to(scales, (count,)).astype(np.float32))
+    return np.ascontiguousarray(np.broadcast_to(scales, (count,)))
 
 
-def may_overflow(rows: np.ndarray) -> bool:
-    """Whether a sum of products could leave int32. ``rows`` int8 [channels, terms]; activations reach 255 in size."""
-    largest = np.abs(rows.astype(np.int64)).sum(axis=1).max(initial=0)
-    return int(largest) * 255 >= INT32
+def may_overflow(rows: np.ndarray, bias: np.ndarray | None = None) -> bool:
+    """Whether a sum of products, and of a bias of integers, could leave int32.
+
+    ``rows`` int8 or int16 [channels, terms]; activations reach 255 in size.
+    """
+    largest = np.abs(rows.astype(np.int64)).sum(axis=1) * 255
+    if bias is not None and bias.dtype == np.int32:
+        largest = largest + np.abs(bias.astype(np.int64))
+    return int(largest.max(initial=0)) >= INT32
+
+
+def in_parts(w: np.ndarray, axis: int) -> np.ndarray:
+    """int8 weights as they are; int16 ones as a sum over a new axis of int8."""
+    if w.dtype == np.int8:
+        return w
+    parts, rest = [], w
+    while not parts or rest.any():
+        parts.append(np.clip(rest, -128, 127))
+        rest = rest - parts[-1]
+    return np.stack(parts, axis).astype(np.int8)
+
+
+@dataclass(frozen=True, slots=True)
+class Epilogue:
+    """What turns exact sums into a result: ``v = float32(sum + bias) * scale``, or ``fma(float32(sum), scale, bias)``.
+
+    ``bias`` int32 or float32 [channels], or None; ``scale`` float32 [channels]. Where ``steps``, scale and bounds of
+    the activation count steps of the result: v is rounded to a whole number as it is. Else they are real numbers.
+    """
+
+    bias: np.ndarray | None
+    scale: np.ndarray
+    activation: Activation
+    steps: bool
+
+
+def epilogue(
+    scale: np.ndarray,
+    bias: np.ndarray | None,
+    activation: Activation,
+    residual: Quant | None,
+    output: Quant | None,
+) -> Epilogue:
+    """The one with the fewest roundings. ``scale`` float64 [channels] of the sums, ``bias`` float32 [channels].
+
+    A bias that stands for whole numbers of sums, as models bring it that arrive quantised, is added to them. If then
+    nothing but the sum is left to be requantised, that takes one multiplication.
+    """
+    whole = None if bias is None else whole_multiples(bias, scale)
+    single = scale.astype(np.float32)
+    if bias is not None and whole is None:
+        return Epilogue(bias.astype(np.float32), single, activation, False)
+    if whole is not None and not whole.any():
+        whole = None
+    if residual is not None or output is None:
+        return Epilogue(whole, single, activation, False)
+    step = np.float32(output.scale)
+    with np.errstate(over="ignore"):
+        bounds = {name: float(np.float32(getattr(activation, name)) / step) for name in ("alpha", "beta")}
+        in_steps = replace(activation, **bounds) if activation.kind is ActivationKind.CLIP else activation
+        return Epilogue(whole, single / step, in_steps, True)
+
+
+def whole_multiples(bias: np.ndarray, scale: np.ndarray) -> np.ndarray | None:
+    """int32 numbers of ``scale`` (float64) that ``bias`` (float32) is, to the precision of float32; None: it is not."""
+    wide = bias.astype(np.float64)
+    with np.errstate(all="ignore"):
+        count = np.rint(wide / scale)
+        close = np.abs(count * scale - wide) <= np.abs(wide) * 2.0**-22
+    if not (close & (np.abs(count) < INT32)).all():
+        return None
+    return count.astype(np.int32)
 
 
 def activation_of(given: QuantInput | None) -> Quant | None:

@@ -31,14 +31,18 @@ class ConvAttrs:
 class QConvAttrs(ConvAttrs):
     """The same of int8: how x, the residual and the result stand for real numbers.
 
-    Inputs: x int8, w int8 (symmetric), bias float32 ``[O]`` or None, residual int8 or None, the sum of each output
-    channel's weights int32 ``[O]``, and the scale of x times that of each channel's weights, float32 ``[O]``. The
-    result is int8, or float32 where ``output`` is None.
+    Inputs: x int8, w int8 (symmetric), bias ``[O]`` or None, residual int8 or None, the sum of each output channel's
+    weights int32 ``[O]``, and the scale of x times that of each channel's weights, float32 ``[O]``. A bias of
+    int32 counts in that scale, one of float32 in real numbers. The result is int8, or float32 where ``output`` is None.
+    Where ``steps``, scale and bounds of the activation count steps of the result. Weights of more than 8 bits are the
+    sum of ``parts``: w is ``[O, C / groups, parts, *kernel]`` then.
     """
 
     x: Quant = UNIT
     residual: Quant | None = None
     output: Quant | None = None
+    steps: bool = False
+    parts: int = 1
 
 
 def infer(attrs: ConvAttrs, inputs: Sequence[TensorType | None]) -> tuple[TensorType, ...]:
@@ -49,7 +53,8 @@ def infer(attrs: ConvAttrs, inputs: Sequence[TensorType | None]) -> tuple[Tensor
         raise Unsupported(f"a convolution of rank {x.rank} with {spatial} spatial axes", "1 to 3 spatial axes")
     if min(attrs.strides + attrs.dilations + attrs.kernel) < 1 or min(attrs.pads) < 0:
         raise Unsupported("a kernel, stride, dilation or pad out of range", "positive strides, pads of 0 or more")
-    if w.shape[2:] != attrs.kernel or x.shape[-1] != w.shape[1] * attrs.groups or w.shape[0] % attrs.groups:
+    parts = (attrs.parts,) if isinstance(attrs, QConvAttrs) and attrs.parts > 1 else ()
+    if w.shape[2:] != (*parts, *attrs.kernel) or x.shape[-1] != w.shape[1] * attrs.groups or w.shape[0] % attrs.groups:
         raise Unsupported(
             f"weights {w.shape} for {x.shape[-1]} channels in {attrs.groups} groups",
             "weights of shape [O, C / groups, *kernel]",
@@ -77,7 +82,7 @@ def _check_quantised(attrs: QConvAttrs, inputs: Sequence[TensorType | None], sha
     row = (shape[-1],)
     sound = (
         x.dtype is w.dtype is DType.I8
-        and (bias is None or (bias.dtype, bias.shape) == (DType.F32, row))
+        and (bias is None or (bias.dtype in (DType.F32, DType.I32) and bias.shape == row))
         and (sums.dtype, sums.shape) == (DType.I32, row)
         and (scale.dtype, scale.shape) == (DType.F32, row)
         and (residual is None) == (attrs.residual is None)

@@ -19,8 +19,9 @@ typedef struct ingot_conv_params {
     ingot_activation activation;
 } ingot_conv_params;
 
-/* Operands: x, weights, bias (real numbers), residual, sums of the weights of each output channel (int32), scale of x
- * times scale of the weights for each output channel. The result is int8 or float32. */
+/* Operands: x, weights, bias (real numbers, or int32 that is added to the sums), residual, sums of the weights of each
+ * output channel (int32), scale of x times scale of the weights for each output channel. The result is int8 or float32.
+ * Weights in parts that are to be added: the first axis has an extent of so many, and dilation 0. */
 typedef struct ingot_conv_s8_params {
     ingot_conv_params conv; /* activation: none, relu or clip */
     ingot_s8_numbers numbers;

@@ -5,7 +5,8 @@
 static const char *operands_check(const ingot_call *call) {
     const ingot_conv_s8_params *p = call->params;
     const ingot_arg *out = &call->out[0];
-    const char *reason = ingot_conv_types_check(call, INGOT_I8, out->dtype, INGOT_I8, INGOT_F32);
+    const uint8_t bias = ingot_s8_bias_type(&call->in[INGOT_CONV_BIAS]);
+    const char *reason = ingot_conv_types_check(call, INGOT_I8, out->dtype, INGOT_I8, bias);
     if (reason != NULL) {
         return reason;
     }
@@ -43,7 +44,7 @@ static const char *conv_check(const ingot_call *call) {
     if (w->rank != 3 || w->count < 1 || w->pitch != INGOT_S8_BLOCK || w->dims[2] != INGOT_S8_BLOCK) {
         return "conv: weights";
     }
-    reason = ingot_conv_shape_check(call, count_taps(&p->conv, w->count), &s);
+    reason = ingot_conv_shape_check_from(call, count_taps(&p->conv, w->count), 0, &s);
     if (reason != NULL) {
         return reason;
     }
@@ -114,7 +115,7 @@ static void tile_begin(const ingot_call *call, conv_rows *rows, ingot_gemm_s8 *t
     tile->residual = call->in[INGOT_CONV_RESIDUAL].data != NULL ? rows->residual : NULL;
     tile->sums = call->in[INGOT_CONV_SUMS].data;
     tile->scale = call->in[INGOT_CONV_SCALE].data;
-    tile->bias = call->in[INGOT_CONV_BIAS].data;
+    ingot_gemm_s8_set_bias(&call->in[INGOT_CONV_BIAS], tile);
     ingot_gemm_s8_describe(&p->numbers, &p->conv.activation, &call->out[0], tile);
 }
 
@@ -182,7 +183,7 @@ static const char *dw_check(const ingot_call *call) {
     if (w->rank != 3 || w->count < 1 || w->pitch != INGOT_S8_LANES_BLOCK || w->dims[2] != INGOT_S8_LANES_BLOCK) {
         return "conv: weights";
     }
-    reason = ingot_conv_shape_check(call, count_taps(&p->conv, w->count), &s);
+    reason = ingot_conv_shape_check_from(call, count_taps(&p->conv, w->count), 0, &s);
     if (reason != NULL) {
         return reason;
     }

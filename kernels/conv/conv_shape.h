@@ -76,8 +76,10 @@ static inline void ingot_conv_shape_read(const ingot_call *call, ingot_conv_shap
     s->group_out = s->groups > 0 ? s->out_channels / s->groups : 0;
 }
 
-/* `taps` is what the weight operand has; the product of the kernel extents must be it. */
-static inline const char *ingot_conv_shape_check(const ingot_call *call, int64_t taps, ingot_conv_shape *s) {
+/* `taps` is what the weight operand has; the product of the kernel extents must be it. With a dilation of 0 all taps of
+ * an axis read the same element. */
+static inline const char *ingot_conv_shape_check_from(const ingot_call *call, int64_t taps, int32_t least_dilation,
+                                                      ingot_conv_shape *s) {
     const ingot_conv_params *p = call->params;
     ingot_conv_shape_read(call, s);
     if (!ingot_activation_valid(&p->activation)) {
@@ -89,7 +91,7 @@ static inline const char *ingot_conv_shape_check(const ingot_call *call, int64_t
     }
     int64_t left = taps;
     for (int i = 0; i < 3; i++) {
-        if (p->kernel[i] < 1 || p->strides[i] < 1 || p->dilations[i] < 1 || p->pads_begin[i] < 0 ||
+        if (p->kernel[i] < 1 || p->strides[i] < 1 || p->dilations[i] < least_dilation || p->pads_begin[i] < 0 ||
             p->pads_end[i] < 0) {
             return "conv: kernel, strides, dilations or pads";
         }
@@ -111,6 +113,11 @@ static inline const char *ingot_conv_shape_check(const ingot_call *call, int64_t
     }
     s->taps = taps;
     return NULL;
+}
+
+/* The same where taps read elements of their own. */
+static inline const char *ingot_conv_shape_check(const ingot_call *call, int64_t taps, ingot_conv_shape *s) {
+    return ingot_conv_shape_check_from(call, taps, 1, s);
 }
 
 #endif

@@ -23,12 +23,12 @@ _FLOAT32_MAX = float(np.finfo(np.float32).max)
 _X, _Y = Quant(0.05, 3), Quant(0.03, -5)  # of samples
 
 
-def s8_numbers(x: Quant, residual: Quant | None, output: Quant | None) -> dict[str, Any]:
-    """The fields of the C struct ``ingot_s8_numbers``."""
+def s8_numbers(x: Quant, residual: Quant | None, output: Quant | None, steps: bool = False) -> dict[str, Any]:
+    """The fields of the C struct ``ingot_s8_numbers``; ``steps``: results count steps of ``output`` already."""
     residual = residual or Quant(0.0)
     output = output or Quant(1.0)
     return {
-        "inverse_scale": inverse(output),
+        "inverse_scale": 1.0 if steps else inverse(output),
         "residual_scale": residual.scale,
         "input_zero": x.zero_point,
         "output_zero": output.zero_point,
@@ -80,11 +80,17 @@ def pack_depthwise_s8(w: np.ndarray) -> np.ndarray:
 
 def _params(node: NodeView) -> dict[str, Any]:
     attrs: QConvAttrs = node.attrs
-    return {"conv": conv_params(node), "numbers": s8_numbers(attrs.x, attrs.residual, attrs.output)}
+    conv = conv_params(node)
+    if attrs.parts > 1:  # taps of an axis of its own, all of which read the same pixel
+        conv["kernel"][0], conv["dilations"][0] = attrs.parts, 0
+    return {"conv": conv, "numbers": s8_numbers(attrs.x, attrs.residual, attrs.output, attrs.steps)}
 
 
 def _is_s8(node: NodeView) -> bool:
-    return isinstance(node.attrs, QConvAttrs) and node.inputs[1].data is not None and storable(node.attrs.output)
+    attrs = node.attrs
+    if not isinstance(attrs, QConvAttrs) or node.inputs[1].data is None or not storable(attrs.output):
+        return False
+    return attrs.parts == 1 or len(attrs.kernel) < 3
 
 
 def _is_depthwise(node: NodeView) -> bool:
@@ -120,11 +126,18 @@ TACTICS = (
 def s8_operands(
     rows: np.ndarray, shape: tuple[int, ...], attrs: Any, seed: int = 0
 ) -> tuple[np.ndarray, TensorType | None, np.ndarray, np.ndarray]:
-    """What a sample needs beside x and weights: bias, residual, sums and scale for weights ``rows`` [O, terms]."""
+    """What a sample needs beside x and weights: bias, residual, sums and scale for weights ``rows`` [O, terms].
+
+    Where results count in steps the bias is one of integers.
+    """
     random = np.random.default_rng(seed)
     out, terms = rows.shape
-    scale = random.uniform(0.5, 2.0, out) * (attrs.output or Quant(1.0)).scale / (70 * math.sqrt(terms))
-    bias = random.uniform(-1.0, 1.0, out).astype(np.float32)
+    step = 1.0 if attrs.steps else (attrs.output or Quant(1.0)).scale
+    scale = random.uniform(0.5, 2.0, out) * step / (70 * math.sqrt(terms))
+    if attrs.steps:
+        bias = random.integers(-9000, 9000, out).astype(np.int32)
+    else:
+        bias = random.uniform(-1.0, 1.0, out).astype(np.float32)
     residual = None if attrs.residual is None else TensorType(DType.I8, shape)
     return bias, residual, rows.sum(axis=1, dtype=np.int32), scale.astype(np.float32)
 
@@ -146,13 +159,16 @@ def _sample(
     x: Quant = _X,
     residual: Quant | None = None,
     output: Quant | None = _Y,
+    steps: bool = False,
+    parts: int = 1,
 ) -> Sample:
     ones = (1,) * len(kernel)
     pads, dilations = pads or (0,) * (2 * len(kernel)), dilations or ones
-    attrs = QConvAttrs(kernel, strides or ones, pads, dilations, groups, activation, x, residual, output)
+    attrs = QConvAttrs(kernel, strides or ones, pads, dilations, groups, activation, x, residual, output, steps, parts)
     random = np.random.default_rng(len(name))
     images = random.integers(-128, 128, (batch, *size, channels), np.int8)
-    w = random.integers(-128, 128, (out, channels // groups, *kernel), np.int8)
+    split = (parts,) if parts > 1 else ()
+    w = random.integers(-128, 128, (out, channels // groups, *split, *kernel), np.int8)
     spatial = [
         (n + pads[i] + pads[i + len(size)] - (kernel[i] - 1) * dilations[i] - 1) // attrs.strides[i] + 1
         for i, n in enumerate(size)
@@ -188,4 +204,13 @@ def samples() -> Iterable[Sample]:
     yield _sample("int8 depthwise stride 2", (11, 19), 24, 24, (5, 3), strides=(2, 2), pads=(2, 1, 1, 0), groups=24)
     yield _sample("int8 depthwise to float", (3, 40), 96, 96, (3, 5), pads=(1, 8, 1, 8), groups=96, output=real)
     yield _sample("int8 depthwise one axis", (40,), 20, 20, (7,), pads=(6, 0), groups=20, activation=relu6)
+    yield _sample("int8 steps", (9, 11), 12, 40, (3, 3), pads=(1,) * 4, steps=True, activation=relu6)
+    yield _sample("int8 depthwise steps", (5, 6), 70, 70, (3, 3), groups=70, steps=True, activation=relu)
+    for parts in (2, 3):
+        yield _sample(f"int8 {parts} parts", (7, 9), 16, 33, (3, 3), pads=(1,) * 4, parts=parts, residual=near)
+        yield _sample(f"int8 {parts} parts gathered", (7, 9), 3, 20, (3, 3), parts=parts, steps=True)
+        yield _sample(f"int8 {parts} parts pointwise", (5, 7), 24, 17, (1, 1), parts=parts, output=real)
+        yield _sample(f"int8 {parts} parts grouped", (5, 7), 6, 9, (2, 2), groups=3, parts=parts)
+        yield _sample(f"int8 {parts} parts depthwise", (6, 7), 66, 66, (3, 3), pads=(1,) * 4, groups=66, parts=parts)
+        yield _sample(f"int8 {parts} parts one axis", (31,), 8, 16, (5,), pads=(4, 0), parts=parts)
     yield _sample("int8 depthwise multiplied", (6, 6), 5, 10, (3, 3), pads=(1,) * 4, groups=5)

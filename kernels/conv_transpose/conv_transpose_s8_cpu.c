@@ -17,7 +17,8 @@ static const char *deconv_check(const ingot_call *call) {
         w->dims[3] != INGOT_S8_BLOCK) {
         return "conv_transpose: weights";
     }
-    const char *reason = ingot_deconv_types_check(call, INGOT_I8, out->dtype, INGOT_F32, w->dims[1]);
+    const uint8_t bias = ingot_s8_bias_type(&call->in[INGOT_DECONV_BIAS]);
+    const char *reason = ingot_deconv_types_check(call, INGOT_I8, out->dtype, bias, w->dims[1]);
     if (reason != NULL) {
         return reason;
     }
@@ -105,7 +106,7 @@ int ingot_conv_transpose_s8_n16k4_run(const ingot_call *call, uint32_t begin, ui
     ingot_gemm_s8 tile = {.steps = steps, .panel_stride = s->taps * steps * INGOT_S8_BLOCK, .out = out_rows};
     tile.residual = residual->data != NULL ? residual_rows : NULL;
     tile.scale = call->in[SCALE].data;
-    tile.bias = call->in[INGOT_DECONV_BIAS].data;
+    ingot_gemm_s8_set_bias(&call->in[INGOT_DECONV_BIAS], &tile);
     ingot_gemm_s8_describe(&p->numbers, &p->conv.activation, out, &tile);
     const int64_t element = tile.float_out ? (int64_t)sizeof(float) : 1;
     for (uint32_t index = begin; index < end; index++) {

@@ -12,7 +12,15 @@ from typing import Any
 import numpy as np
 
 from ingot.kernels.common.activation import NO_ACTIVATION, Activation, ActivationKind
-from ingot.kernels.common.quantized import UNIT, activation_of, combined_scale, is_exact, may_overflow, result_type
+from ingot.kernels.common.quantized import (
+    UNIT,
+    activation_of,
+    combined_scale,
+    epilogue,
+    is_exact,
+    may_overflow,
+    result_type,
+)
 from ingot.kernels.conv.int8 import pack_s8, s8_numbers, s8_operands, storable
 from ingot.kernels.spec import DType, NodeView, Quant, QuantForm, QuantInput, Sample, Tactic, TensorType, Unsupported
 
@@ -25,14 +33,15 @@ _X, _Y = Quant(0.05, 3), Quant(0.03, -5)  # of samples
 class QConvTransposeAttrs(ConvTransposeAttrs):
     """The same of int8: how x, the residual and the result stand for real numbers.
 
-    Inputs: x int8, w int8 (symmetric), bias float32 ``[O]`` or None, residual int8 or None, sums of the weights that
-    an output position of each phase uses, int32 ``[product of the strides, O]``, and the scale of x times that of each
-    channel's weights, float32 ``[O]``. The result is int8, or float32 where ``output`` is None.
+    Inputs: x int8, w int8 (symmetric), bias ``[O]`` or None, residual int8 or None, sums of the weights that an output
+    position of each phase uses, int32 ``[product of the strides, O]``, and the scale of x times that of each channel's
+    weights, float32 ``[O]``. Bias, result and ``steps`` are those of a convolution.
     """
 
     x: Quant = UNIT
     residual: Quant | None = None
     output: Quant | None = None
+    steps: bool = False
 
 
 def check_operands(attrs: QConvTransposeAttrs, inputs: Sequence[TensorType | None], shape: tuple[int, ...]) -> None:
@@ -41,7 +50,7 @@ def check_operands(attrs: QConvTransposeAttrs, inputs: Sequence[TensorType | Non
     row = (shape[-1],)
     sound = (
         x.dtype is w.dtype is DType.I8
-        and (bias is None or (bias.dtype, bias.shape) == (DType.F32, row))
+        and (bias is None or (bias.dtype in (DType.F32, DType.I32) and bias.shape == row))
         and (sums.dtype, sums.shape) == (DType.I32, (math.prod(attrs.strides), *row))
         and (scale.dtype, scale.shape) == (DType.F32, row)
         and (residual is None) == (attrs.residual is None)
@@ -81,17 +90,20 @@ def quantize(node: NodeView, inputs: Sequence[QuantInput | None], output: Quant 
     w = weights.data
     out = w.shape[1] * attrs.groups
     grouped = w.reshape(attrs.groups, w.shape[0] // attrs.groups, w.shape[1], -1).swapaxes(1, 2)
-    if may_overflow(grouped.reshape(out, -1)):
+    data = None if bias is None else bias.data
+    end = epilogue(combined_scale(x, weights, out), data, attrs.activation, residual, output)
+    if w.dtype != np.int8 or may_overflow(grouped.reshape(out, -1), end.bias):
         return None
     fields = {field.name: getattr(attrs, field.name) for field in dataclasses.fields(ConvTransposeAttrs)}
+    fields |= {"activation": end.activation, "steps": end.steps}
     quantised = QConvTransposeAttrs(**fields, x=x, residual=residual, output=output)
     operands = (
         inputs[0].value,
         w,
-        None if bias is None else bias.data.astype(np.float32),
+        end.bias,
         None if residual is None else inputs[3].value,
         phase_sums(attrs, w),
-        combined_scale(x, weights, out),
+        end.scale,
     )
     return QuantForm("conv_transpose", quantised, operands, result_type(node.outputs[0].type.shape, output))
 
@@ -107,7 +119,8 @@ def pack_conv_transpose_s8(attrs: ConvTransposeAttrs, w: np.ndarray) -> np.ndarr
 
 def _params(node: NodeView) -> dict[str, Any]:
     attrs: QConvTransposeAttrs = node.attrs
-    return {"conv": conv_transpose_params(node), "numbers": s8_numbers(attrs.x, attrs.residual, attrs.output)}
+    numbers = s8_numbers(attrs.x, attrs.residual, attrs.output, attrs.steps)
+    return {"conv": conv_transpose_params(node), "numbers": numbers}
 
 
 def _is_s8(node: NodeView) -> bool:
@@ -144,9 +157,10 @@ def _sample(
     activation: Activation = NO_ACTIVATION,
     residual: Quant | None = None,
     output: Quant | None = _Y,
+    steps: bool = False,
 ) -> Sample:
     pads, dilations = pads or (0,) * (2 * len(kernel)), dilations or (1,) * len(kernel)
-    attrs = QConvTransposeAttrs(kernel, strides, pads, dilations, groups, (), activation, _X, residual, output)
+    attrs = QConvTransposeAttrs(kernel, strides, pads, dilations, groups, (), activation, _X, residual, output, steps)
     random = np.random.default_rng(len(name))
     x = random.integers(-128, 128, (2, *size, channels)).astype(np.int8)
     w = random.integers(-128, 128, (channels, out // groups, *kernel)).astype(np.int8)
@@ -167,6 +181,7 @@ def samples() -> Iterable[Sample]:
     yield _sample("int8 to float", (4, 4), 3, 5, (3, 3), (3, 2), pads=(1, 0, 0, 1), output=None)
     yield _sample("int8 2x2 stride 3", (4, 4), 3, 5, (2, 2), (3, 3))
     yield _sample("int8 dilated", (6, 5), 5, 8, (3, 3), (2, 1), dilations=(2, 3), pads=(1, 2, 2, 1))
+    yield _sample("int8 steps", (4, 5), 5, 20, (3, 3), (2, 2), steps=True, activation=relu)
     yield _sample("int8 one axis", (30,), 8, 16, (16,), (8,), pads=(4, 4))
     yield _sample("int8 three axes", (3, 2, 4), 4, 6, (2, 3, 2), (1, 2, 2), pads=(0, 1, 0, 0, 1, 0))
     yield _sample("int8 grouped", (5, 5), 12, 34, (3, 3), (2, 2), pads=(1, 1, 1, 1), groups=2, residual=near)

@@ -28,16 +28,20 @@ class MatMulAttrs:
 class QMatMulAttrs(MatMulAttrs):
     """The same of int8: how a, b, the residual and the result stand for real numbers.
 
-    Inputs: a int8, b int8, bias float32 ``[N]`` or None, residual int8 or None, sums, scale. Where b is a constant it
-    is symmetric, ``b`` is None, sums are those of each column of b, int32 ``[N]``, and scale is ``alpha`` times that
-    of a times that of each column, float32 ``[N]``. Where b is an activation sums are None and scale is ``[1]``. The
-    result is int8, or float32 where ``output`` is None.
+    Inputs: a int8, b int8, bias ``[N]`` or None, residual int8 or None, sums, scale. Where b is a constant it is
+    symmetric, ``b`` is None, sums are those of each column of b, int32 ``[N]``, and scale is ``alpha``
+    times that of a times that of each column, float32 ``[N]``. Where b is an activation sums are None and scale is
+    ``[1]``. A bias of int32 counts in that scale, one of float32 in real numbers. The result is int8, or float32 where
+    ``output`` is None. Where ``steps``, scale and bounds of the activation count steps of the result.
+    Where ``parts`` > 1, b is ``[parts, K, N]`` (``[parts, N, K]``): numbers of more than 8 bits, sums over the parts.
     """
 
     a: Quant = UNIT
     b: Quant | None = None
     residual: Quant | None = None
     output: Quant | None = None
+    steps: bool = False
+    parts: int = 1
 
 
 def infer(attrs: MatMulAttrs, inputs: Sequence[TensorType | None]) -> tuple[TensorType, ...]:
@@ -49,7 +53,8 @@ def infer(attrs: MatMulAttrs, inputs: Sequence[TensorType | None]) -> tuple[Tens
     k_too, n = b.shape[:-3:-1] if attrs.trans_b else b.shape[-2:]
     if k != k_too:
         raise Unsupported(f"a product of {a} and {b}", "matrices with the same inner extent")
-    result = TensorType(a.dtype, (*broadcast_shape(a.shape[:-2], b.shape[:-2]), m, n))
+    in_parts = isinstance(attrs, QMatMulAttrs) and attrs.parts > 1
+    result = TensorType(a.dtype, (*broadcast_shape(a.shape[:-2], () if in_parts else b.shape[:-2]), m, n))
     residual = inputs[3] if len(inputs) > 3 else None
     if isinstance(attrs, QMatMulAttrs):
         _check_quantised(attrs, inputs, result.shape)
@@ -62,13 +67,15 @@ def infer(attrs: MatMulAttrs, inputs: Sequence[TensorType | None]) -> tuple[Tens
 
 def _check_quantised(attrs: QMatMulAttrs, inputs: Sequence[TensorType | None], shape: tuple[int, ...]) -> None:
     a, b, bias, residual, sums, scale = inputs
-    row = (shape[-1],)
+    row, constant = (shape[-1],), attrs.b is None
     sound = (
         a.dtype is b.dtype is DType.I8
-        and (bias is None or (bias.dtype, bias.shape) == (DType.F32, row))
-        and (sums is None) == (attrs.b is not None)
+        and (attrs.parts == 1 or (constant and b.shape[:-2] == (attrs.parts,)))
+        and (bias is None or bias.shape == row)
+        and (bias is None or bias.dtype in ((DType.F32, DType.I32) if constant else (DType.F32,)))
+        and (sums is not None) == constant
         and (sums is None or (sums.dtype, sums.shape) == (DType.I32, row))
-        and (scale.dtype, scale.shape) == (DType.F32, row if attrs.b is None else (1,))
+        and (scale.dtype, scale.shape) == (DType.F32, row if constant else (1,))
         and (residual is None) == (attrs.residual is None)
         and (residual is None or (residual.dtype, residual.shape) == (DType.I8, shape))
     )

@@ -27,23 +27,23 @@ def _fields(node: NodeView, trans_b: bool) -> dict[str, Any]:
             "alpha": 1.0,
             "activation": attrs.activation.params(),
         },
-        "numbers": s8_numbers(attrs.a, attrs.residual, attrs.output),
+        "numbers": s8_numbers(attrs.a, attrs.residual, attrs.output, attrs.steps),
         "b_zero": 0 if attrs.b is None else attrs.b.zero_point,
     }
 
 
 def _pack(node: NodeView, b: np.ndarray) -> np.ndarray:
-    """int8 [K, N], or its transpose with ``trans_b`` -> [ceil(N / 16), ceil(K / 4), 64]."""
-    matrix = b.reshape(b.shape[-2:])
-    return pack_s8(matrix if node.attrs.trans_b else matrix.T)
+    """int8 [parts, K, N], or its transpose with ``trans_b`` -> [ceil(N / 16), parts * ceil(K / 4), 64]."""
+    parts = b.reshape(-1, *b.shape[-2:])
+    return np.concatenate([pack_s8(part if node.attrs.trans_b else part.T) for part in parts], axis=1)
 
 
 def _packed(node: NodeView) -> bool:
-    b = node.inputs[1]
-    if not isinstance(node.attrs, QMatMulAttrs) or node.attrs.b is not None or b.data is None:
+    b, attrs = node.inputs[1], node.attrs
+    if not isinstance(attrs, QMatMulAttrs) or attrs.b is not None or b.data is None:
         return False
     one_matrix = math.prod(b.type.shape[:-2]) == 1 and b.type.rank <= node.inputs[0].type.rank
-    return one_matrix and storable(node.attrs.output)
+    return (one_matrix or attrs.parts > 1) and storable(attrs.output)
 
 
 def _free(node: NodeView) -> bool:
@@ -89,10 +89,11 @@ def _sample(
     attrs = QMatMulAttrs(**fields, a=_X, b=b_quant, residual=residual, output=output)
     random = np.random.default_rng(len(name))
     left = random.integers(-128, 128, a).astype(np.int8)
-    right = random.integers(-128, 128, b).astype(np.int8)
+    right = random.integers(-128, 128, (attrs.parts, *b) if attrs.parts > 1 else b).astype(np.int8)
     m, n = a[-1] if attrs.trans_a else a[-2], b[-2] if attrs.trans_b else b[-1]
     shape = (*np.broadcast_shapes(a[:-2], b[:-2]), m, n)
-    columns = right.reshape(-1, *b[-2:])[0] if attrs.trans_b else right.reshape(-1, *b[-2:])[0].T
+    matrix = right.reshape(-1, *b[-2:])[: attrs.parts].sum(axis=0, dtype=np.int16)
+    columns = matrix if attrs.trans_b else matrix.T
     offset, rest, sums, scale = s8_operands(columns, shape, attrs)
     if b_quant is not None:
         sums, scale = None, scale[:1]
@@ -112,5 +113,9 @@ def samples() -> Iterable[Sample]:
         yield _sample(f"int8 free transposed {m}x{k}x{n}", (k, m), (n, k), trans_a=True, trans_b=True, b_quant=other)
     yield _sample("int8 batch", (2, 3, 5, 7), (7, 20), residual=near, bias=False)
     yield _sample("int8 transposed", (2, 7, 13), (20, 7), trans_a=True, trans_b=True)
+    yield _sample("int8 steps", (5, 24), (24, 40), steps=True, activation=Activation(ActivationKind.CLIP, 0.0, 90.0))
+    for parts in (2, 3):
+        yield _sample(f"int8 {parts} parts", (13, 24), (24, 40), parts=parts, residual=near)
+        yield _sample(f"int8 {parts} parts transposed", (3, 7, 5), (20, 7), parts=parts, trans_a=True, trans_b=True)
     yield _sample("int8 broadcast", (3, 1, 5, 7), (2, 7, 18), b_quant=Quant(0.1), output=None)
     yield _sample("int8 broadcast left", (5, 7), (2, 3, 7, 18), b_quant=Quant(0.1, -128), bias=False)

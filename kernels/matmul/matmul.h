@@ -16,8 +16,9 @@ typedef struct ingot_matmul_params {
     ingot_activation activation;
 } ingot_matmul_params;
 
-/* Operands: a, b, bias (real numbers), residual, sums of each column of b (int32), scale of a times that of each column
- * of b. Where b is no constant there are no sums and one scale. The result is int8 or float32. */
+/* Operands: a, b, bias (real numbers, or, where b is a constant, int32 that is added to the sums), residual, sums of
+ * each column of b (int32), scale of a times that of each column of b. Where b is no constant there are no sums and one
+ * scale. The result is int8 or float32. */
 typedef struct ingot_matmul_s8_params {
     ingot_matmul_params matmul; /* alpha 1: it is part of the scale; activation: none, relu or clip */
     ingot_s8_numbers numbers;

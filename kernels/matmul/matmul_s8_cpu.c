@@ -1,17 +1,20 @@
 /* Matrix product of int8, exact on every instruction set.
  *
  * matmul_s8_n16k4: the right operand is a constant, packed in panels: [ceil(N / 16)][ceil(K / 4)][16][4]. All matrices
- * of a are stacked, as in matmul_f32_n16. matmul_s8: the right operand comes as it is; a work unit packs a few panels
- * of one matrix in its scratch and does all rows with them. */
+ * of a are stacked, as in matmul_f32_n16. Weights in parts that are to be added stand behind each other in each panel,
+ * [ceil(N / 16)][parts * ceil(K / 4)][16][4]. matmul_s8: the right operand comes as it is; a work unit packs a few
+ * panels of one matrix in its scratch and does all rows with them. */
 #include "matmul_s8.h"
 #include "matmul_shape.h"
 
 enum { SUMS = 4, SCALE = 5 }; /* operands behind those of every product */
 enum { TILE_MAJOR_BYTES = 192 * 1024, ROW_PANELS = 8, FREE_PANELS = 4, FREE_COLUMNS = FREE_PANELS * INGOT_GEMM_NR };
+enum { PARTS_MAX = 3 };
 
 typedef struct s8_plan {
     ingot_matmul_shape shape;
     int64_t depth;           /* k, padded to whole steps */
+    int64_t parts;           /* of the weights, which are to be added */
     int64_t rows;            /* of one a when it is transposed or b is not constant, else of all of them */
     int64_t matrices, tiles; /* tiles of one matrix */
     int64_t slices, slice_panels;
@@ -23,6 +26,15 @@ static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 static int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
 
+/* Parts of packed weights; 0 when there is no whole number of them. */
+static int64_t count_parts(const ingot_arg *b, int64_t k) {
+    const int64_t steps = k / INGOT_S8_STEP + (k % INGOT_S8_STEP != 0);
+    if (steps == 0) {
+        return b->dims[1] == 0;
+    }
+    return b->dims[1] % steps == 0 ? b->dims[1] / steps : 0;
+}
+
 static void plan_make(const ingot_call *call, int packed, s8_plan *plan) {
     const ingot_matmul_s8_params *p = call->params;
     ingot_matmul_shape *s = &plan->shape;
@@ -30,21 +42,23 @@ static void plan_make(const ingot_call *call, int packed, s8_plan *plan) {
     const int stacked = packed && !p->matmul.trans_a;
     const int64_t panels = ceil_div(s->n, INGOT_GEMM_NR);
     plan->depth = ingot_s8_padded(s->k);
+    plan->parts = packed ? count_parts(&call->in[INGOT_MATMUL_B], s->k) : 1;
     plan->rows = stacked ? s->m * s->batches : s->m;
     plan->matrices = stacked ? 1 : s->batches;
     plan->tiles = ceil_div(plan->rows, INGOT_GEMM_MR);
     plan->slice_panels = !packed           ? FREE_PANELS
                          : plan->rows == 1 ? ROW_PANELS
-                                           : ingot_gemm_slice(panels, plan->depth * INGOT_GEMM_NR);
+                                           : ingot_gemm_slice(panels, plan->parts * plan->depth * INGOT_GEMM_NR);
     plan->slices = ceil_div(panels, plan->slice_panels);
     plan->copied = p->matmul.trans_a || plan->depth != s->k;
-    plan->tile_major = plan->copied || panels * plan->depth * INGOT_GEMM_NR <= TILE_MAJOR_BYTES;
+    plan->tile_major = plan->copied || panels * plan->parts * plan->depth * INGOT_GEMM_NR <= TILE_MAJOR_BYTES;
 }
 
 static const char *operands_check(const ingot_call *call, int packed, ingot_matmul_shape *s) {
     const ingot_matmul_s8_params *p = call->params;
     const ingot_arg *out = &call->out[0], *sums = &call->in[SUMS], *scale = &call->in[SCALE];
-    const char *reason = ingot_matmul_types_check(call, INGOT_I8, out->dtype, INGOT_F32);
+    const uint8_t bias = packed ? ingot_s8_bias_type(&call->in[INGOT_MATMUL_BIAS]) : INGOT_F32;
+    const char *reason = ingot_matmul_types_check(call, INGOT_I8, out->dtype, bias);
     if (reason != NULL) {
         return reason;
     }
@@ -86,7 +100,11 @@ static const char *packed_check(const ingot_call *call) {
     }
     const int64_t k = a->dims[a->rank - (p->matmul.trans_a ? 2 : 1)];
     if (b->rank != 3 || b->pitch != INGOT_S8_BLOCK || b->dims[2] != INGOT_S8_BLOCK ||
-        b->dims[1] != k / INGOT_S8_STEP + (k % INGOT_S8_STEP != 0) || b->dims[0] != ceil_div(s.n, INGOT_GEMM_NR)) {
+        b->dims[0] != ceil_div(s.n, INGOT_GEMM_NR)) {
+        return "matmul: weights";
+    }
+    const int64_t parts = count_parts(b, k);
+    if (parts < 1 || parts > PARTS_MAX) {
         return "matmul: weights";
     }
     return NULL;
@@ -138,7 +156,7 @@ static uint64_t free_scratch_size(const ingot_call *call) {
 
 /* A tile of rows: where they are, and where their results go. */
 typedef struct s8_rows {
-    const void *in[INGOT_GEMM_MR];
+    const void *in[PARTS_MAX * INGOT_GEMM_MR]; /* the same for each part of the weights */
     void *out[INGOT_GEMM_MR];
     const int8_t *residual[INGOT_GEMM_MR];
     int32_t offset[INGOT_GEMM_MR];
@@ -170,7 +188,9 @@ static void point(const ingot_call *call, const s8_plan *plan, int64_t index, in
             }
             x = copy;
         }
-        rows->in[r] = x;
+        for (int64_t part = 0; part < plan->parts; part++) {
+            rows->in[part * INGOT_GEMM_MR + r] = x;
+        }
         rows->out[r] = (char *)out->data + (row * out->pitch + column) * element;
         if (tile->residual != NULL) {
             rows->residual[r] = (const int8_t *)residual->data + row * residual->pitch + column;
@@ -182,9 +202,9 @@ static ingot_gemm_s8 tile_begin(const ingot_call *call, const s8_plan *plan, s8_
     const ingot_matmul_s8_params *p = call->params;
     ingot_gemm_s8 tile = {
         .rows = rows->in,
-        .taps = 1,
+        .taps = plan->parts,
         .steps = plan->depth / INGOT_S8_STEP,
-        .panel_stride = plan->depth * INGOT_GEMM_NR,
+        .panel_stride = plan->parts * plan->depth * INGOT_GEMM_NR,
         .out = rows->out,
         .residual = call->in[INGOT_MATMUL_RESIDUAL].data != NULL ? rows->residual : NULL,
     };
@@ -201,7 +221,7 @@ int ingot_matmul_s8_n16k4_run(const ingot_call *call, uint32_t begin, uint32_t e
     ingot_gemm_s8 tile = tile_begin(call, plan, &rows);
     tile.sums = call->in[SUMS].data;
     tile.scale = call->in[SCALE].data;
-    tile.bias = call->in[INGOT_MATMUL_BIAS].data;
+    ingot_gemm_s8_set_bias(&call->in[INGOT_MATMUL_BIAS], &tile);
     for (uint32_t unit = begin; unit < end; unit++) {
         const int64_t index = plan->tile_major ? unit / plan->slices : unit % tiles;
         const int64_t slice = plan->tile_major ? unit % plan->slices : unit / tiles;

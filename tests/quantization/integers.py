@@ -56,6 +56,9 @@ def rounded(y: np.ndarray, zero: int) -> np.ndarray:
 
 def finished(attrs: QConvAttrs | QMatMulAttrs, total: np.ndarray, bias, residual, scale) -> np.ndarray:
     """From exact sums to the result."""
+    if bias is not None and bias.dtype == np.int32:
+        total, bias = total + bias, None
+    assert np.abs(total).max(initial=0) < 2**31
     v = fma(total.astype(F32), scale, F32(0) if bias is None else bias)
     if residual is not None:
         offset = (residual.astype(np.int64) - attrs.residual.zero_point).astype(F32)
@@ -65,12 +68,15 @@ def finished(attrs: QConvAttrs | QMatMulAttrs, total: np.ndarray, bias, residual
         v = np.where(v < 0, F32(0), v)
     elif kind is ActivationKind.CLIP:
         v = np.clip(v, F32(attrs.activation.alpha), F32(attrs.activation.beta))
+    if attrs.steps:
+        return rounded(v, attrs.output.zero_point)
     return v if attrs.output is None else requantised(v, attrs.output)
 
 
 def conv(node: Node, inputs: list) -> np.ndarray:
     x, w, bias, residual, _, scale = inputs
     attrs: QConvAttrs = node.attrs
+    w = w.astype(np.int64) if attrs.parts == 1 else w.astype(np.int64).sum(axis=2)
     space, groups = len(attrs.kernel), attrs.groups
     amounts = [(0, 0), *zip(attrs.pads[:space], attrs.pads[space:]), (0, 0)]
     x = np.pad(x.astype(np.int64) - attrs.x.zero_point, amounts)
@@ -82,9 +88,8 @@ def conv(node: Node, inputs: list) -> np.ndarray:
             slice(t * d, t * d + (n - 1) * s + 1, s)
             for t, d, n, s in zip(tap, attrs.dilations, shape[1:-1], attrs.strides)
         )
-        weights = w[(slice(None), slice(None), *tap)].astype(np.int64).reshape(groups, shape[-1] // groups, -1)
+        weights = w[(slice(None), slice(None), *tap)].reshape(groups, shape[-1] // groups, -1)
         total += np.einsum("...gc,goc->...go", wide[(slice(None), *place)], weights).reshape(shape)
-    assert np.abs(total).max(initial=0) < 2**31
     return finished(attrs, total, bias, residual, scale)
 
 
@@ -93,6 +98,7 @@ def matmul(node: Node, inputs: list) -> np.ndarray:
     attrs: QMatMulAttrs = node.attrs
     a = a.astype(np.int64) - attrs.a.zero_point
     b = b.astype(np.int64) - (attrs.b.zero_point if attrs.b is not None else 0)
+    b = b if attrs.parts == 1 else b.sum(axis=0)
     total = (a.swapaxes(-1, -2) if attrs.trans_a else a) @ (b.swapaxes(-1, -2) if attrs.trans_b else b)
     return finished(attrs, total, bias, residual, scale)
 
