@@ -11,14 +11,39 @@ import numpy as np
 from ingot.kernels.spec import OpSpec, Tactic, TensorType
 
 
+@dataclass(frozen=True, slots=True)
+class ModelTensor:
+    """A tensor of the model: its name there, its shape, and the order in which a value has its axes.
+
+    Channel c of ``axis`` is multiplied by 2 to the power ``powers[c]`` where channels were equalised. ``cut``: numbers
+    that all readers take alike are not told apart.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    perm: tuple[int, ...]
+    powers: tuple[int, ...] = ()
+    axis: int = 0
+    cut: bool = False
+
+    def axes_of(self, shape: tuple[int, ...]) -> bool:
+        """Whether a value of this shape has the tensor's axes, not only its elements in order."""
+        return shape == tuple(self.shape[axis] for axis in self.perm)
+
+
 @dataclass(slots=True, eq=False)
 class Value:
-    """A tensor. ``data`` is set for constants and read-only; ``producer`` for results of nodes."""
+    """A tensor. ``data`` is set for constants and read-only; ``producer`` for results of nodes.
+
+    ``provenance`` says which tensors of the model it holds, side by side on its last axis: mostly one, none where
+    nobody knows. See :mod:`ingot.builder.provenance`.
+    """
 
     name: str
     type: TensorType
     data: np.ndarray | None = None
     producer: Node | None = None
+    provenance: tuple[ModelTensor, ...] = ()
 
     @property
     def is_constant(self) -> bool:

@@ -15,6 +15,7 @@ import onnx.defs
 import onnx.helper
 
 from ingot import kernels
+from ingot.builder import provenance
 from ingot.builder.errors import ModelError, Problem, UnsupportedModel
 from ingot.builder.evaluate import evaluate
 from ingot.builder.ir import Graph, Node, Value
@@ -115,6 +116,7 @@ class Importer:
             value = Value(self.name(info.name), TensorType(dtype, shape))
             if value.type.nbytes > MAX_VALUE_BYTES:
                 raise ModelError(f"{what}: {value.type} is too large")
+            value.provenance = provenance.tensor(info.name, shape)
             scope.values[info.name] = value
             self.graph.inputs.append(value)
         if open_dims:
@@ -182,6 +184,8 @@ class Importer:
                     scope.values[output] = value
                     if value is not None:
                         self._rename(value, output)
+                        if not scope.path:
+                            provenance.give(value, provenance.tensor(output, value.type.shape))
 
     def _node(
         self, node: onnx.NodeProto, name: str, inputs: list[Value | None], scope: Scope, depth: int

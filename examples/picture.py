@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .svg import GRID, INK, MUTED, Axes, Drawing
+from ingot.svg import GRID, INK, MUTED, Axes, Drawing
 
 BLUE, ORANGE, GREEN, SAND = "#2563eb", "#ea580c", "#15803d", "#cbd5e1"
 WIDTH, HEIGHT, LEFT, RIGHT = 1200, 1070, 76, 36

@@ -18,6 +18,7 @@ import numpy as np
 
 from ingot.builder.ir import Graph, Node, Value
 from ingot.builder.passes.rewrite import Names, frozen, is_op, plural
+from ingot.builder.provenance import scale_channels
 from ingot.kernels.common.activation import ActivationKind
 from ingot.kernels.spec import DType, TensorType
 
@@ -33,6 +34,8 @@ class Pair:
 
     maker: Node
     reader: Node
+    #: from the maker's result to what the reader reads
+    values: tuple[Value, ...]
 
     @property
     def value(self) -> Value:
@@ -47,9 +50,9 @@ def pairs(graph: Graph) -> list[Pair]:
     for node in graph.nodes:
         if not _may_make(node) or id(node.output) in outputs:
             continue
-        reader = _reader(node.output, users, outputs)
-        if reader is not None:
-            found.append(Pair(node, reader))
+        pair = _pair(node, users, outputs)
+        if pair is not None:
+            found.append(pair)
     return found
 
 
@@ -65,6 +68,8 @@ def run(graph: Graph, found: Sequence[Pair], largest: Mapping[str, np.ndarray]) 
         _scale(pair.maker, 1, factors.reshape(-1, *[1] * (pair.maker.inputs[1].type.rank - 1)), names)
         if pair.maker.inputs[2] is not None:
             _scale(pair.maker, 2, factors, names)
+        for value in pair.values:
+            scale_channels(value, powers.astype(int).tolist())
         _scale(pair.reader, 1, _for_reader(pair.reader, 1 / factors), names)
         changed += 1
     if changed:
@@ -84,18 +89,21 @@ def _constant(value: Value | None) -> bool:
     return value is not None and value.data is not None and value.type.dtype is DType.F32
 
 
-def _reader(value: Value, users: Mapping[Value, list[Node]], outputs: set[int]) -> Node | None:
+def _pair(maker: Node, users: Mapping[Value, list[Node]], outputs: set[int]) -> Pair | None:
+    values = [maker.output]
     while True:
+        value = values[-1]
         readers = users.get(value, ())
         if len(readers) != 1 or id(value) in outputs:
             return None
         (node,) = readers
         if is_op(node, "conv") and node.inputs[0] is value:
-            return node if _constant(node.inputs[1]) and node.inputs[3] is not value else None
+            fits = _constant(node.inputs[1]) and node.inputs[3] is not value
+            return Pair(maker, node, tuple(values)) if fits else None
         zeros = is_op(node, "pad") and node.attrs.mode == "constant" and node.attrs.value == 0
         if not (zeros and not (node.attrs.before[-1] or node.attrs.after[-1])) and not _is_pool(node):
             return None
-        value = node.output
+        values.append(node.output)
 
 
 def _is_pool(node: Node) -> bool:

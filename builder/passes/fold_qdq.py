@@ -14,6 +14,7 @@ import numpy as np
 
 from ingot.builder.ir import Graph, Node, Value
 from ingot.builder.passes.rewrite import Sweep, is_op, op, plural
+from ingot.builder.provenance import give, provenance_of
 from ingot.builder.quantization.forms import integer_form, quantised_input, quantised_inputs, requantised
 from ingot.kernels.dequantize.op import DequantizeAttrs, dequantized
 from ingot.kernels.dequantize.op import program as dequantize_program
@@ -111,7 +112,9 @@ def _requantise(sweep: Sweep, value: Value, quant: Quant) -> Value:
     if value.type.quant == quant:
         return value
     constant = sweep.constant(requantised(value.type.quant, quant), f"{value.name}.requantised")
-    return sweep.emit("lookup", op("lookup").attrs(quant), [value, constant])
+    result = sweep.emit("lookup", op("lookup").attrs(quant), [value, constant])
+    give(result, provenance_of(value))
+    return result
 
 
 def _spell_out(sweep: Sweep, node: Node) -> Sequence[Value] | None:

@@ -13,6 +13,7 @@ import numpy as np
 from ingot.builder.ir import Graph, Node, Value
 from ingot.builder.lifetimes import tactic_of
 from ingot.builder.passes.rewrite import Sweep, is_op, op, plural
+from ingot.builder.provenance import give, side_by_side
 
 
 def run(graph: Graph) -> None:
@@ -82,6 +83,7 @@ def _merge(sweep: Sweep, nodes: Sequence[Node]) -> dict[Node, Value]:
         bias = sweep.constant(np.concatenate(parts), f"{first.output.name}.biases", first.inputs[1].type.dtype)
     weights = sweep.constant(w, f"{first.output.name}.weights", first.inputs[1].type.dtype)
     joined = sweep.emit(first.op.name, first.attrs, [first.inputs[0], weights, bias, None], source=nodes)
+    give(joined, side_by_side([node.output for node in nodes]))
     shape, begin = joined.type.shape, 0
     slices: dict[Node, Value] = {}
     for node, width in zip(nodes, widths):

@@ -27,6 +27,7 @@ from ingot.builder.passes.layout_cost import Region, cheapest
 from ingot.builder.passes.layout_matmul import absorb, spell_out
 from ingot.builder.passes.permutation import Perm, after, groups, identity, inverse, memory_order
 from ingot.builder.passes.rewrite import Sweep, drop_dead, is_op, moves_bytes, op, plural, to_fixpoint
+from ingot.builder.provenance import give, provenance_of, transposed
 
 MAX_ROUNDS = 1000
 
@@ -187,6 +188,7 @@ def _apply(graph: Graph, taken: dict[Node, Choice]) -> None:
             return node.outputs
         results = sweep.emit_all(node.op.name, choice.attrs, choice.order(inputs))
         for value, result in zip(node.outputs, results):
+            give(result, transposed(value, provenance_of(value), choice.perm))
             held[value] = {choice.perm: result}
         return [_settle(sweep, v, fetch)[0] if sweep.is_output(v) else v for v in node.outputs]
 

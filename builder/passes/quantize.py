@@ -14,8 +14,9 @@ import numpy as np
 
 from ingot.builder.ir import Graph, Node, Value
 from ingot.builder.passes.rewrite import Names, op, plural
+from ingot.builder.provenance import cut, give, provenance_of
 from ingot.builder.quantization.bias import corrected_bias
-from ingot.builder.quantization.forms import LAYERS, integer_form
+from ingot.builder.quantization.forms import CARRIES, LAYERS, integer_form
 from ingot.builder.quantization.request import Request
 from ingot.builder.quantization.signs import lower_bounds
 from ingot.builder.quantization.tables import is_table, quant_for
@@ -23,9 +24,6 @@ from ingot.builder.quantization.weights import has_weights, quantise, weight_axi
 from ingot.kernels.dequantize.op import DequantizeAttrs
 from ingot.kernels.quantize.op import QuantizeAttrs
 from ingot.kernels.spec import DType, Quant, QuantInput, QuantWeights, TensorType
-
-#: operators whose result stands for the numbers of their first input
-_CARRIES = ("reshape", "transpose", "slice", "expand", "gather", "pad")
 
 _ANY = Quant(0.0625)
 
@@ -55,6 +53,7 @@ class _Plan:
         self.integer = self._choose()
         read = [value for node in graph.nodes if node in self.integer for value in _data(node)]
         self.stored = list(dict.fromkeys(read))
+        self.cut: set[Value] = set()  # those whose range is what their readers look at
         self.quants = self._scales()
 
     def _choose(self) -> set[Node]:
@@ -135,7 +134,8 @@ class _Plan:
             low[root(value)] = min(low.get(root(value), 0.0), bounds.get(value, -np.inf))
         quants = {value: _quant(scales[root(value)], low[root(value)]) for value in self.stored}
         alone = [value for value in self.stored if sum(root(other) is root(value) for other in self.stored) == 1]
-        return quants | {value: self._for_tables(value, quants) for value in alone if self._only_tables(value)}
+        self.cut = {value for value in alone if self._only_tables(value)}
+        return quants | {value: self._for_tables(value, quants) for value in alone if value in self.cut}
 
     def _only_tables(self, value: Value) -> bool:
         return all(node in self.integer and is_table(node, value) for node in self.users[value])
@@ -149,7 +149,7 @@ class _Plan:
 
     def _alike(self, node: Node) -> Sequence[Value]:
         """The inputs that take the scale of the result."""
-        if node.op.name in _CARRIES or (node.op.name == "pool" and node.attrs.kind.name == "MAX"):
+        if node.op.name in CARRIES or (node.op.name == "pool" and node.attrs.kind.name == "MAX"):
             return node.inputs[:1]
         if node.op.name == "concat":
             return [value for value in node.inputs if len(self.users[value]) == 1]
@@ -207,6 +207,8 @@ class _Insertion:
         quant = self.plan.quants[value]
         kind = TensorType(DType.I8, value.type.shape, quant)
         q = self._append("quantize", QuantizeAttrs(quant), value, Value(self.names.fresh(f"{value.name}.s8"), kind))
+        held = provenance_of(value)
+        give(q, cut(held) if value in self.plan.cut else held)
         back = Value(self.names.fresh(f"{value.name}.f32"), value.type)
         attrs = DequantizeAttrs((quant.scale,), (quant.zero_point,))
         self.instead[value] = self._append("dequantize", attrs, q, back)

@@ -15,6 +15,7 @@ import numpy as np
 
 from ingot import kernels
 from ingot.builder.ir import Graph, Node, Value
+from ingot.builder.provenance import give, hand_back, provenance_of
 from ingot.kernels.spec import DType, OpSpec, TensorType
 
 #: Gives the values that replace the node's outputs, or ``None`` to leave the node alone.
@@ -180,6 +181,7 @@ class Sweep:
         node = Node(spec, attrs, operands, list(outputs), origin)
         for value in outputs:
             value.producer = node
+            hand_back(value)
             self.uses.setdefault(value, 1)
         self._append(node)
         return list(outputs)
@@ -222,6 +224,7 @@ class Sweep:
         if not alike(old.type, new.type):
             raise AssertionError(f"{old.name}: {old.type} would become {new.type}")
         self._instead[old] = new
+        give(new, provenance_of(old))
         self.uses[new] = self.uses.get(new, 0) + self.uses.get(old, 0) - 1
         if self.is_output(old):
             old.name, new.name = new.name, old.name

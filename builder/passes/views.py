@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from ingot.builder.ir import Graph, Node, Value, View
 from ingot.builder.lifetimes import tactic_of
 from ingot.builder.passes.rewrite import Names, is_op, op, plural
+from ingot.builder.provenance import provenance_of
 from ingot.kernels.spec import Tactic, TensorType
 
 #: what a node that became a view is done by
@@ -171,7 +172,7 @@ class _Views:
         """A copy of ``x``, made right before the node."""
         shape = x.type.shape
         attrs = op("slice").attrs((0,) * len(shape), (1,) * len(shape), shape)
-        y = Value(self.names.fresh(f"{x.name}.copy"), x.type)
+        y = Value(self.names.fresh(f"{x.name}.copy"), x.type, provenance=provenance_of(x))
         y.producer = Node(op("slice"), attrs, [x], [y], before.source)
         self.copies.setdefault(before, []).append(y.producer)
         self.users[x] = [user for user in self.users.get(x, ()) if user is not before] + [y.producer]

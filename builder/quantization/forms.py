@@ -19,6 +19,15 @@ from ingot.kernels.spec import DType, Quant, QuantForm, QuantInput, QuantWeights
 
 #: layers whose work is worth int8 by itself: one that was asked for it and cannot have it is an error
 LAYERS = ("conv", "conv_transpose", "matmul", "recurrent")
+#: operators whose result stands for the numbers of their first input
+CARRIES = ("reshape", "transpose", "slice", "expand", "gather", "pad")
+
+
+def quant_of(value: Value) -> Quant | None:
+    """How a value stands for real numbers: as its type says, or as what it was moved from does."""
+    while value.type.quant is None and is_op(value.producer, *CARRIES):
+        value = value.producer.inputs[0]
+    return value.type.quant
 
 
 def quantised_input(value: Value | None) -> QuantInput | None:

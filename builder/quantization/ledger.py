@@ -7,7 +7,8 @@ from typing import Any
 from ingot._kernel import kernels
 from ingot.builder.ir import Graph, Node, Value
 from ingot.builder.passes.rewrite import is_op
-from ingot.builder.quantization.forms import LAYERS
+from ingot.builder.provenance import describe
+from ingot.builder.quantization.forms import LAYERS, quant_of
 from ingot.builder.quantization.request import Request
 from ingot.errors import BuildError
 from ingot.kernels.elementwise.op import is_exact
@@ -63,7 +64,10 @@ def why(node: Node, request: Request) -> str:
 
 
 def entries(graph: Graph, request: Request | None) -> list[dict[str, Any]]:
-    """One entry a step, in their order. ``exact_across_targets``: every step it depends on is exact, and so is it."""
+    """One entry a step, in their order. ``exact_across_targets``: every step it depends on is exact, and so is it.
+
+    ``results`` lists for each result the tensors of the model that it holds (:mod:`ingot.builder.provenance`).
+    """
     flags = {k.name: k.flags for k in kernels().values()}
     exact: dict[Value, bool] = {value: True for value in graph.inputs}
     rows = []
@@ -86,12 +90,13 @@ def _entry(node: Node, request: Request | None, exact: bool) -> dict[str, Any]:
     stored = in_int8(node) or node.output.type.dtype is DType.I8
     got = "int8" if stored and request is not None else "fp32"
     entry = {"layer": node.name, "kernel": node.tactic.kernel, "asked": asked, "got": got}
+    entry["results"] = [describe(value) for value in node.outputs]
     if request is None:
         return entry | {"exact_across_targets": False}
     entry["exact_across_targets"] = exact
     if asked != got:
         entry["why"] = why(node, request)
-    quant = node.output.type.quant
+    quant = quant_of(node.output)
     if quant is not None:
         entry |= {"scale": quant.scale, "zero_point": quant.zero_point}
     return entry

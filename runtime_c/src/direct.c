@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "context.h"
 #include "crc32c.h"
 #include "fpenv.h"
 #include "internal.h"
@@ -102,6 +103,30 @@ ingot_status ingot_direct_run(const char *name, const char *isa_name, const ingo
     }
     free(state), free(scratch), free(copy);
     return status;
+}
+
+static void tell(const ingot_arg *arg, ingot_direct_operand *operand) {
+    *operand = (ingot_direct_operand){
+        .data = arg->data, .pitch = arg->pitch, .dtype = arg->dtype, .rank = arg->rank, .storage = arg->storage};
+    memcpy(operand->dims, arg->dims, sizeof operand->dims);
+}
+
+ingot_status ingot_direct_step(ingot_context *c, uint32_t index, ingot_direct_operand *results, uint32_t *count,
+                               ingot_error *error) {
+    ingot_clear(error);
+    if (index >= c->step_count) return ingot_fail(error, INGOT_ERR_ARGUMENT, INGOT_NO_OFFSET, "no step %u", index);
+    if (c->shape_pending || c->stale) return ingot_context_not_ready(c, error);
+    const ingot_context_step *step = &c->steps[index];
+    ingot_fpenv mode = ingot_fpenv_enter();
+    int failed = step->run(&step->call, 0, step->units, c->scratch) != INGOT_KERNEL_OK;
+    ingot_fpenv_leave(mode);
+    if (failed)
+        return ingot_fail(error, INGOT_ERR_INDEX, INGOT_NO_OFFSET,
+                          "step %u (%.80s): an index in the data is out of range", index,
+                          ingot_engine_step_name(c->engine, index));
+    *count = step->call.out_count;
+    for (uint32_t i = 0; i < *count; i++) tell(&step->call.out[i], &results[i]);
+    return INGOT_OK;
 }
 
 int ingot_direct_kernel_at(uint32_t index, ingot_direct_kernel *out) {

@@ -1,5 +1,6 @@
 /* Running one kernel on plain memory, without an engine: how the builder folds constants and how tests and benchmarks
- * reach a single kernel. The same checks as for a step of a file. Not part of the public API. */
+ * reach a single kernel. The same checks as for a step of a file. And running one step of a context, to look at its
+ * results. Not part of the public API. */
 #ifndef INGOT_DIRECT_H
 #define INGOT_DIRECT_H
 
@@ -22,6 +23,11 @@ typedef struct ingot_direct_operand {
 ingot_status ingot_direct_run(const char *kernel, const char *isa, const ingot_direct_operand *operands,
                               uint32_t in_count, uint32_t out_count, const void *params, uint64_t params_size,
                               void *workspace, uint64_t workspace_size, uint32_t splits, ingot_error *error);
+
+/* Runs one step of a context on this thread, with the bits of a whole run when all steps before it have run so.
+ * `results` (room for 64) tells where its `count` results lie; later steps may overwrite them. */
+ingot_status ingot_direct_step(ingot_context *context, uint32_t step, ingot_direct_operand *results, uint32_t *count,
+                               ingot_error *error);
 
 typedef struct ingot_direct_kernel {
     const char *name;

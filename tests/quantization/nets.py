@@ -56,7 +56,7 @@ class Net:
             [helper.make_tensor_value_info(output, TensorProto.FLOAT, None)],
             self.constants,
         )
-        return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=9)
+        return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 14)], ir_version=9)
 
     def samples(self, count: int) -> list[dict[str, np.ndarray]]:
         return [{"x": self.rng.standard_normal(self.shape).astype(np.float32)} for _ in range(count)]

@@ -10,7 +10,6 @@ sample or several stacked. Without --data, --synthetic generates inputs: a guess
 from __future__ import annotations
 
 import argparse
-import math
 import time
 from pathlib import Path
 
@@ -18,6 +17,7 @@ import ingot
 from ingot.cli.build import parse_profile
 from ingot.cli.calibration import add_method, add_preprocess, origin, parse_preprocess, summary
 from ingot.cli.common import Progress, UsageError, add_json, print_json
+from ingot.cli.inputs import add_input_ranges, parse_input_ranges
 
 EXAMPLE = 'ingot calibrate model.onnx --data images --preprocess "resize=256,crop=224,scale=1/255" -o model.cache'
 
@@ -26,13 +26,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", type=Path, metavar="MODEL.onnx")
     parser.add_argument("--data", type=Path, metavar="DATA", help="samples to run the model on")
     parser.add_argument("--synthetic", action="store_true", help="generate the samples")
-    parser.add_argument(
-        "--input-range",
-        action="append",
-        default=[],
-        metavar="NAME=LOW:HIGH",
-        help="what an input holds, for --synthetic; may be repeated",
-    )
+    add_input_ranges(parser, "for --synthetic")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="CACHE", help="the cache file to write")
     add_method(parser, "--method")
     add_preprocess(parser, "--preprocess")
@@ -53,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError("give either --data DATA or --synthetic")
     if options.input_range and not options.synthetic:
         raise UsageError("--input-range is for --synthetic")
-    ranges = dict(map(parse_range, options.input_range))
+    ranges = parse_input_ranges(options.input_range)
     profile = dict(map(parse_profile, options.profile))
     if len(profile) != len(options.profile):
         raise UsageError("--profile names an input twice")
@@ -85,16 +79,3 @@ def run(options: argparse.Namespace) -> int:
         for name, reason in found.skipped.items():
             print(f"  no range: {name} {reason}")
     return 0
-
-
-def parse_range(text: str) -> tuple[str, tuple[float, float]]:
-    """``NAME=LOW:HIGH`` as a name and two numbers."""
-    name, equals, span = text.rpartition("=")
-    low, colon, high = span.partition(":")
-    try:
-        found = float(low), float(high)
-    except ValueError:
-        found = (0.0, 0.0)
-    if not (name and equals and colon and -math.inf < found[0] < found[1] < math.inf):
-        raise UsageError(f'--input-range {text!r}: write NAME=LOW:HIGH, e.g. "image=0:255"')
-    return name, found

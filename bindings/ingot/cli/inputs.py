@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,9 @@ from ingot.engine import Engine
 from ingot.errors import ArgumentError
 
 SEED = 1
+
+#: (low, high) of what an input holds
+Range = tuple[float, float]
 
 
 def add_inputs(parser: argparse.ArgumentParser, otherwise: str) -> None:
@@ -54,18 +58,62 @@ def read_array(path: Path) -> np.ndarray:
     return array
 
 
-def generate(info: TensorInfo, seed: int) -> np.ndarray:
-    """Data for an input that is not given: floats and booleans random, floats in [-1, 1); integers zero, as they may
-    be indices."""
+def add_input_ranges(parser: argparse.ArgumentParser, purpose: str) -> None:
+    """The option --input-range; ``purpose`` says what it is for."""
+    parser.add_argument(
+        "--input-range",
+        action="append",
+        default=[],
+        metavar="NAME=LOW:HIGH",
+        help=f"what an input holds, {purpose}; may be repeated",
+    )
+
+
+def parse_input_ranges(texts: Sequence[str], engine: Engine | None = None) -> dict[str, Range]:
+    """The ranges that ``NAME=LOW:HIGH`` options give; with ``engine`` names must be those of its inputs."""
+    pairs = list(map(_parse_range, texts))
+    ranges = dict(pairs)
+    if len(ranges) != len(pairs):
+        raise UsageError("--input-range names an input twice")
+    known = ranges if engine is None else [info.name for info in engine.inputs]
+    for name in ranges:
+        if name not in known:
+            raise unknown_name("input", name, known)
+    return ranges
+
+
+def _parse_range(text: str) -> tuple[str, Range]:
+    name, equals, span = text.rpartition("=")
+    low, colon, high = span.partition(":")
+    try:
+        found = float(low), float(high)
+    except ValueError:
+        found = (0.0, 0.0)
+    if not (name and equals and colon and -math.inf < found[0] < found[1] < math.inf):
+        raise UsageError(f'--input-range {text!r}: write NAME=LOW:HIGH, e.g. "image=0:255"')
+    return name, found
+
+
+def generate(info: TensorInfo, seed: int, span: Range = (-1.0, 1.0)) -> np.ndarray:
+    """Data for an input that is not given: floats and booleans random, floats in [low, high); integers zero, as they
+    may be indices."""
     array = np.zeros(info.shape, info.dtype)
     if info.dtype.kind in "fb" and array.size:
         lib.ingot_direct_fill(ffi.cast("void *", array.ctypes.data), DTYPES[info.dtype], array.nbytes, seed)
+    if info.dtype.kind == "f" and span != (-1.0, 1.0):
+        low, high = span
+        array = (low + (array.astype(np.float64) + 1) / 2 * (high - low)).astype(info.dtype)
     return array
 
 
-def complete(engine: Engine, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The arrays, and generated ones for all other inputs, in the engine's order."""
+def complete(
+    engine: Engine, arrays: Mapping[str, np.ndarray], ranges: Mapping[str, Range] | None = None
+) -> dict[str, np.ndarray]:
+    """The arrays, and generated ones for all other inputs, in the engine's order; ``ranges`` by input name."""
+    spans = ranges or {}
     return {
-        info.name: arrays[info.name] if info.name in arrays else generate(info, SEED + (i << 32))
+        info.name: arrays[info.name]
+        if info.name in arrays
+        else generate(info, SEED + (i << 32), spans.get(info.name, (-1.0, 1.0)))
         for i, info in enumerate(engine.inputs)
     }

@@ -24,12 +24,14 @@ class Drawing:
         self.elements: list[str] = [f"<title>{escape(title)}</title>"]
         self.rect(0, 0, width, height, fill=PAPER)
 
-    def add(self, tag: str, content: str | None = None, **attributes: object) -> None:
+    def add(self, tag: str, content: str | None = None, hint: str = "", **attributes: object) -> None:
+        """``hint`` is what a browser shows while the pointer is on the element."""
         words = []
         for key, value in attributes.items():
             text = number(value) if isinstance(value, float) else str(value)
             words.append(f' {key.replace("_", "-")}="{escape(text)}"')
-        end = "/>" if content is None else f">{escape(content)}</{tag}>"
+        inside = (f"<title>{escape(hint)}</title>" if hint else "") + escape(content or "")
+        end = f">{inside}</{tag}>" if inside or content is not None else "/>"
         self.elements.append(f"<{tag}{''.join(words)}{end}")
 
     def rect(self, x: float, y: float, width: float, height: float, **attributes: object) -> None:
