@@ -19,7 +19,7 @@ from ingot.builder.passes import quantize
 from ingot.builder.pipeline import FROM_QUANTIZE, PASSES, PLACEMENT_PASSES, TO_QUANTIZE, run_passes
 from ingot.builder.plan import Program, copies_where_needed, make_program
 from ingot.builder.quantization import ledger
-from ingot.builder.quantization.ranges import Calibrate, equalize_channels, find_means, find_ranges
+from ingot.builder.quantization.ranges import Calibrate, correct_biases, equalize_channels, find_ranges, save_cache
 from ingot.builder.quantization.request import Request
 from ingot.builder.selftest import make_self_test
 from ingot.builder.verify import verify
@@ -89,7 +89,8 @@ def build(
         )
         request.ranges = find_ranges(graph, source, calibrate, log)
         if request.ranges is not None and bias_correction:
-            request.means = find_means(graph, source, request.ranges, log)
+            correct_biases(graph, source, request, log)
+        save_cache(request.ranges, calibrate)
         quantize_graph(graph, request, dump_after=dump_after, log=log)
     program = lower(graph, graph.name, output_names, dump_after=dump_after, log=log)
     metadata = _metadata(source, device, shapes, graph, program, request)

@@ -14,7 +14,7 @@ import onnx
 from ingot.arrays import TensorInfo
 from ingot.builder import onnx_model, pipeline
 from ingot.builder.calibrate import data as calibration_data
-from ingot.builder.calibrate import synthetic, twins
+from ingot.builder.calibrate import empirical, synthetic, twins
 from ingot.builder.calibrate.aliases import aliases
 from ingot.builder.calibrate.cache import CacheError, Calibration, Range
 from ingot.builder.calibrate.data import DataError
@@ -24,6 +24,8 @@ from ingot.builder.calibrate.observe import Observation, copy_graph, observable,
 from ingot.builder.calibrate.synthetic import Synthetic
 from ingot.builder.ir import Graph
 from ingot.builder.onnx_import import import_model
+from ingot.builder.passes import quantize
+from ingot.builder.quantization.request import Request
 from ingot.builder.quantization.signs import nonnegative
 from ingot.errors import BuildError
 
@@ -38,6 +40,7 @@ __all__ = [
     "calibrate",
     "calibrate_graph",
     "copy_graph",
+    "correct_biases",
     "load_cache",
     "model_digest",
     "observable",
@@ -64,7 +67,9 @@ def calibrate(
     """
     source = onnx_model.read(model)
     graph = float_graph(source, profiles, constants, log)
-    return calibrate_graph(graph, data, source, method=method, preprocess=preprocess, log=log)
+    found = calibrate_graph(graph, data, source, method=method, preprocess=preprocess, log=log)
+    correct_biases(graph, Request(ranges=found), log)
+    return found
 
 
 def float_graph(
@@ -102,10 +107,31 @@ def calibrate_graph(
         return _calibrate_synthetic(graph, data, source, method, log)
     inputs = [TensorInfo(v.name, v.type.dtype.numpy, v.type.shape, v.type.shape) for v in graph.inputs]
     samples = calibration_data.samples(data, inputs, preprocess)
-    digest, count, (histograms,) = _run([observe(graph, observable(graph))], samples, log)
+    kept = calibration_data.Kept(empirical.sample_count(graph))
+    digest, count, (histograms,) = _run([observe(graph, observable(graph))], samples, log, kept)
     ranges, skipped = choose_ranges(histograms, method, graph, log)
-    names = aliases(graph, source.proto)
-    return Calibration(ranges, model_digest(source), f"{digest:064x}", method, count, skipped=skipped, aliases=names)
+    found = Calibration(ranges, model_digest(source), f"{digest:064x}", method, count, skipped=skipped)
+    found.aliases, found.kept = aliases(graph, source.proto), kept.samples
+    return found
+
+
+def correct_biases(graph: Graph, request: Request, log: Log | None = None) -> None:
+    """Bias correction on the samples that calibration kept, for the int8 layers of ``request``.
+
+    Both the request and its calibration get the corrections; none where the calibration has none that fit and no
+    samples either.
+    """
+    found = request.ranges
+    rounded = copy_graph(graph)
+    quantize.run(rounded, replace(request, refused={}, corrections={}, means={}))
+    if found.kept and found.corrections.graph != empirical.graph_digest(rounded):
+        found.corrections = empirical.measure(graph, rounded, found.kept, log)
+    elif found.corrections.graph not in ("", empirical.graph_digest(rounded)):
+        graph.report.append(
+            ("calibrate", "the cache's bias corrections are for another choice of int8 layers: not used")
+        )
+        return
+    request.corrections = found.corrections.shifts
 
 
 def load_cache(path: str | os.PathLike[str], graph: Graph, source: onnx_model.Model) -> Calibration:
@@ -155,7 +181,10 @@ def _twin_graph(source: onnx_model.Model, graph: Graph) -> Graph | None:
 
 
 def _run(
-    observations: Sequence[Observation], samples: Iterable[tuple[str, calibration_data.Sample]], log: Log | None
+    observations: Sequence[Observation],
+    samples: Iterable[tuple[str, calibration_data.Sample]],
+    log: Log | None,
+    kept: calibration_data.Kept | None = None,
 ) -> tuple[int, int, list[dict[str, Histogram]]]:
     """(digest of the samples, how many there were, histograms by name for each observation)."""
     histograms = [{name: Histogram() for name in observation.names} for observation in observations]
@@ -166,7 +195,10 @@ def _run(
         for observation, found in zip(observations, histograms):
             for name, array in observation.run(sample).items():
                 found[name].add(array)
-        digest, count = calibration_data.add_digests(digest, calibration_data.digest(sample)), count + 1
+        own = calibration_data.digest(sample)
+        digest, count = calibration_data.add_digests(digest, own), count + 1
+        if kept is not None:
+            kept.add(own, sample)
     return digest, count, histograms
 
 

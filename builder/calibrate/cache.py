@@ -17,9 +17,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ingot.builder.calibrate import trt_cache
+from ingot.builder.calibrate import corrections, trt_cache, trt_extras
 from ingot.builder.calibrate.aliases import under_both_names
-from ingot.builder.calibrate.data import add_digests
+from ingot.builder.calibrate.corrections import Corrections
+from ingot.builder.calibrate.data import Sample, add_digests
 from ingot.errors import BuildError
 
 HEADER = "ingot calibration cache 1"
@@ -74,6 +75,10 @@ class Calibration:
     skipped: dict[str, str] = field(default_factory=dict)
     #: what the model calls tensors, where that differs; see :mod:`.aliases`; not kept in the file
     aliases: dict[str, str] = field(default_factory=dict, compare=False)
+    #: what the biases of layers gain; for the int8 graph that these ranges give
+    corrections: Corrections = field(default_factory=Corrections, compare=False)
+    #: a few samples, for what looks at the model once the ranges are known; not kept in the file
+    kept: list[Sample] = field(default_factory=list, compare=False)
 
     def scale(self, name: str) -> float | None:
         """The scale of the symmetric INT8 form of a tensor, a float32 value; None for a tensor that was not seen."""
@@ -101,6 +106,7 @@ class Calibration:
             f"tensors {len(self.ranges)}",
         ]
         lines += [f"{self.ranges[name]} {json.dumps(name, ensure_ascii=False)}" for name in sorted(self.ranges)]
+        lines += corrections.lines(self.corrections)
         body = "".join(f"{line}\n" for line in lines)
         return f"{body}sha256 {hashlib.sha256(body.encode()).hexdigest()}\n"
 
@@ -147,20 +153,27 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
 
 
 def to_tensorrt(calibration: Calibration, version: int = trt_cache.VERSION) -> str:
-    """The text of TensorRT's cache with the same scales, also under the names that TensorRT knows."""
+    """The text of TensorRT's cache with the same scales, also under the names that TensorRT knows.
+
+    What its format has no place for stands in it as scales of tensors that no model has; see :mod:`.trt_extras`.
+    """
     scales = {name: calibration.scale(name) for name in calibration.ranges}
-    return trt_cache.dump(under_both_names(calibration.aliases, scales), version)
+    spans = {name: (found.low, found.high) for name, found in calibration.ranges.items()}
+    extras = trt_extras.dump(trt_extras.Extras(spans, calibration.corrections))
+    return trt_cache.dump(under_both_names(calibration.aliases, scales) | extras, version)
 
 
 def _from_tensorrt(path: str | os.PathLike[str], lines: list[str]) -> Calibration:
-    ranges = {}
     try:
-        for name, scale in trt_cache.parse(lines).items():
-            amax = scale * LEVELS  # exact in float64, and so is the way back
-            ranges[name] = Range(-amax, amax, amax)
+        scales = trt_cache.parse(lines)
+        extras = trt_extras.take(scales)
     except trt_cache.FormatError as error:
         raise CacheError(path, error.line, error.what) from None
-    return Calibration(ranges, method="entropy", source="tensorrt")
+    ranges = {}
+    for name, scale in scales.items():
+        amax = scale * LEVELS  # exact in float64, and so is the way back
+        ranges[name] = Range(*extras.spans.get(name, (-amax, amax)), amax)
+    return Calibration(ranges, method="entropy", source="tensorrt", corrections=extras.corrections)
 
 
 def _short(digest: str) -> str:
@@ -184,15 +197,21 @@ def _parse(path: str | os.PathLike[str], lines: list[str]) -> Calibration:
     ranges: dict[str, Range] = {}
     for _ in range(int(fields["tensors"])):
         line, text = next(numbered, (len(lines), ""))
-        if not text or text.startswith("sha256 "):
+        if not text or text.startswith(("sha256 ", "corrections ")):
             raise CacheError(path, line, f"truncated: {len(ranges)} of {fields['tensors']} tensors")
         name, found = _range(path, line, text)
         if ranges and name <= next(reversed(ranges)):
             raise CacheError(path, line, "tensors are not sorted, or one stands twice: a bad merge?")
         ranges[name] = found
+    try:
+        shifts = corrections.parse(numbered)
+    except corrections.FormatError as error:
+        raise CacheError(path, error.line or len(lines), error.what) from None
     _checksum(path, lines, numbered)
     digests = ["" if fields[key] == "-" else fields[key] for key in ("model", "data")]
-    return Calibration(ranges, *digests, fields["method"], int(fields["samples"]), fields["source"])
+    found = Calibration(ranges, *digests, fields["method"], int(fields["samples"]), fields["source"])
+    found.corrections = shifts
+    return found
 
 
 def _field(path: str | os.PathLike[str], key: str, numbered: Iterator[tuple[int, str]]) -> str:

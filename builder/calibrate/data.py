@@ -27,6 +27,26 @@ Sample = dict[str, np.ndarray]
 Preprocess = Callable[[Path], np.ndarray]
 
 
+class Kept:
+    """A few of all samples, the same ones in any order: those with the least digests."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self._found: dict[int, Sample] = {}
+
+    def add(self, digest: int, sample: Sample) -> None:
+        """Look at a sample; what is kept is a copy."""
+        if len(self._found) < self.most or digest < max(self._found):
+            self._found[digest] = {name: array.copy() for name, array in sample.items()}
+        if len(self._found) > self.most:
+            del self._found[max(self._found)]
+
+    @property
+    def samples(self) -> list[Sample]:
+        """By their digests, each once."""
+        return [self._found[digest] for digest in sorted(self._found)]
+
+
 class DataError(BuildError):
     """Calibration data that cannot be used: says which file, or which item of the iterable."""
 

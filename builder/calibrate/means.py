@@ -40,7 +40,7 @@ def channel_means(
         if log:
             log(f"means of channels: generated sample {index}")
         for name, array in observation.run(sample).items():
-            sums[name] = sums.get(name, 0.0) + _mean(array)
+            sums[name] = sums.get(name, 0.0) + channel_mean(array)
             largest[name] = max(largest.get(name, 0.0), float(np.abs(array).max(initial=0.0)))
     return {
         name: total / (count * largest[name])
@@ -54,7 +54,8 @@ def sample_count(graph: Graph) -> int:
     return min(max(ELEMENTS // max(sum(value.type.count for value in graph.inputs), 1), LEAST), MOST)
 
 
-def _mean(array: np.ndarray) -> np.ndarray:
+def channel_mean(array: np.ndarray) -> np.ndarray:
+    """The mean of every index of the last axis, float64, the same in any order of the others; NaN where not finite."""
     rows = array.reshape(-1, array.shape[-1] if array.ndim else 1)
     largest = float(np.abs(rows).max(initial=0.0))
     if not rows.size or not math.isfinite(largest):

@@ -15,7 +15,7 @@ import numpy as np
 from ingot.builder.ir import Graph, Node, Value
 from ingot.builder.passes.rewrite import Names, op, plural
 from ingot.builder.provenance import cut, give, provenance_of
-from ingot.builder.quantization.bias import corrected_bias
+from ingot.builder.quantization.bias import corrected_bias, shifted_bias
 from ingot.builder.quantization.forms import CARRIES, LAYERS, integer_form
 from ingot.builder.quantization.request import Request
 from ingot.builder.quantization.signs import lower_bounds
@@ -189,7 +189,7 @@ class _Insertion:
             x = node.inputs[0] if node.inputs else None
             node.inputs = [self._read(node, value) for value in node.inputs]
             if node in self.plan.integer and node in self.plan.weights:
-                self._correct(node, self.request.means.get(x.name))
+                self._correct(node, x)
                 node.inputs[1] = self._weights(node)
             self.nodes.append(node)
             for value in node.outputs:
@@ -213,8 +213,12 @@ class _Insertion:
         attrs = DequantizeAttrs((quant.scale,), (quant.zero_point,))
         self.instead[value] = self._append("dequantize", attrs, q, back)
 
-    def _correct(self, node: Node, mean: np.ndarray | None) -> None:
-        bias = None if mean is None else corrected_bias(node, self.plan.weights[node], mean)
+    def _correct(self, node: Node, x: Value) -> None:
+        shift, mean = self.request.corrections.get(node.output.name), self.request.means.get(x.name)
+        if shift is not None:
+            bias = shifted_bias(node, shift)
+        else:
+            bias = None if mean is None else corrected_bias(node, self.plan.weights[node], mean)
         if bias is None:
             return
         bias.flags.writeable = False

@@ -28,11 +28,16 @@ def corrected_bias(node: Node, weights: QuantWeights, mean: np.ndarray) -> np.nd
         shift = _conv(error, mean, node.attrs.groups, node.op.name == "conv_transpose")
         if shift is not None and node.op.name == "conv_transpose":
             shift = shift / math.prod(node.attrs.strides)  # so many results share the taps of one input
+    return None if shift is None else shifted_bias(node, -shift)
+
+
+def shifted_bias(node: Node, shift: np.ndarray) -> np.ndarray | None:
+    """The bias (float32) with ``shift`` added, one number an output channel; ``None`` where it has no constant one."""
     bias = node.inputs[2] if len(node.inputs) > 2 else None
-    if shift is None or (bias is not None and (bias.data is None or bias.data.size != shift.size)):
+    if bias is not None and (bias.data is None or bias.data.size != shift.size):
         return None
     old = np.zeros(shift.shape) if bias is None else bias.data.astype(np.float64)
-    new = (old - shift.reshape(old.shape)).astype(np.float32)
+    new = (old + shift.reshape(old.shape)).astype(np.float32)
     return new if np.isfinite(new).all() else None
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from ingot.builder.ir import Graph, Value
 from ingot.builder.onnx_model import Model
-from ingot.builder.quantization.request import Ranges, Scales
+from ingot.builder.quantization.request import Ranges, Request, Scales
 from ingot.builder.quantization.weights import has_weights
 from ingot.errors import BuildError
 from ingot.kernels.spec import DType
@@ -35,6 +35,23 @@ def find_ranges(graph: Graph, source: Model, given: Calibrate, log: Callable[[st
     if getattr(found, "source", "") == "synthetic":
         graph.report.append(("calibrate", "warning: the ranges are synthetic: no data were seen"))
     return found
+
+
+def correct_biases(graph: Graph, source: Model, request: Request, log: Callable[[str], None] | None) -> None:
+    """Bias correction: as samples showed, or else by the means of generated inputs."""
+    from ingot.builder import calibrate
+
+    found = request.ranges
+    if isinstance(found, calibrate.Calibration):
+        calibrate.correct_biases(graph, request, log)
+    if not request.corrections:
+        request.means = find_means(graph, source, found, log)
+
+
+def save_cache(ranges: Ranges | None, given: Calibrate) -> None:
+    """Write what calibration found, unless it came from that file."""
+    if given.cache is not None and hasattr(ranges, "save") and not Path(given.cache).exists():
+        ranges.save(given.cache)
 
 
 def find_means(graph: Graph, source: Model, ranges: Ranges, log: Callable[[str], None] | None) -> dict[str, np.ndarray]:
@@ -81,7 +98,4 @@ def _find(graph: Graph, source: Model, given: Calibrate, log: Callable[[str], No
         return Scales(data)
     if hasattr(data, "scale"):
         return data
-    found = calibrate.calibrate_graph(graph, data, source, method=given.method, preprocess=given.preprocess, log=log)
-    if cache is not None:
-        found.save(cache)
-    return found
+    return calibrate.calibrate_graph(graph, data, source, method=given.method, preprocess=given.preprocess, log=log)

@@ -40,7 +40,9 @@ class Request:
     ranges: Ranges | None = None
     layers: Mapping[str, str] = field(default_factory=dict)
     allow_fallback: bool = False
-    #: means of the channels of the inputs of layers, by value name, for bias correction
+    #: what the biases of layers gain, by the name of their results, as data showed
+    corrections: Mapping[str, np.ndarray] = field(default_factory=dict)
+    #: where there are none, means of the channels of the inputs of layers, by value name, for bias correction
     means: Mapping[str, np.ndarray] = field(default_factory=dict)
     #: layer -> why it stays in float32
     refused: dict[str, str] = field(default_factory=dict)

@@ -11,6 +11,7 @@ import pytest
 
 from ingot.builder.calibrate import CacheError, Calibration, Range
 from ingot.builder.calibrate.cache import merge, to_tensorrt
+from ingot.builder.calibrate.corrections import Corrections, bfloat16
 from ingot.errors import BuildError
 
 MODEL, OTHER = "ab" * 32, "cd" * 32
@@ -19,7 +20,8 @@ MODEL, OTHER = "ab" * 32, "cd" * 32
 def calibration(**ranges: float) -> Calibration:
     names = {"x": 1.5, "conv/out:0": 0.1, 'odd "name"\n é': 7.25} | ranges
     made = {name: Range(-amax / 2, amax, amax, "mse", 1.25e-4) for name, amax in names.items()}
-    return Calibration(made, MODEL, "12" * 32, "auto", 17)
+    shifts = {"x": bfloat16(np.array([0.1, -3.0, 0.0])), "conv/out:0": bfloat16(np.array([-1e-30]))}
+    return Calibration(made, MODEL, "12" * 32, "auto", 17, corrections=Corrections("34" * 32, shifts))
 
 
 def saved(tmp_path: Path, text: str | bytes) -> Path:
@@ -44,7 +46,8 @@ class TestOwn:
         assert [p.name for p in tmp_path.iterdir()] == ["c"]
 
     def test_line_ends_of_other_systems(self, tmp_path: Path) -> None:
-        assert Calibration.load(saved(tmp_path, calibration().text().replace("\n", "\r\n"))) == calibration()
+        found = Calibration.load(saved(tmp_path, calibration().text().replace("\n", "\r\n")))
+        assert found == calibration() and found.text() == calibration().text()
 
     def test_scale(self) -> None:
         found = calibration(zero=0.0, tiny=1e-44, large=3.4e38)
@@ -79,13 +82,19 @@ class TestOwn:
             ("samples 17", "samples many", 4, "number"),
             ("source data", "source dreams", 5, "source"),
             ("tensors 3", "tensors 4", 11, "truncated: 3 of 4"),
-            ("tensors 3", "tensors 2", 10, "SHA-256"),
+            ("tensors 3", "tensors 2", 10, "corrections"),
+            ("corrections 2", "corrections 1", 13, "SHA-256"),
+            ("corrections 2", "corrections 3", 14, "damaged"),
+            ("corrections 2", "corrections two", 11, "corrections"),
+            (f"corrections 2 {'34' * 32}", "corrections 2 34", 11, "corrections"),
+            ('3dcdc0400000 "x"', '3dcd7f800000 "x"', 13, "damaged"),
+            ('3dcdc0400000 "x"', '3dcdc0400000 "a"', 13, "sorted"),
             ("7.25 -3.625", "nan -3.625", 9, "not finite"),
             ("7.25 -3.625", "-7.25 -3.625", 9, "negative"),
             ("7.25 -3.625", "seven -3.625", 9, "damaged"),
             ('"x"', "x", 10, "damaged"),
             ('"x"', '"a"', 10, "sorted"),
-            ("1.5 -0.75", "1.6 -0.75", 11, "SHA-256"),
+            ("1.5 -0.75", "1.6 -0.75", 14, "SHA-256"),
         ],
     )
     def test_damage_is_named(self, tmp_path: Path, old: str, new: str, line: int, part: str) -> None:
@@ -106,7 +115,8 @@ class TestTensorRT:
     def test_bytes(self) -> None:
         text = to_tensorrt(Calibration({"b": Range(-1, 1, 127.0), "a: 1": Range(-1, 1, 12.7)}), 8601)
         scale = struct.pack(">f", np.float32(12.7 / 127)).hex()
-        assert text == f"TRT-8601-EntropyCalibration2\na: 1: {scale}\nb: 3f800000\n"
+        ends = "".join(f"ingot.{end} {name}: 3f800000\n" for end in ("high", "low") for name in ("a: 1", "b"))
+        assert text == f"TRT-8601-EntropyCalibration2\na: 1: {scale}\nb: 3f800000\n{ends}"
 
     def test_round_trip_keeps_every_scale(self, tmp_path: Path) -> None:
         random = np.random.default_rng(1)
@@ -116,6 +126,27 @@ class TestTensorRT:
         assert two.source == "tensorrt"
         assert {n: two.scale(n) for n in two.ranges} == {n: one.scale(n) for n in one.ranges}
         assert to_tensorrt(two) == to_tensorrt(one)
+
+    def test_round_trip_keeps_what_the_format_has_no_place_for(self, tmp_path: Path) -> None:
+        one = calibration()
+        del one.ranges['odd "name"\n é']
+        text = to_tensorrt(one)
+        two = Calibration.load(saved(tmp_path, text), MODEL)
+        assert two.ranges.keys() == one.ranges.keys() and two.corrections.graph == one.corrections.graph
+        assert two.ranges["x"].low == -0.75 and two.ranges["x"].high == 1.5
+        shifts = {name: shift.tolist() for name, shift in two.corrections.shifts.items()}
+        assert shifts == {name: shift.tolist() for name, shift in one.corrections.shifts.items()}
+        scales = [struct.unpack(">f", bytes.fromhex(line[-8:]))[0] for line in text.splitlines()[1:]]
+        assert all(math.isfinite(scale) and scale >= 0 for scale in scales)
+
+    @pytest.mark.parametrize(
+        ("old", "new"), [("ingot.bias 1 x: 3f80", "ingot.bias 7 x: 3f80"), ("3f80c040", "3fc0c040")]
+    )
+    def test_damaged_corrections(self, tmp_path: Path, old: str, new: str) -> None:
+        one = calibration()
+        del one.ranges['odd "name"\n é']
+        assert old in to_tensorrt(one)
+        refused(saved(tmp_path, to_tensorrt(one).replace(old, new)), 2, "bias corrections of 'x'")
 
     @pytest.mark.parametrize("value", [math.nan, math.inf, -1.0, -0.0])
     def test_bad_scales(self, tmp_path: Path, value: float) -> None:

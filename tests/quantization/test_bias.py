@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from ingot.builder.calibrate.means import _mean
+from ingot.builder.calibrate.means import channel_mean
 from ingot.builder.quantization.bias import corrected_bias
 from ingot.builder.quantization.weights import quantise
 
@@ -71,6 +71,6 @@ def test_what_it_leaves_alone() -> None:
 
 def test_means_are_exact_sums_in_any_order() -> None:
     x = RANDOM.normal(size=(1, 50, 40, 3)).astype(np.float32)
-    np.testing.assert_allclose(_mean(x), x.mean(axis=(0, 1, 2), dtype=np.float64), atol=1e-8)
-    assert _mean(x).tolist() == _mean(x[:, ::-1, ::-1]).tolist()
-    assert np.isnan(_mean(np.array([[1.0, np.inf]], np.float32))).all()
+    np.testing.assert_allclose(channel_mean(x), x.mean(axis=(0, 1, 2), dtype=np.float64), atol=1e-8)
+    assert channel_mean(x).tolist() == channel_mean(x[:, ::-1, ::-1]).tolist()
+    assert np.isnan(channel_mean(np.array([[1.0, np.inf]], np.float32))).all()
