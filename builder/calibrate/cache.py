@@ -252,7 +252,8 @@ def _checksum(path: str | os.PathLike[str], lines: list[str], numbered: Iterator
 def merge(calibrations: Mapping[str, Calibration]) -> Calibration:
     """One calibration from several of one model, by file name: the widest range of each tensor.
 
-    With ``minmax`` that is, to the byte, the calibration on all of their data.
+    With ``minmax`` these are the ranges of the calibration on all of their data. Bias corrections are left out: they
+    hold for the ranges they were measured with.
     """
     (first_name, first), *others = calibrations.items()
     result = Calibration(dict(first.ranges), first.digest_model, first.digest_data, first.method, first.samples)

@@ -139,9 +139,7 @@ class TestTensorRT:
         scales = [struct.unpack(">f", bytes.fromhex(line[-8:]))[0] for line in text.splitlines()[1:]]
         assert all(math.isfinite(scale) and scale >= 0 for scale in scales)
 
-    @pytest.mark.parametrize(
-        ("old", "new"), [("ingot.bias 1 x: 3f80", "ingot.bias 7 x: 3f80"), ("3f80c040", "3fc0c040")]
-    )
+    @pytest.mark.parametrize(("old", "new"), [("bias 1 x: 3f80", "bias 7 x: 3f80"), ("3f80c040", "3fc0c040")])
     def test_damaged_corrections(self, tmp_path: Path, old: str, new: str) -> None:
         one = calibration()
         del one.ranges['odd "name"\n é']
