@@ -44,6 +44,7 @@ def build(
     calibration_cache: str | os.PathLike[str] | None = None,
     calibration_preprocess: Callable[[Path], np.ndarray] | None = None,
     calibration_synthetic: bool = False,
+    input_ranges: Mapping[str, tuple[float, float]] | None = None,
     equalize: bool = False,
     bias_correction: bool = True,
     layer_precision: Mapping[str, str] | None = None,
@@ -62,9 +63,10 @@ def build(
     else written; ``calibration_preprocess`` makes an array of an image file; with ``calibration_synthetic`` data are
     generated. A model that arrives quantised needs none. ``equalize`` brings the channels of tensors between
     convolutions to like ranges, as generated inputs show them; ``bias_correction`` takes the mean error of rounded
-    weights, estimated on generated inputs, out of the biases. ``layer_precision`` maps patterns of layer names to
-    "fp32" or "int8"; a layer that cannot have int8 is an error unless ``allow_fallback``. The same model and
-    options give the same bytes on any machine. Raises :class:`ingot.BuildError` when the model cannot be built.
+    weights, estimated on generated inputs, out of the biases. ``input_ranges`` gives (low, high) of inputs by name, for
+    all that generates them. ``layer_precision`` maps patterns of layer names to "fp32" or "int8"; a layer that cannot
+    have int8 is an error unless ``allow_fallback``. The same model and options give the same bytes on any machine.
+    Raises :class:`ingot.BuildError` when the model cannot be built.
     """
     if precision not in ("fp32", "int8"):
         raise BuildError(f"precision {precision!r} is not supported; use fp32 or int8")
@@ -81,15 +83,22 @@ def build(
     else:
         request = Request(layers=layer_precision or {}, allow_fallback=allow_fallback)
         run_passes(graph, TO_QUANTIZE, dump_after=dump_after, log=log)
-        if equalize:
-            equalize_channels(graph, source, log)
-            verify(graph)
         calibrate = Calibrate(
-            calibration, calibration_method, calibration_cache, calibration_preprocess, calibration_synthetic
+            calibration,
+            calibration_method,
+            calibration_cache,
+            calibration_preprocess,
+            calibration_synthetic,
+            input_ranges or {},
+            equalize,
         )
+        calibrate.check(graph)
+        if equalize:
+            equalize_channels(graph, source, calibrate, log)
+            verify(graph)
         request.ranges = find_ranges(graph, source, calibrate, log)
         if request.ranges is not None and bias_correction:
-            correct_biases(graph, source, request, log)
+            correct_biases(graph, source, calibrate, request, log)
         save_cache(request.ranges, calibrate)
         quantize_graph(graph, request, dump_after=dump_after, log=log)
     program = lower(graph, graph.name, output_names, dump_after=dump_after, log=log)

@@ -55,6 +55,7 @@ def build(
     calibration_cache: str | os.PathLike[str] | None = None,
     calibration_preprocess: Callable[[Path], np.ndarray] | None = None,
     calibration_synthetic: bool = False,
+    input_ranges: Mapping[str, tuple[float, float]] | None = None,
     equalize: bool = False,
     bias_correction: bool = True,
     layer_precision: Mapping[str, str] | None = None,
@@ -69,7 +70,8 @@ def build(
     ``constants`` takes inputs as constants; ``precision`` is "fp32" or "int8", which takes its ranges from
     ``calibration`` data (a folder, an ``.npz`` file, an iterable of ``{name: array}``; images by way of
     ``calibration_preprocess``, which makes an array of a path), from the file ``calibration_cache``, or with
-    ``calibration_synthetic`` from generated inputs; ``calibration_method`` is "auto", "entropy", "minmax",
+    ``calibration_synthetic`` from generated inputs, to which ``input_ranges`` gives (low, high) by name;
+    ``calibration_method`` is "auto", "entropy", "minmax",
     "percentile" or "mse"; ``equalize`` brings the channels between convolutions to like ranges and
     ``bias_correction`` takes the mean error of rounded weights out of the biases; ``layer_precision`` may ask
     otherwise for layers by patterns of their names (what cannot have int8 is an error unless ``allow_fallback``);
@@ -91,6 +93,7 @@ def build(
             calibration_cache=calibration_cache,
             calibration_preprocess=calibration_preprocess,
             calibration_synthetic=calibration_synthetic,
+            input_ranges=input_ranges,
             equalize=equalize,
             bias_correction=bias_correction,
             layer_precision=layer_precision,

@@ -48,6 +48,7 @@ __all__ = [
 ]
 
 Log = Callable[[str], None]
+_EQUALIZED = "equalize changes the ranges of the model: give data, or build without it"
 
 
 def calibrate(
@@ -86,9 +87,10 @@ def float_graph(
     return graph
 
 
-def model_digest(source: onnx_model.Model) -> str:
-    """SHA-256 of the model, in hex: what a cache names."""
-    return hashlib.sha256(source.proto.SerializeToString(deterministic=True)).hexdigest()
+def model_digest(source: onnx_model.Model, variant: str = "") -> str:
+    """SHA-256 of the model, in hex: what a cache names. ``variant`` tells apart graphs that are made of one model."""
+    digest = hashlib.sha256(source.proto.SerializeToString(deterministic=True)).hexdigest()
+    return hashlib.sha256(f"{digest} {variant}".encode()).hexdigest() if variant else digest
 
 
 def calibrate_graph(
@@ -98,20 +100,21 @@ def calibrate_graph(
     *,
     method: str = "auto",
     preprocess: calibration_data.Preprocess | None = None,
+    variant: str = "",
     log: Log | None = None,
 ) -> Calibration:
-    """The same for the graph of a model, which stays as it is."""
+    """The same for the graph of a model, which stays as it is; ``variant`` as for :func:`model_digest`."""
     if method not in NAMES:
         raise BuildError(f"calibration method {method!r} is unknown; there is {', '.join(NAMES)}")
     if isinstance(data, Synthetic):
-        return _calibrate_synthetic(graph, data, source, method, log)
+        return _calibrate_synthetic(graph, data, source, method, variant, log)
     inputs = [TensorInfo(v.name, v.type.dtype.numpy, v.type.shape, v.type.shape) for v in graph.inputs]
     samples = calibration_data.samples(data, inputs, preprocess)
     kept = calibration_data.Kept(empirical.sample_count(graph))
     digest, count, (histograms,) = _run([observe(graph, observable(graph))], samples, log, kept)
     ranges, skipped = choose_ranges(histograms, method, graph, log)
-    found = Calibration(ranges, model_digest(source), f"{digest:064x}", method, count, skipped=skipped)
-    found.aliases, found.kept = aliases(graph, source.proto), kept.samples
+    found = Calibration(ranges, model_digest(source, variant), f"{digest:064x}", method, count, skipped=skipped)
+    found.aliases, found.kept = aliases(graph), kept.samples
     return found
 
 
@@ -134,23 +137,36 @@ def correct_biases(graph: Graph, request: Request, log: Log | None = None) -> No
     request.corrections = found.corrections.shifts
 
 
-def load_cache(path: str | os.PathLike[str], graph: Graph, source: onnx_model.Model) -> Calibration:
-    """Read a cache for a graph; one of TensorRT's names tensors as the model does. :class:`CacheError` as ever."""
-    found = Calibration.load(path, model_digest(source))
+def load_cache(path: str | os.PathLike[str], graph: Graph, source: onnx_model.Model, variant: str = "") -> Calibration:
+    """Read a cache for a graph, as :func:`checked` wants it; :class:`CacheError` as ever."""
+    return checked(path, Calibration.load(path), graph, source, variant)
+
+
+def checked(
+    place: str | os.PathLike[str], found: Calibration, graph: Graph, source: onnx_model.Model, variant: str = ""
+) -> Calibration:
+    """The calibration, if it is one of this graph; one of TensorRT's names tensors as the model does."""
+    wanted = model_digest(source, variant)
     if found.source == "tensorrt":
-        found.translate(aliases(graph, source.proto))
+        if variant:
+            raise CacheError(place, 1, f"{_EQUALIZED}, and ranges of TensorRT's are of the model as it is")
+        found.translate(aliases(graph))
         if not any(name in found.ranges for name in observable(graph)):
-            raise CacheError(path, 2, "for another model: none of its tensors is in this one")
+            raise CacheError(place, 2, "for another model: none of its tensors is in this one")
+    elif found.digest_model != wanted:
+        if found.digest_model == model_digest(source):
+            raise CacheError(place, 2, f"{_EQUALIZED}, and these ranges are of the model as it is")
+        digests = f"{found.digest_model[:12] or 'unknown'}..., not {wanted[:12]}..."
+        what = "another model, or built with other options (equalize)" if variant else "another model"
+        raise CacheError(place, 2, f"for {what} ({digests}): calibrate again")
     return found
 
 
 def _calibrate_synthetic(
-    graph: Graph, data: Synthetic, source: onnx_model.Model, method: str, log: Log | None
+    graph: Graph, data: Synthetic, source: onnx_model.Model, method: str, variant: str, log: Log | None
 ) -> Calibration:
     """Observe the model and its twin on generated samples, with kernels that compute the same bits on any machine."""
-    unknown = sorted(set(data.ranges) - {value.name for value in graph.inputs})
-    if unknown:
-        raise BuildError(f"no input is called {unknown[0]!r}; inputs: {', '.join(v.name for v in graph.inputs)}")
+    synthetic.check_ranges(data.ranges, graph)
     twin = _twin_graph(source, graph)
     graphs = [graph] if twin is None else [graph, twin]
     observations = [observe(g, observable(g), isa="portable") for g in graphs]
@@ -160,8 +176,8 @@ def _calibrate_synthetic(
     histograms = synthetic.prefer(others[0], plain) if others else plain
     chosen, skipped = choose_ranges(histograms, method, graph, log)
     ranges = {name: replace(found, amax=synthetic.widen(found.amax)) for name, found in chosen.items()}
-    names = aliases(graph, source.proto)
-    return Calibration(ranges, model_digest(source), "", method, count, "synthetic", skipped, names)
+    names = aliases(graph)
+    return Calibration(ranges, model_digest(source, variant), "", method, count, "synthetic", skipped, names)
 
 
 def _twin_graph(source: onnx_model.Model, graph: Graph) -> Graph | None:

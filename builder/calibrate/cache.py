@@ -115,8 +115,8 @@ class Calibration:
         write_text(path, self.text())
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], model_digest: str | None = None) -> Calibration:
-        """Read a cache, ours or TensorRT's; :class:`CacheError` when it is damaged or for another model."""
+    def load(cls, path: str | os.PathLike[str]) -> Calibration:
+        """Read a cache, ours or TensorRT's; :class:`CacheError` when it is damaged."""
         try:
             raw = Path(path).read_bytes()
         except OSError as error:
@@ -128,11 +128,7 @@ class Calibration:
         lines = text.replace("\r\n", "\n").split("\n")
         if trt_cache.is_header(lines[0]):
             return _from_tensorrt(path, lines)
-        found = _parse(path, lines)
-        if model_digest and found.digest_model != model_digest:
-            digests = f"{_short(found.digest_model)}..., not {_short(model_digest)}..."
-            raise CacheError(path, 2, f"for another model ({digests}): calibrate again")
-        return found
+        return _parse(path, lines)
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
@@ -174,10 +170,6 @@ def _from_tensorrt(path: str | os.PathLike[str], lines: list[str]) -> Calibratio
         amax = scale * LEVELS  # exact in float64, and so is the way back
         ranges[name] = Range(*extras.spans.get(name, (-amax, amax)), amax)
     return Calibration(ranges, method="entropy", source="tensorrt", corrections=extras.corrections)
-
-
-def _short(digest: str) -> str:
-    return digest[:12] or "unknown"
 
 
 def _parse(path: str | os.PathLike[str], lines: list[str]) -> Calibration:

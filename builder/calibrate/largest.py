@@ -14,14 +14,21 @@ from ingot.builder.ir import Graph
 
 
 def channel_largest(
-    graph: Graph, source: onnx_model.Model, names: Sequence[str], log: Callable[[str], None] | None = None
+    graph: Graph,
+    source: onnx_model.Model,
+    names: Sequence[str],
+    ranges: synthetic.InputRanges,
+    log: Callable[[str], None] | None = None,
 ) -> dict[str, np.ndarray]:
-    """For each named value the largest magnitude at every index of its last axis, float32."""
+    """For each named value the largest magnitude at every index of its last axis, float32.
+
+    ``ranges`` are those of inputs, as far as they are known.
+    """
     if not names:
         return {}
     observation = observe(graph, names, isa="portable")
     largest: dict[str, np.ndarray] = {}
-    settings = synthetic.Synthetic(samples=sample_count(graph))
+    settings = synthetic.Synthetic(ranges, sample_count(graph))
     for index, sample in enumerate(synthetic.generate(graph, settings, twins.normalisers(source.proto))):
         if log:
             log(f"ranges of channels: generated sample {index}")

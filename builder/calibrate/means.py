@@ -1,6 +1,7 @@
 """Means of channels, for bias correction: of generated inputs, so that they depend on the model alone.
 
-They are the same whether ranges come from data, from a cache or from TensorRT's cache, and so is the engine.
+They are the same whether ranges come from data, from a cache or from TensorRT's cache, and so is the engine; but for
+tensors that only functions read, whose lowest and highest number TensorRT's cache does not keep.
 """
 
 from __future__ import annotations
@@ -23,11 +24,16 @@ _BITS = 30
 
 
 def channel_means(
-    graph: Graph, source: onnx_model.Model, names: Sequence[str], log: Callable[[str], None] | None = None
+    graph: Graph,
+    source: onnx_model.Model,
+    names: Sequence[str],
+    ranges: synthetic.InputRanges,
+    log: Callable[[str], None] | None = None,
 ) -> dict[str, np.ndarray]:
     """For each named value the mean of every index of its last axis over the largest magnitude, float64.
 
-    So it can be scaled to the range that data have; left out where it is not finite, or all is zero.
+    So it can be scaled to the range that data have; left out where it is not finite, or all is zero. ``ranges`` are
+    those of inputs, as far as they are known.
     """
     if not names:
         return {}
@@ -35,7 +41,7 @@ def channel_means(
     sums: dict[str, np.ndarray] = {}
     largest: dict[str, float] = {}
     count = sample_count(graph)
-    settings = synthetic.Synthetic(samples=count)
+    settings = synthetic.Synthetic(ranges, count)
     for index, sample in enumerate(synthetic.generate(graph, settings, twins.normalisers(source.proto))):
         if log:
             log(f"means of channels: generated sample {index}")

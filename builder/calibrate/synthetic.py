@@ -23,6 +23,8 @@ from ingot.builder.calibrate.histogram import Histogram
 from ingot.builder.calibrate.observe import Observation, observe
 from ingot.builder.calibrate.pictures import dead_leaves
 from ingot.builder.ir import Graph, Node, Value
+from ingot.errors import BuildError
+from ingot.kernels.spec import DType
 
 SAMPLES = 16
 SEED = 0x1A607
@@ -38,11 +40,15 @@ UNSURE, SURE = 0.35, 0.5
 STEPS = 16
 
 
+#: (low, high) of what inputs hold, by name
+InputRanges = Mapping[str, tuple[float, float]]
+
+
 @dataclass(frozen=True, slots=True)
 class Synthetic:
     """In place of data: generate it. ``ranges`` gives (low, high) of inputs by name, as far as they are known."""
 
-    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    ranges: InputRanges = field(default_factory=dict)
     samples: int = SAMPLES
 
 
@@ -69,6 +75,16 @@ def generate(
     scale = _usual_scale(graph, inputs) if pictures else UNIT
     for index in range(synthetic.samples):
         yield _sample(inputs, index, scale)
+
+
+def check_ranges(ranges: InputRanges, graph: Graph) -> None:
+    """BuildError for a range of no input, or one that is none."""
+    known = [value.name for value in graph.inputs]
+    for name, (low, high) in ranges.items():
+        if name not in known:
+            raise BuildError(f"no input is called {name!r}; inputs: {', '.join(known)}")
+        if not (math.isfinite(low) and math.isfinite(high) and low < high):
+            raise BuildError(f"the range of input {name!r} is {low} to {high}: give two numbers, the smaller first")
 
 
 def _sample(inputs: Sequence[_Input], index: int, scale: tuple[float, float]) -> dict[str, np.ndarray]:
@@ -99,9 +115,11 @@ def _input(value: Value, synthetic: Synthetic, normalisers: Mapping[str, tuple[n
         leaves = np.stack([dead_leaves(random, height, width, channels) for _ in range(shape[0])])
         return low + (high - low) * (leaves if channels_last else leaves.transpose(0, 3, 1, 2))
 
-    is_picture = (channels_first or channels_last) and value.name not in normalisers and kind.is_float
+    plain = value.name not in normalisers and (kind.is_float or known is not None)
+    is_picture = (channels_first or channels_last) and plain
     make = picture if is_picture else between if known else normal
-    return _Input(value.name, shape, kind.numpy, make if kind.is_float else zeros, known, is_picture)
+    generated = kind.is_float or (known is not None and kind is not DType.BOOL)
+    return _Input(value.name, shape, kind.numpy, make if generated else zeros, known, is_picture)
 
 
 def _normal(random: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,22 @@ class Calibrate:
     cache: str | os.PathLike[str] | None = None
     preprocess: Callable[[Path], Any] | None = None
     synthetic: bool = False
+    #: (low, high) of inputs by name, for whatever generates them
+    input_ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    equalize: bool = False
+
+    @property
+    def variant(self) -> str:
+        """What makes the graph another than the model: its ranges are of no use without. Empty when nothing does."""
+        return f"equalized {sorted(self.input_ranges.items())}" if self.equalize else ""
+
+    def check(self, graph: Graph) -> None:
+        """BuildError for options that exclude each other or name no input."""
+        from ingot.builder.calibrate.synthetic import check_ranges
+
+        check_ranges(self.input_ranges, graph)
+        if self.synthetic and self.data is not None:
+            raise BuildError("calibration data and calibration_synthetic: give one of them")
 
 
 def find_ranges(graph: Graph, source: Model, given: Calibrate, log: Callable[[str], None] | None) -> Ranges | None:
@@ -37,7 +53,9 @@ def find_ranges(graph: Graph, source: Model, given: Calibrate, log: Callable[[st
     return found
 
 
-def correct_biases(graph: Graph, source: Model, request: Request, log: Callable[[str], None] | None) -> None:
+def correct_biases(
+    graph: Graph, source: Model, given: Calibrate, request: Request, log: Callable[[str], None] | None
+) -> None:
     """Bias correction: as samples showed, or else by the means of generated inputs."""
     from ingot.builder import calibrate
 
@@ -45,7 +63,7 @@ def correct_biases(graph: Graph, source: Model, request: Request, log: Callable[
     if isinstance(found, calibrate.Calibration):
         calibrate.correct_biases(graph, request, log)
     if not request.corrections:
-        request.means = find_means(graph, source, found, log)
+        request.means = find_means(graph, source, given, found, log)
 
 
 def save_cache(ranges: Ranges | None, given: Calibrate) -> None:
@@ -54,7 +72,9 @@ def save_cache(ranges: Ranges | None, given: Calibrate) -> None:
         ranges.save(given.cache)
 
 
-def find_means(graph: Graph, source: Model, ranges: Ranges, log: Callable[[str], None] | None) -> dict[str, np.ndarray]:
+def find_means(
+    graph: Graph, source: Model, given: Calibrate, ranges: Ranges, log: Callable[[str], None] | None
+) -> dict[str, np.ndarray]:
     """Means of the channels of what the layers read, for bias correction: of generated inputs, at the scale of data."""
     from ingot.builder.calibrate.means import channel_means
 
@@ -64,16 +84,18 @@ def find_means(graph: Graph, source: Model, ranges: Ranges, log: Callable[[str],
         if has_weights(node) and _varies(node.inputs[0])
     }
     known = {name: scale for name, scale in scales.items() if scale is not None}
-    return {name: 127 * known[name] * mean for name, mean in channel_means(graph, source, list(known), log).items()}
+    means = channel_means(graph, source, list(known), given.input_ranges, log)
+    return {name: 127 * known[name] * mean for name, mean in means.items()}
 
 
-def equalize_channels(graph: Graph, source: Model, log: Callable[[str], None] | None) -> None:
+def equalize_channels(graph: Graph, source: Model, given: Calibrate, log: Callable[[str], None] | None) -> None:
     """Weight equalisation of the float graph, before its ranges are found."""
     from ingot.builder.calibrate.largest import channel_largest
     from ingot.builder.passes import equalize
 
     found = equalize.pairs(graph)
-    equalize.run(graph, found, channel_largest(graph, source, [pair.value.name for pair in found], log))
+    names = [pair.value.name for pair in found]
+    equalize.run(graph, found, channel_largest(graph, source, names, given.input_ranges, log))
 
 
 def _varies(value: Value) -> bool:
@@ -85,17 +107,19 @@ def _find(graph: Graph, source: Model, given: Calibrate, log: Callable[[str], No
 
     data, cache = given.data, given.cache
     if given.synthetic:
-        if data is not None:
-            raise BuildError("calibration data and calibration_synthetic: give one of them")
-        data = calibrate.Synthetic()
+        data = calibrate.Synthetic(given.input_ranges)
     if cache is not None and Path(cache).exists():
-        return calibrate.load_cache(cache, graph, source)
+        return calibrate.load_cache(cache, graph, source, given.variant)
     if data is None:
         if any(node.op.name == "quantize" for node in graph.nodes):
             return None
         raise BuildError("int8 needs ranges: give calibration data, a calibration cache, or a model that is quantised")
     if isinstance(data, Mapping) and all(isinstance(value, (int, float)) for value in data.values()):
         return Scales(data)
+    if isinstance(data, calibrate.Calibration) and (data.digest_model or data.source == "tensorrt"):
+        return calibrate.checked("the calibration", data, graph, source, given.variant)
     if hasattr(data, "scale"):
         return data
-    return calibrate.calibrate_graph(graph, data, source, method=given.method, preprocess=given.preprocess, log=log)
+    return calibrate.calibrate_graph(
+        graph, data, source, method=given.method, preprocess=given.preprocess, variant=given.variant, log=log
+    )

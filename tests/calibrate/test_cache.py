@@ -30,9 +30,9 @@ def saved(tmp_path: Path, text: str | bytes) -> Path:
     return path
 
 
-def refused(path: Path, line: int, part: str, model: str | None = None) -> None:
+def refused(path: Path, line: int, part: str) -> None:
     with pytest.raises(CacheError) as error:
-        Calibration.load(path, model)
+        Calibration.load(path)
     assert str(error.value).startswith(f"{path}:{line}: ") and part in str(error.value), error.value
     assert "\n" not in str(error.value)
 
@@ -41,7 +41,7 @@ class TestOwn:
     def test_round_trip(self, tmp_path: Path) -> None:
         one = calibration()
         one.save(tmp_path / "c")
-        two = Calibration.load(tmp_path / "c", MODEL)
+        two = Calibration.load(tmp_path / "c")
         assert two == one and two.text() == one.text()
         assert [p.name for p in tmp_path.iterdir()] == ["c"]
 
@@ -57,9 +57,6 @@ class TestOwn:
             assert scale == found.scale(name) and scale > 0
             with np.errstate(over="raise", under="raise"):
                 assert np.isfinite(np.float32(1) / scale)
-
-    def test_another_model(self, tmp_path: Path) -> None:
-        refused(saved(tmp_path, calibration().text()), 2, "another model", OTHER)
 
     def test_truncated_anywhere(self, tmp_path: Path) -> None:
         text = calibration().text().encode()
@@ -122,7 +119,7 @@ class TestTensorRT:
         random = np.random.default_rng(1)
         made = {f"t{i}": Range(0, a, a) for i, a in enumerate(np.exp(random.uniform(-90, 88, 3000)).tolist())}
         one = Calibration(made | {"zero": Range(0, 0, 0)})
-        two = Calibration.load(saved(tmp_path, to_tensorrt(one)), MODEL)
+        two = Calibration.load(saved(tmp_path, to_tensorrt(one)))
         assert two.source == "tensorrt"
         assert {n: two.scale(n) for n in two.ranges} == {n: one.scale(n) for n in one.ranges}
         assert to_tensorrt(two) == to_tensorrt(one)
@@ -131,7 +128,7 @@ class TestTensorRT:
         one = calibration()
         del one.ranges['odd "name"\n é']
         text = to_tensorrt(one)
-        two = Calibration.load(saved(tmp_path, text), MODEL)
+        two = Calibration.load(saved(tmp_path, text))
         assert two.ranges.keys() == one.ranges.keys() and two.corrections.graph == one.corrections.graph
         assert two.ranges["x"].low == -0.75 and two.ranges["x"].high == 1.5
         shifts = {name: shift.tolist() for name, shift in two.corrections.shifts.items()}

@@ -215,7 +215,7 @@ class TestTensorRTNames:
 
     def test_every_value_is_known(self, model: onnx.ModelProto) -> None:
         graph = float_graph(onnx_model.read(model))
-        names = aliases(graph, model)
+        names = aliases(graph)
         assert {names.get(n, n) for n in observable(graph)} <= {"image", "r1", "c2", "mean", "scores"}
         assert {"image", "r1", "c2"} <= {names.get(n, n) for n in observable(graph)}
 
@@ -238,6 +238,46 @@ class TestTensorRTNames:
             ingot.build(model, precision="int8", calibration_cache=tmp_path / "trt")
 
 
+def joined_and_added() -> onnx.ModelProto:
+    """Convolutions, a residual, a concat of both, pooling, and values that move in between."""
+    random = np.random.default_rng(5)
+    constants, nodes = [], []
+
+    def conv(x: str, name: str, out: int, channels: int) -> str:
+        w = random.normal(size=(out, channels, 3, 3)).astype(np.float32) / 5
+        constants.append(onnx.numpy_helper.from_array(w, f"w_{name}"))
+        nodes.append(onnx.helper.make_node("Conv", [x, f"w_{name}"], [name], pads=[1, 1, 1, 1]))
+        nodes.append(onnx.helper.make_node("Relu", [name], [f"{name}_relu"]))
+        return f"{name}_relu"
+
+    one = conv("image", "one", 4, 3)
+    two = conv(one, "two", 4, 4)
+    nodes.append(onnx.helper.make_node("Add", [one, two], ["sum"]))
+    nodes.append(onnx.helper.make_node("Concat", ["sum", one], ["both"], axis=1))
+    nodes.append(onnx.helper.make_node("MaxPool", ["both"], ["pool"], kernel_shape=[2, 2], strides=[2, 2]))
+    nodes.append(onnx.helper.make_node("Transpose", [conv("pool", "three", 5, 8)], ["scores"], perm=[0, 2, 1, 3]))
+    info = onnx.helper.make_tensor_value_info
+    ends = [info("image", 1, [1, 3, 8, 8])], [info("scores", 1, [1, 4, 5, 4])]
+    graph = onnx.helper.make_graph(nodes, "joined", *ends, constants)
+    return onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=9)
+
+
+@pytest.mark.parametrize("kind", ["conv", "joined"])
+def test_the_form_of_the_cache_leaves_no_trace(
+    kind: str, model: onnx.ModelProto, images: np.ndarray, tmp_path: Path
+) -> None:
+    """From data, our cache and TensorRT's: the same bytes of the engine, metadata among them."""
+    proto = model if kind == "conv" else joined_and_added()
+    found = calibrate(proto, {"image": images})
+    found.save(tmp_path / "own")
+    (tmp_path / "trt").write_text(to_tensorrt(found))
+    build = {"precision": "int8", "allow_fallback": True}
+    wanted = ingot.build(proto, calibration={"image": images}, **build)
+    assert sum(row["got"] == "int8" for row in wanted.inspect()["metadata"]["ledger"]) >= 3
+    for name in ("own", "trt"):
+        assert ingot.build(proto, calibration_cache=tmp_path / name, **build).bytes == wanted.bytes, name
+
+
 def bits(scale: float) -> str:
     return struct.pack(">f", scale).hex()
 
@@ -245,4 +285,17 @@ def bits(scale: float) -> str:
 def test_a_cache_for_this_model_and_no_other(model: onnx.ModelProto, images: np.ndarray, tmp_path: Path) -> None:
     found = calibrate(model, {"image": images})
     found.save(tmp_path / "c")
-    assert Calibration.load(tmp_path / "c", found.digest_model).ranges == found.ranges
+    assert Calibration.load(tmp_path / "c").ranges == found.ranges
+    build = {"precision": "int8", "allow_fallback": True, "self_test": False}
+    engine = ingot.build(model, calibration_cache=tmp_path / "c", **build)
+    assert engine.digest == ingot.build(model, calibration=found, **build).digest
+    other = onnx.ModelProto()
+    other.CopyFrom(model)
+    other.graph.name = "another"
+    with pytest.raises(BuildError, match=r"c:2: for another model \("):
+        ingot.build(other, calibration_cache=tmp_path / "c", **build)
+    with pytest.raises(BuildError, match="the calibration:2: for another model"):
+        ingot.build(other, calibration=found, **build)
+    (tmp_path / "c").write_text(Calibration(found.ranges).text())
+    with pytest.raises(BuildError, match=r"c:2: for another model \(unknown"):
+        ingot.build(model, calibration_cache=tmp_path / "c", **build)

@@ -7,6 +7,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+import ingot
 from ingot.builder.calibrate import Synthetic, calibrate
 from ingot.builder.calibrate.pictures import dead_leaves
 from ingot.builder.calibrate.synthetic import stem, widen
@@ -54,6 +55,30 @@ def test_batch_normalisation_gives_ranges() -> None:
     (relu,) = [r for r in found.ranges.values() if r.low == 0 and r.high != 255]  # not the input
     # The widest channel is 3 + 4 z. Plain inputs would come out of the BatchNormalization near 3.
     assert 3 + 4 * 1 < relu.amax < 3 + 4 * 6
+
+
+def test_ranges_of_inputs_are_checked_and_used() -> None:
+    model = batch_norm_model()
+    for wrong, part in (
+        ({"q": (0, 1)}, "no input is called 'q'; inputs: x"),
+        ({"x": (1, 0)}, "range of input 'x' is 1 to 0"),
+        ({"x": (0, float("nan"))}, "range of input 'x'"),
+    ):
+        with pytest.raises(BuildError, match=part):
+            calibrate(model, Synthetic(wrong))
+        with pytest.raises(BuildError, match=part):
+            ingot.build(model, precision="int8", calibration_synthetic=True, input_ranges=wrong)
+    options = {"precision": "int8", "calibration_synthetic": True, "self_test": False}
+    one, other, again = (ingot.build(model, input_ranges=r, **options) for r in (None, {"x": (0, 3)}, {"x": (0, 3)}))
+    assert other.digest == again.digest != one.digest
+
+
+def test_whole_numbers_with_a_range_are_no_indices() -> None:
+    nodes = [helper.make_node("Cast", ["x"], ["f"], to=1), helper.make_node("Mul", ["f", "two"], ["y"])]
+    model = make(nodes, [1, 3, 16, 16], [1, 3, 16, 16], initializer("two", 2))
+    model.graph.input[0].type.tensor_type.elem_type = TensorProto.UINT8
+    assert calibrate(model, Synthetic()).ranges["y"].high == 0
+    assert 200 < calibrate(model, Synthetic({"x": (0, 255)})).ranges["y"].high <= 510
 
 
 def test_the_twin_normalises_by_what_it_sees() -> None:

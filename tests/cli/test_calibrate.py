@@ -112,6 +112,21 @@ class TestBuild:
         result = cli(*build, "-o", here / "a", "--calibration-synthetic")
         assert result.status == 0 and "warning" in result.err and "synthetic" in result.err
 
+    def test_input_ranges(self, cli, here: Path) -> None:
+        build = ["build", here / "net.onnx", "--precision", "int8", "--allow-fallback", "--calibration-synthetic"]
+        for name, options in {"a": (), "b": ("--input-range", "image=0:255")}.items():
+            cache = ["--calibration-cache", here / f"{name}.cache"]
+            assert cli(*build, "-o", here / name, *cache, *options).status == 0
+        amax = [
+            cli("cache", "show", here / f"{name}.cache", "--json").json[str(here / f"{name}.cache")]["ranges"]["image"]
+            for name in "ab"
+        ]
+        assert amax[0]["amax"] < 10 and 128 < amax[1]["amax"] <= 256 and amax[1]["low"] >= 0
+        fails = [*build, "-o", here / "c", "--input-range"]
+        cli(*fails, "q=0:1").failed(1, "no input is called 'q'; inputs: image")
+        cli(*fails, "image=0").failed(2, "write NAME=LOW:HIGH")
+        cli("build", here / "net.onnx", "-o", here / "c", "--input-range", "image=0:1").failed(2, "--precision int8")
+
     def test_failures(self, cli, here: Path) -> None:
         build = ["build", here / "net.onnx", "-o", here / "a"]
         cli(*build, "--calibration", here).failed(2, "--calibration is for --precision int8")

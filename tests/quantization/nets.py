@@ -13,7 +13,7 @@ from ingot.builder.calibrate import calibrate_graph
 from ingot.builder.ir import Graph
 from ingot.builder.onnx_import import import_model
 from ingot.builder.pipeline import TO_QUANTIZE, run_passes
-from ingot.builder.quantization.ranges import correct_biases
+from ingot.builder.quantization.ranges import Calibrate, correct_biases
 from ingot.builder.quantization.request import Request
 
 
@@ -84,8 +84,8 @@ def integer_graph(model: onnx.ModelProto, samples: list[dict[str, np.ndarray]], 
     graph = import_model(source, {})
     run_passes(graph, TO_QUANTIZE)
     request = Request(ranges=calibrate_graph(graph, samples, source, method="minmax"), **options)
-    correct_biases(graph, source, request, None)
-    correct_biases(graph, source, request, None)
+    correct_biases(graph, source, Calibrate(), request, None)
+    correct_biases(graph, source, Calibrate(), request, None)
     quantize_graph(graph, request)
     return graph, request
 

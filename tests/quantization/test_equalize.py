@@ -6,10 +6,12 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 import ingot
 from ingot.builder import onnx_model
-from ingot.builder.calibrate import observe
+from ingot.builder.calibrate import calibrate, observe
+from ingot.builder.calibrate.cache import to_tensorrt
 from ingot.builder.onnx_import import import_model
 from ingot.builder.passes import equalize
 from ingot.builder.pipeline import TO_QUANTIZE, run_passes
@@ -76,6 +78,29 @@ def test_helps() -> None:
     wanted, plain, equal = ([nets.outputs(engine, s)[0] for s in samples] for engine in engines)
     error = [sum(np.linalg.norm(a - b) for a, b in zip(wanted, found)) for found in (plain, equal)]
     assert error[1] < error[0]
+
+
+def test_ranges_of_the_model_as_it_was_are_refused(tmp_path: Path) -> None:
+    """Equalised tensors have others, and which ones depends on what inputs are taken for."""
+    model, samples = unbalanced(2)
+    own, before, foreign = tmp_path / "own", tmp_path / "before", tmp_path / "trt"
+    options = {"precision": "int8", "self_test": False}
+    engine = ingot.build(model, calibration=samples, equalize=True, calibration_cache=own, **options)
+    again = ingot.build(model, equalize=True, calibration_cache=own, **options)
+    assert again.digest == engine.digest
+    calibration = calibrate(model, samples)
+    calibration.save(before)
+    foreign.write_text(to_tensorrt(calibration))
+    for cache in (before, foreign):
+        ingot.build(model, calibration_cache=cache, **options)
+        with pytest.raises(ingot.BuildError, match=rf"{cache}:\d: equalize changes the ranges") as error:
+            ingot.build(model, equalize=True, calibration_cache=cache, **options)
+        assert "\n" not in str(error.value)
+    with pytest.raises(ingot.BuildError, match="equalize changes the ranges"):
+        ingot.build(model, equalize=True, calibration=calibration, **options)
+    for wrong in ({"equalize": True, "input_ranges": {"x": (0, 9)}}, {}):
+        with pytest.raises(ingot.BuildError, match=f"{own}:2: for another model"):
+            ingot.build(model, calibration_cache=own, **wrong, **options)
 
 
 def test_signs() -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import ingot
 from ingot.cli.calibration import add_method, add_preprocess, parse_preprocess
 from ingot.cli.common import Progress, UsageError, add_json, print_json, size_text
+from ingot.cli.inputs import add_input_ranges, parse_input_ranges
 from ingot.engine import Engine
 
 EXAMPLE = 'ingot build model.onnx -o model.ingot --profile "image=1x3x224x224"'
@@ -32,6 +33,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--calibration", type=Path, metavar="DATA", help="int8: samples; see ingot calibrate")
     parser.add_argument("--calibration-synthetic", action="store_true", help="int8: generate samples")
+    add_input_ranges(parser, "int8: for inputs that are generated")
     add_method(parser, "--calibration-method")
     parser.add_argument(
         "--calibration-cache", type=Path, metavar="FILE", help="int8: ranges are read from here, or written when new"
@@ -73,6 +75,7 @@ def run(options: argparse.Namespace) -> int:
             calibration_cache=options.calibration_cache,
             calibration_preprocess=parse_preprocess(options.calibration_preprocess),
             calibration_synthetic=options.calibration_synthetic,
+            input_ranges=parse_input_ranges(options.input_range),
             layer_precision=layers,
             allow_fallback=options.allow_fallback,
             dump_after=options.dump_after,
@@ -139,7 +142,7 @@ def check_calibration(options: argparse.Namespace) -> None:
     """:class:`UsageError` for options of int8 that nobody would look at, or that exclude each other."""
     given = [
         name
-        for name in ("calibration", "calibration_synthetic", "calibration_cache", "layer_precision")
+        for name in ("calibration", "calibration_synthetic", "calibration_cache", "input_range", "layer_precision")
         if getattr(options, name)
     ]
     if given and options.precision != "int8":

@@ -42,7 +42,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", type=Path, metavar="MODEL.onnx")
     parser.add_argument("engine", type=Path, metavar="ENGINE")
     add_inputs(parser, "others are generated: random floats, zero integers")
-    add_input_ranges(parser, "for inputs that are generated (-1:1)")
+    add_input_ranges(parser, "for inputs that are generated")
     parser.add_argument(
         "--reference", choices=["auto", "onnxruntime", "onnx"], default="auto", help="what to compare with"
     )

@@ -94,16 +94,26 @@ def _parse_range(text: str) -> tuple[str, Range]:
     return name, found
 
 
-def generate(info: TensorInfo, seed: int, span: Range = (-1.0, 1.0)) -> np.ndarray:
-    """Data for an input that is not given: floats and booleans random, floats in [low, high); integers zero, as they
-    may be indices."""
+def generate(info: TensorInfo, seed: int, span: Range | None = None) -> np.ndarray:
+    """Data for an input that is not given: floats and booleans random; integers zero, as they may be indices.
+
+    With ``span`` numbers from low to high, floats from [-1, 1) without it.
+    """
     array = np.zeros(info.shape, info.dtype)
-    if info.dtype.kind in "fb" and array.size:
-        lib.ingot_direct_fill(ffi.cast("void *", array.ctypes.data), DTYPES[info.dtype], array.nbytes, seed)
-    if info.dtype.kind == "f" and span != (-1.0, 1.0):
-        low, high = span
-        array = (low + (array.astype(np.float64) + 1) / 2 * (high - low)).astype(info.dtype)
-    return array
+    if info.dtype.kind in "fb":
+        _fill(array, seed)
+    if span is None or info.dtype.kind == "b":
+        return array
+    low, high = span
+    units = np.zeros(info.shape)
+    _fill(units, seed)
+    numbers = low + (units + 1) / 2 * (high - low)
+    return (np.rint(numbers) if info.dtype.kind in "iu" else numbers).astype(info.dtype)
+
+
+def _fill(array: np.ndarray, seed: int) -> None:
+    if array.size:
+        lib.ingot_direct_fill(ffi.cast("void *", array.ctypes.data), DTYPES[array.dtype], array.nbytes, seed)
 
 
 def complete(
@@ -112,8 +122,6 @@ def complete(
     """The arrays, and generated ones for all other inputs, in the engine's order; ``ranges`` by input name."""
     spans = ranges or {}
     return {
-        info.name: arrays[info.name]
-        if info.name in arrays
-        else generate(info, SEED + (i << 32), spans.get(info.name, (-1.0, 1.0)))
+        info.name: arrays[info.name] if info.name in arrays else generate(info, SEED + (i << 32), spans.get(info.name))
         for i, info in enumerate(engine.inputs)
     }
