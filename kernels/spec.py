@@ -79,10 +79,15 @@ _FROM_NUMPY = {np.dtype(n): d for d, n in _NUMPY.items() if d is not DType.BF16}
 
 @dataclass(frozen=True, slots=True)
 class Quant:
-    """How an integer tensor stands for real numbers: ``(q - zero_point) * scale``; ``scale`` is a float32 value."""
+    """How an integer tensor stands for real numbers: ``(q - zero_point) * scale``; ``scale`` is a float32 value.
+
+    ``stored`` is the type in which a model that arrives quantised has the tensor, int8 or uint8 (less by 128 here):
+    what it computes is then rounded as ONNX says it. None: calibration chose the numbers.
+    """
 
     scale: float
     zero_point: int = 0
+    stored: DType | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

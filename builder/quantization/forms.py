@@ -12,9 +12,9 @@ from ingot.builder.ir import Node, Value
 from ingot.builder.passes.match import uniform
 from ingot.builder.passes.rewrite import is_op, op
 from ingot.builder.quantization.weights import centred, weight_axis
-from ingot.kernels.common.quantized import inverse
 from ingot.kernels.dequantize.op import DequantizeAttrs, dequantized
-from ingot.kernels.elementwise.program import Insn, Program
+from ingot.kernels.elementwise.program import Program
+from ingot.kernels.elementwise.quantized import rounding
 from ingot.kernels.spec import DType, Quant, QuantForm, QuantInput, QuantWeights, TensorType, Unsupported
 
 #: layers whose work is worth int8 by itself: one that was asked for it and cannot have it is an error
@@ -109,11 +109,10 @@ def as_table(node: Node, inputs: Sequence[QuantInput | None], output: Quant | No
 
 
 def table(program: Program | None, operands: Sequence[Value], output: Quant) -> np.ndarray:
-    """int8 [256]: the program (``None``: nothing) on constants of 256 elements, quantised as epilogues do it."""
+    """int8 [256]: the program (``None``: nothing) on constants of 256 elements, quantised."""
     insns = program.insns if program is not None else ()
     last = len(operands) + len(insns) - 1
-    insn = Insn("Quantize", DType.I8, (last,), inverse(output), float(output.zero_point))
-    node = Node(op("elementwise"), Program((*insns, insn)), list(operands), [], ())
+    node = Node(op("elementwise"), Program((*insns, rounding(last, output))), list(operands), [], ())
     node.outputs = [Value("table", TensorType(DType.I8, (256,)), None, node)]
     return evaluate(node)[0]
 

@@ -124,7 +124,8 @@ typedef enum ingot_ew_function {
     INGOT_EW_DEQUANTIZE = 110,      /* int8 -> float32: (x - beta) * alpha */
     INGOT_EW_QUANTIZE = 111,        /* float32 -> int8: round(x * alpha) + beta, saturated; NaN gives beta */
     INGOT_EW_QUANTIZE_LINEAR = 112, /* the same of x / alpha */
-    INGOT_EW_FUNCTION_COUNT = 113
+    INGOT_EW_MUL_ADD = 113,         /* x * alpha + y, rounded once */
+    INGOT_EW_FUNCTION_COUNT = 114
 } ingot_ew_function;
 
 /* One instruction. An argument below INGOT_EW_MAX_INPUTS is an input, otherwise INGOT_EW_MAX_INPUTS + a register. */

@@ -59,7 +59,7 @@ static int slot_of(uint32_t function, uint8_t dtype) {
     int column;
     if (function == INGOT_EW_WHERE || function == INGOT_EW_BIT_CAST)
         column = by_size[size_of(dtype)];
-    else if (function >= INGOT_EW_CAST_I8_I32)
+    else if (function >= INGOT_EW_CAST_I8_I32 && function <= INGOT_EW_QUANTIZE_LINEAR)
         column = 0; /* the function names its operand */
     else
         column = own[dtype] - 1;

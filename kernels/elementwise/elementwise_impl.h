@@ -3,6 +3,7 @@
 
 #include "activation.h"
 #include "elementwise_loops.h"
+#include "requantize.h"
 
 /* -- float32 ------------------------------------------------------------------------------------------------------- */
 

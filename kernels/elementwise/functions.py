@@ -60,6 +60,7 @@ def _functions() -> dict[str, Function]:
         Function("Dequantize", 110, 1, frozenset({DType.I8}), gives=DType.F32),
         Function("Quantize", 111, 1, frozenset({DType.F32}), gives=DType.I8),
         Function("QuantizeLinear", 112, 1, frozenset({DType.F32}), gives=DType.I8),
+        Function("MulAdd", 113, 2, frozenset({DType.F32})),
     ):
         table[function.name] = function
     return table

@@ -144,7 +144,7 @@ def _as_quantize(b: Builder, x: Any, dtype: DType) -> Any | None:
     if found is None or found[2] is not None:
         return None
     scale, zero = float(found[0][0]), int(found[1][0])
-    quant = Quant(scale, zero - 128 if dtype is DType.U8 else zero)
+    quant = Quant(scale, zero - 128 if dtype is DType.U8 else zero, dtype)
     y = b.emit("quantize", QuantizeAttrs(quant), [x])[0]
     return unsigned(b, y) if dtype is DType.U8 else y
 

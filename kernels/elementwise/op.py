@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable
 
 import numpy as np
 
-from ingot.kernels.common.quantized import activation_of, inverse
 from ingot.kernels.spec import (
     DType,
     NodeView,
     OpSpec,
-    Quant,
-    QuantForm,
-    QuantInput,
     Sample,
     Tactic,
     TensorType,
-    ValueView,
 )
 
 from . import lower, onnx_activation, onnx_arithmetic, onnx_quantize  # noqa: F401 - the importers register themselves
 from .functions import ELEMENTWISE, Function
 from .program import Insn, Program, cast_program, compose, infer, single
+from .quantized import EXACT, is_exact, quantize
 from .recognise import as_activation
 
 __all__ = [
-    "ELEMENTWISE", "SPEC", "Function", "Insn", "Program", "as_activation", "cast_program", "compose", "infer", "single",
+    "ELEMENTWISE", "EXACT", "SPEC", "Function", "Insn", "Program", "as_activation", "cast_program", "compose", "infer",
+    "is_exact", "single",
 ]  # fmt: skip
 
 
@@ -112,53 +108,6 @@ def _quantised() -> Iterable[Sample]:
     yield Sample(Program(insns), (small, TensorType(DType.I8, (37,))), name="quantised sum with a row")
 
 
-#: functions made of operations that IEEE 754 defines to the last bit
-EXACT = frozenset(
-    [
-        "Abs", "Add", "Ceil", "Clip", "Div", "Floor", "LeakyRelu", "Max", "Min",
-        "Mul", "Neg", "PRelu", "Relu", "Round", "Sign", "Sub",
-    ]
-)  # fmt: skip
-
-_MOVES = frozenset(["Dequantize", "Quantize", "QuantizeLinear", "BitCast", "Where", "Equal", "Less", "LessOrEqual"])
-
-
-def is_exact(program: Program) -> bool:
-    """Whether it gives the same bits on every processor."""
-    return all(insn.function in EXACT | _MOVES or not insn.dtype.is_float for insn in program.insns)
-
-
-def _quantize(node: NodeView, inputs: Sequence[QuantInput | None], output: Quant | None) -> QuantForm | None:
-    """The program with its operands dequantised inside and its result quantised: one node, exact."""
-    program: Program = node.attrs
-    if output is None or not all(insn.function in EXACT and insn.dtype is DType.F32 for insn in program.insns):
-        return None
-    operands: list[ValueView] = []
-    begin: list[Insn] = []
-    count = len(node.inputs)
-    numbers = list(range(count))
-    for index, (value, given) in enumerate(zip(node.inputs, inputs)):
-        quant = activation_of(given)
-        if quant is not None:
-            operands.append(given.value)
-            begin.append(Insn("Dequantize", DType.F32, (index,), quant.scale, float(quant.zero_point)))
-            numbers[index] = count + len(begin) - 1
-        elif value.data is not None and value.type.dtype is DType.F32:
-            operands.append(value)
-        else:
-            return None
-    middle = []
-    for insn in program.insns:
-        middle.append(replace(insn, args=tuple(numbers[arg] for arg in insn.args)))
-        numbers.append(count + len(begin) + len(middle) - 1)
-    last = Insn("Quantize", DType.I8, (numbers[-1],), inverse(output), float(output.zero_point))
-    quantised = Program((*begin, *middle, last))
-    if not begin or not lower.fits(quantised, [v.type.dtype for v in operands]):
-        return None
-    kind = TensorType(DType.I8, node.outputs[0].type.shape, output)
-    return QuantForm("elementwise", quantised, tuple(operands), kind)
-
-
 SPEC = OpSpec(
     name="elementwise",
     attrs=Program,
@@ -174,5 +123,5 @@ SPEC = OpSpec(
     ),
     samples=_samples,
     permute=_permute,
-    quantize=_quantize,
+    quantize=quantize,
 )

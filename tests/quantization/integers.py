@@ -108,6 +108,7 @@ FUNCTIONS = {
     "Quantize": lambda insn, x: rounded(x * F32(insn.alpha), int(insn.beta)),
     "QuantizeLinear": lambda insn, x: rounded(x / F32(insn.alpha), int(insn.beta)),
     "Add": lambda insn, x, y: x + y,
+    "MulAdd": lambda insn, x, y: fma(x, np.broadcast_to(F32(insn.alpha), x.shape), y),
     "Sub": lambda insn, x, y: x - y,
     "Mul": lambda insn, x, y: x * y,
     "Relu": lambda insn, x: np.where(x < 0, F32(0), x),
