@@ -33,10 +33,11 @@ PASSES = (
 _EPILOGUES = PASSES.index("fuse_epilogue")
 #: INT8: up to where calibration looks at the graph and ``quantize`` rounds it; then the rest
 TO_QUANTIZE = (
-    *("spell_out_weights" if name == "spell_out_qdq" else name for name in PASSES[:_EPILOGUES]),
+    *("legalize", "spell_out_weights", "rounding"),
+    *PASSES[PASSES.index("spell_out_qdq") + 1 : _EPILOGUES],
     *("fuse_exact", "canonicalize", "fold", "cse", "dce"),
 )
-FROM_QUANTIZE = ("fold_qdq", "fuse_pad", *PASSES[_EPILOGUES:])
+FROM_QUANTIZE = ("hoist_quantize", "fold_qdq", "fuse_pad", *PASSES[_EPILOGUES:])
 #: once tactics are chosen: what needs memory, and in which order
 PLACEMENT_PASSES = ("views", "schedule")
 

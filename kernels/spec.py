@@ -81,13 +81,14 @@ _FROM_NUMPY = {np.dtype(n): d for d, n in _NUMPY.items() if d is not DType.BF16}
 class Quant:
     """How an integer tensor stands for real numbers: ``(q - zero_point) * scale``; ``scale`` is a float32 value.
 
-    ``stored`` is the type in which a model that arrives quantised has the tensor, int8 or uint8 (less by 128 here):
-    what it computes is then rounded as ONNX says it. None: calibration chose the numbers.
+    ``rounds_as`` is set for tensors of a model that arrives quantised, whose results are rounded as onnxruntime does:
+    by its operators of uint8, in numbers that are those here and 128 (U8), or of int8 (I8), or by float operators and
+    QuantizeLinear (F32). None: calibration chose scale and zero point.
     """
 
     scale: float
     zero_point: int = 0
-    stored: DType | None = field(default=None, compare=False)
+    rounds_as: DType | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

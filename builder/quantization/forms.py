@@ -43,7 +43,8 @@ def quantised_input(value: Value | None) -> QuantInput | None:
     if attrs.axis is not None:
         return None
     if source.type.quant is None:
-        source.type = replace(source.type, quant=attrs.quant)
+        moved = quant_of(source)
+        source.type = replace(source.type, quant=replace(attrs.quant, rounds_as=moved and moved.rounds_as))
     return QuantInput(value=source) if source.type.quant == attrs.quant else None
 
 

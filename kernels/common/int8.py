@@ -69,3 +69,7 @@ def scales(attrs: Int8Attrs) -> dict[str, Any]:
         "input_zero": attrs.x.zero_point,
         "output_zero": output.zero_point,
     }
+
+
+#: the C enumerators of ``ingot_s8_model``
+MODELS = {None: 0, DType.F32: 1, DType.I8: 2, DType.U8: 3}

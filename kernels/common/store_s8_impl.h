@@ -24,3 +24,16 @@ void INGOT_STORE_SUMS_S8(const ingot_requantize *result, const ingot_arg *out, i
     }
     INGOT_STORE_S8(result, out->dtype, (char *)out->data + at * ingot_s8_result_size(out->dtype), x, n);
 }
+
+void INGOT_STORE_LINEAR_S8(const ingot_linear_s8 *linear, int8_t *y, const float *x, int64_t n) {
+    const ingot_linear_s8 l = *linear;
+    const float magic = 12582912.0f; /* 1.5 * 2^23: adding it rounds to whole numbers */
+    INGOT_VECTOR_LOOP
+    for (int64_t j = 0; j < n; j++) {
+        float v = x[j] / l.divisor / l.scale + l.offset;
+        v = v == v ? v : 0.0f;
+        v = v < l.min ? l.min : v;
+        v = v > l.max ? l.max : v;
+        y[j] = (int8_t)((int32_t)((v + magic) - magic) + l.shift);
+    }
+}

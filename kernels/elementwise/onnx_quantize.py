@@ -138,13 +138,13 @@ def _dequantized_bias(b: Builder, x: Any, scales: np.ndarray, zeros: np.ndarray,
     return b.constant((x.data.astype(np.float64) * wide).astype(np.float32), x.name)
 
 
-def _as_quantize(b: Builder, x: Any, dtype: DType) -> Any | None:
+def _as_quantize(b: Builder, x: Any, dtype: DType, rounds_as: DType) -> Any | None:
     """QuantizeLinear as the internal operator, for int8 and uint8 with one scale."""
     found = _scales(b, x) if dtype in (DType.I8, DType.U8) and x.type.dtype is DType.F32 else None
     if found is None or found[2] is not None:
         return None
     scale, zero = float(found[0][0]), int(found[1][0])
-    quant = Quant(scale, zero - 128 if dtype is DType.U8 else zero, dtype)
+    quant = Quant(scale, zero - 128 if dtype is DType.U8 else zero, rounds_as)
     y = b.emit("quantize", QuantizeAttrs(quant), [x])[0]
     return unsigned(b, y) if dtype is DType.U8 else y
 
@@ -167,13 +167,18 @@ def _dequantize(b: Builder) -> Any:
 
 @onnx_op("QuantizeLinear")
 def _quantize(b: Builder) -> Any:
-    """saturate(round(x / scale) + zero point), halves to even. NaN becomes 0."""
+    """Operators between DequantizeLinear and this become those of uint8 in onnxruntime, whatever the type is."""
+    return quantize_linear(b, DType.U8)
+
+
+def quantize_linear(b: Builder, rounds_as: DType) -> Any:
+    """saturate(round(x / scale) + zero point), halves to even. NaN becomes 0. ``rounds_as``: see Quant."""
     x, scale, zero = b.input(0), b.input(1), b.input(2)
     target = b.attr("output_dtype", 0)
     dtype = zero.type.dtype if zero is not None else onnx_dtype(target) if target else DType.U8
     if dtype not in _RANGES:
         raise Unsupported(f"QuantizeLinear to {dtype.name.lower()}", "int8, uint8, int16 or uint16")
-    y = _as_quantize(b, x, dtype)
+    y = _as_quantize(b, x, dtype, rounds_as)
     if y is not None:
         return y
     low, high = _RANGES[dtype]

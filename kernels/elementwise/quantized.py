@@ -34,7 +34,7 @@ def rounding(value: int, output: Quant) -> Insn:
 
     Where a model says so it is its QuantizeLinear, which divides; else a multiplication, which takes less time.
     """
-    if output.stored is not None:
+    if output.rounds_as is not None:
         return Insn("QuantizeLinear", DType.I8, (value,), output.scale, float(output.zero_point))
     return Insn("Quantize", DType.I8, (value,), inverse(output), float(output.zero_point))
 
@@ -85,24 +85,25 @@ def _stored_sum(node: NodeView, inputs: Sequence[QuantInput | None], output: Qua
     """a + b of tensors that a model has quantised: rounded as onnxruntime's QLinearAdd does it, in steps of the result.
 
     ``fma(a, ra, fma(b, rb, zy - fma(ra, za, rb * zb)))`` with ra = sa / sy, rb = sb / sy, in float32, of numbers and
-    zero points as they are in uint8. A ReLU behind it that saturation does anyway is left out.
+    zero points as ``rounds_as`` says. A ReLU behind it that saturation does anyway is left out.
     """
     (add, *rest), quants = node.attrs.insns, [activation_of(given) for given in inputs]
     relu = [insn.function for insn in rest] == ["Relu"] and output.zero_point == -128
-    stored = all(quant is not None and quant.stored is not None for quant in (*quants, output))
-    if add.function != "Add" or not stored or (rest and not relu):
+    forms = {None if quant is None else quant.rounds_as for quant in (*quants, output)}
+    if add.function != "Add" or forms not in ({DType.U8}, {DType.I8}) or (rest and not relu):
         return None
     if any(given.value.type.shape != node.outputs[0].type.shape for given in inputs):
         return None
     a, b = (quants[arg] for arg in add.args)
     step = np.float32(output.scale)
     ra, rb = np.float32(a.scale) / step, np.float32(b.scale) / step
-    za, zb, zy = (quant.zero_point + 128 for quant in (a, b, output))
+    raised = 128 if output.rounds_as is DType.U8 else 0
+    za, zb, zy = (quant.zero_point + raised for quant in (a, b, output))
     offset = np.float32(np.float64(ra) * za + np.float64(rb * np.float32(zb)))
     operands = [given.value for given in inputs] + [np.array([np.float32(zy) - offset], np.float32)]
     count = len(operands)
-    insns = [Insn("Dequantize", DType.F32, (arg,), 1.0, -128.0) for arg in add.args]
+    insns = [Insn("Dequantize", DType.F32, (arg,), 1.0, float(-raised)) for arg in add.args]
     insns.append(Insn("MulAdd", DType.F32, (count + 1, count - 1), float(rb)))
     insns.append(Insn("MulAdd", DType.F32, (count, count + 2), float(ra)))
-    insns.append(Insn("Quantize", DType.I8, (count + 3,), 1.0, -128.0))
+    insns.append(Insn("Quantize", DType.I8, (count + 3,), 1.0, float(-raised)))
     return Program(tuple(insns)), operands

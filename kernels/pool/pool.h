@@ -33,6 +33,8 @@ typedef struct ingot_pool_params {
 typedef struct ingot_pool_s8_params {
     ingot_pool_params pool;
     ingot_s8_scales scales; /* of a maximum all are the same: it moves int8 */
+    uint32_t model;         /* ingot_s8_model, of an average to int8 */
+    uint32_t reserved;      /* 0 */
 } ingot_pool_s8_params;
 /* cffi:end */
 

@@ -13,10 +13,15 @@
             }                                                                                                          \
         }                                                                                                              \
     }
-static FOLD(largest, int8_t, INT8_MIN, q[j] > out[j] ? q[j] : out[j]) FOLD(ingot_pool_s8_sum, int32_t, 0, out[j] + q[j])
+static FOLD(largest, int8_t, INT8_MIN, q[j] > out[j] ? q[j] : out[j])
 
-    INGOT_KERNEL_FN(pool_s8) {
-    static const pool_s8_steps steps = {largest, ingot_pool_s8_sum, INGOT_STORE_SUMS_S8};
+    FOLD(ingot_pool_s8_sum, int32_t, 0, out[j] + q[j])
+
+        POOL_S8_SUM_REAL(sum_real)
+
+            INGOT_KERNEL_FN(pool_s8) {
+    static const pool_s8_steps steps = {largest, ingot_pool_s8_sum, INGOT_STORE_SUMS_S8, sum_real,
+                                        INGOT_STORE_LINEAR_S8};
     (void)scratch;
     return ingot_pool_s8_run(call, begin, end, &steps);
 }
@@ -46,6 +51,10 @@ static const char *check(const ingot_call *call) {
         (p->pool.kind == INGOT_POOL_MAX && result != INGOT_I8)) {
         return "pool_s8: maxima and averages of int8 only";
     }
+    if (p->reserved != 0 || p->model > INGOT_S8_MODEL_U8 ||
+        (p->model != INGOT_S8_MODEL_NONE && (p->pool.kind == INGOT_POOL_MAX || result != INGOT_I8))) {
+        return "pool_s8: a result of the model's that is none";
+    }
     const char *wrong = ingot_s8_scales_check(&p->scales, result);
     if (wrong == NULL) {
         wrong = ingot_pool_check(call, result);
@@ -64,7 +73,9 @@ int ingot_pool_s8_run(const ingot_call *call, uint32_t begin, uint32_t end, cons
     const pool_axis *z = &plan.axis[0], *y = &plan.axis[1], *x = &plan.axis[2];
     const int is_max = p->pool.kind == INGOT_POOL_MAX, padded = p->pool.kind == INGOT_POOL_AVERAGE_PADDED;
     ingot_requantize average = ingot_s8_result(&p->scales, 0.0f);
+    ingot_linear_s8 linear = ingot_s8_linear(&p->scales, p->model);
     int32_t sums[INGOT_S8_GROUP];
+    float reals[INGOT_S8_GROUP];
     double previous = -1.0;
     for (uint32_t unit = begin; unit < end; unit++) {
         const int64_t n = unit / (z->out * y->out), oz = unit / y->out % z->out, oy = unit % y->out;
@@ -76,6 +87,7 @@ int ingot_pool_s8_run(const ingot_call *call, uint32_t begin, uint32_t end, cons
             const double count = padded ? (double)a.counted * (double)b.counted * (double)c.counted : (double)inside;
             if (count != previous) {
                 average.inverse_scale = count > 0.0 ? ingot_s8_multiplier(&p->scales, count) : 0.0f;
+                linear.divisor = count > 0.0 ? (float)count : 1.0f;
                 previous = count;
             }
             const pool_taps taps = {{a.count, b.count, c.count},
@@ -93,6 +105,11 @@ int ingot_pool_s8_run(const ingot_call *call, uint32_t begin, uint32_t end, cons
             const int32_t offset = (int32_t)inside * p->scales.input_zero;
             for (int64_t i = 0; i < plan.channels; i += INGOT_S8_GROUP) {
                 const int64_t some = plan.channels - i < INGOT_S8_GROUP ? plan.channels - i : INGOT_S8_GROUP;
+                if (p->model != INGOT_S8_MODEL_NONE) {
+                    steps->sum_real(reals, in + i, &taps, some, p->scales.input_zero, (float)p->scales.input_scale);
+                    steps->store_real(&linear, (int8_t *)call->out[0].data + at + i, reals, some);
+                    continue;
+                }
                 steps->sum(sums, in + i, &taps, some);
                 steps->store(&average, &call->out[0], at + i, sums, offset, some);
             }

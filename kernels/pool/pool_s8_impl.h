@@ -62,8 +62,11 @@ static void pool_s8_sum(int32_t *out, const int8_t *p, const pool_taps *taps, in
     }
 }
 
+POOL_S8_SUM_REAL(pool_s8_sum_real)
+
 INGOT_KERNEL_FN(pool_s8) {
-    static const pool_s8_steps steps = {pool_s8_largest, pool_s8_sum, INGOT_STORE_SUMS_S8};
+    static const pool_s8_steps steps = {pool_s8_largest, pool_s8_sum, INGOT_STORE_SUMS_S8, pool_s8_sum_real,
+                                        INGOT_STORE_LINEAR_S8};
     (void)scratch;
     return ingot_pool_s8_run(call, begin, end, &steps);
 }

@@ -65,8 +65,12 @@ def real(b: Builder, x: int, scale: int, zero: int, axis: int = 1) -> Any:
 
 
 def stored(b: Builder, y: Any, scale: int, zero: int) -> Any:
-    """``y`` as it is to be stored: by scale and zero point at these inputs."""
-    return _Linear(b, "QuantizeLinear", [y, b.input(scale), b.input(zero)], 1).run()
+    """``y`` as it is to be stored: by scale and zero point at these inputs, rounded in numbers of their type."""
+    from ingot.kernels.elementwise.onnx_quantize import quantize_linear  # which imports the operator of this folder
+
+    zero_point = b.input(zero)
+    dtype = DType.U8 if zero_point is None else zero_point.type.dtype
+    return quantize_linear(_Linear(b, "QuantizeLinear", [y, b.input(scale), zero_point], 1), dtype)
 
 
 @onnx_op("QLinearConv")

@@ -6,7 +6,9 @@ The kernels agree with one another in ``tests/kernels/test_samples.py``; here st
 from __future__ import annotations
 
 import itertools
+import math
 import sys
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -68,9 +70,7 @@ def requantised(v: np.ndarray, output: Quant | None) -> np.ndarray:
 
 def multiplier(x: Quant, output: Quant | None, count: Any) -> np.ndarray:
     with np.errstate(divide="ignore"):
-        return (np.float64(x.scale) / (np.float64(count) * np.float64(1.0 if output is None else output.scale))).astype(
-            F32
-        )
+        return F32(x.scale) / (F32(1.0 if output is None else output.scale) * np.asarray(count).astype(F32))
 
 
 def node_of(name: str, attrs: Any, *inputs: np.ndarray | None) -> Node:
@@ -177,6 +177,49 @@ def test_pool(case: tuple[PoolAttrs, tuple[int, ...]], x: Quant, output: Quant |
     q = int8s(seed, shape)
     node = form_of("pool", attrs, x, output, q)
     same(run(node), pooled(attrs, x, output, q, node.outputs[0].type.shape))
+
+
+def averaged(attrs: PoolAttrs, x: Quant, output: Quant, q: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """As other runtimes do it in float32: tap by tap, and the zero point before or after the rounding."""
+    inside, count = [], math.prod(attrs.kernel)
+    for tap in np.ndindex(*attrs.kernel):
+        at = tuple(slice(k, k + (o - 1) * s + 1, s) for k, o, s in zip(tap, shape[1:-1], attrs.strides))
+        inside.append((q[(slice(None), *at)].astype(np.int64) - x.zero_point).astype(F32) * F32(x.scale))
+    total = np.zeros(shape, F32)
+    for part in inside:
+        total = total + part
+    y = total / F32(count) / F32(output.scale)
+    raised = {DType.U8: 128, DType.I8: 0}.get(output.rounds_as)
+    if raised is None:
+        return np.clip(np.rint(y) + output.zero_point, -128, 127).astype(np.int8)
+    whole = np.rint(y + F32(output.zero_point + raised))
+    return (np.clip(whole, raised - 128, raised + 127) - raised).astype(np.int8)
+
+
+@common
+@given(st.integers(1, 4), st.integers(1, 4), st.sampled_from((DType.U8, DType.I8, DType.F32)), quants, zeros, seeds)
+def test_averages_of_a_model(kernel: int, stride: int, rounds_as: DType, x: Quant, zero: int, seed: int) -> None:
+    """Most of them ties: the scale stays, as it does in models."""
+    attrs = PoolAttrs(PoolKind.AVERAGE, (kernel, 2), (stride, 2), (0,) * 4, (1, 1))
+    output = Quant(x.scale, zero, rounds_as)
+    q = int8s(seed, (2, 9, 8, 37))
+    node = form_of("pool", attrs, replace(x, rounds_as=rounds_as), output, q)
+    same(run(node), averaged(attrs, x, output, q, node.outputs[0].type.shape))
+
+
+def test_how_averages_of_a_model_are_rounded() -> None:
+    """In integers where the window is all there is, in float32 where operand and result are not stored alike."""
+    q = np.zeros((1, 4, 4, 3), np.int8)
+
+    def rounds_as(kernel: int, x: DType | None, y: DType | None) -> DType | None:
+        attrs = PoolAttrs(PoolKind.AVERAGE, (kernel,) * 2, (1, 1), (0,) * 4, (1, 1))
+        return form_of("pool", attrs, Quant(1.0, 0, x), Quant(1.0, 0, y), q).attrs.output.rounds_as
+
+    assert rounds_as(4, DType.U8, DType.U8) is None
+    assert rounds_as(2, DType.U8, DType.U8) is DType.U8
+    assert rounds_as(4, DType.F32, DType.F32) is DType.F32
+    assert rounds_as(4, DType.U8, DType.F32) is DType.F32
+    assert rounds_as(2, DType.U8, None) is None
 
 
 def test_averages_round_half_to_even() -> None:
