@@ -140,6 +140,7 @@ def _samples() -> Iterable[Sample]:
     yield Sample(ResizeAttrs((1, 8, 8, 3), (1.0, 2.0, 2.0, 1.0), "nearest", "asymmetric", "floor"), (u8,), name="u8")
     for coordinate in COORDINATES[:5]:
         yield int8.sample(ResizeAttrs(*double, "linear", coordinate), x)
+        yield int8.sample(ResizeAttrs(*double, "linear", coordinate), x, model=True)
     yield int8.sample(
         ResizeAttrs((2, 10, 3, 40), (1.0, 10 / 7, 3 / 5, 1.0), "linear"), TensorType(DType.F32, (2, 7, 5, 40))
     )

@@ -50,6 +50,8 @@ typedef struct ingot_resize_params {
 typedef struct ingot_resize_s8_params {
     ingot_resize_params resize; /* linear, without antialias, exclude_outside and a region; at most two axes */
     ingot_s8_scales scales;
+    uint32_t model;    /* ingot_s8_model: NONE; LINEAR, of two neighbouring axes, to int8 */
+    uint32_t reserved; /* 0 */
 } ingot_resize_s8_params;
 /* cffi:end */
 

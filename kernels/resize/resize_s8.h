@@ -13,6 +13,10 @@ typedef struct resize_s8_steps {
     void (*blend)(int32_t *to, const int32_t *left, const int32_t *right, const int32_t weights[2], int64_t n);
     void (*store)(const ingot_requantize *result, const ingot_arg *out, int64_t at, const int32_t *sum, int32_t offset,
                   int64_t n);
+    /* The same in binary32: to = (from - zero) * scale; to = the weighted sum of four; no more than n elements. */
+    void (*dequantise)(float *to, const int8_t *from, int64_t n, int32_t zero, float scale);
+    void (*corners)(float *to, const float *const corner[4], const float weight[4], int64_t n);
+    void (*store_real)(const ingot_linear_s8 *linear, int8_t *y, const float *x, int64_t n);
 } resize_s8_steps;
 
 int ingot_resize_s8_run(const ingot_call *call, uint32_t begin, uint32_t end, void *scratch,

@@ -10,16 +10,65 @@ static const char *check(const ingot_call *call) {
         r->axes >> call->in[0].rank != 0) {
         return "resize_s8: plain linear interpolation of int8 along two axes only";
     }
+    if (p->reserved != 0 || (p->model != INGOT_S8_MODEL_NONE && p->model != INGOT_S8_MODEL_LINEAR)) {
+        return "resize_s8: a parameter out of range";
+    }
+    const uint32_t last = call->in[0].rank >= 2 ? 1U << (call->in[0].rank - 2) : 0; /* or the axis behind it */
+    if (p->model == INGOT_S8_MODEL_LINEAR &&
+        (call->out[0].dtype != INGOT_I8 || second < last || r->axes != (second | second >> 1))) {
+        return "resize_s8: a model's result is of int8, and of two neighbouring axes among the last three";
+    }
     const char *wrong = ingot_s8_scales_check(&p->scales, call->out[0].dtype);
     return wrong == NULL ? ingot_resize_check(call) : wrong;
 }
 
+/* The place in the input that index `i` shows, in binary32 throughout. */
+static float real_place(const ingot_resize_params *p, uint32_t axis, int64_t i, int64_t in, int64_t out) {
+    const float x = (float)i, scale = (float)p->scale[axis], length = (float)in, wanted = (float)out;
+    switch (p->coordinate) {
+    case INGOT_RESIZE_ASYMMETRIC: return x / scale;
+    case INGOT_RESIZE_ALIGN_CORNERS: return out == 1 ? 0.0f : x * (length - 1.0f) / (wanted - 1.0f);
+    case INGOT_RESIZE_PYTORCH_HALF_PIXEL: return out > 1 ? (x + 0.5f) / scale - 0.5f : 0.0f;
+    case INGOT_RESIZE_TF_HALF_PIXEL_FOR_NN: return (x + 0.5f) / scale;
+    case INGOT_RESIZE_HALF_PIXEL_SYMMETRIC: {
+        const float adjustment = wanted / (scale * length), centre = length / 2.0f;
+        return centre * (1.0f - adjustment) + (x + 0.5f) / scale - 0.5f;
+    }
+    default: return (x + 0.5f) / scale - 0.5f;
+    }
+}
+
+/* Tables of the two axes with weights of binary32; on the last element both weights are a half. */
+static void prepare_real(const ingot_call *call, resize_state *state) {
+    const ingot_resize_s8_params *p = call->params;
+    int64_t stride[INGOT_MAX_RANK];
+    ingot_strides(&call->in[0], stride);
+    for (uint32_t axis = state->row_axis - 1; axis <= state->row_axis; axis++) {
+        resize_tap *tap = state->tap + state->first[axis];
+        const int64_t in = call->in[0].dims[axis], out = call->out[0].dims[axis];
+        for (int64_t i = 0; i < out; i++, tap += 2) {
+            float x = real_place(&p->resize, axis, i, in, out);
+            x = x > 0.0f ? x : 0.0f;
+            x = x < (float)(in - 1) ? x : (float)(in - 1);
+            const int64_t left = (int64_t)x < in - 1 ? (int64_t)x : in - 1, right = left < in - 1 ? left + 1 : left;
+            const float behind = x - (float)left, ahead = (float)right - x;
+            tap[0] = (resize_tap){left * stride[axis], left == right ? 0.5 : (double)ahead};
+            tap[1] = (resize_tap){right * stride[axis], left == right ? 0.5 : (double)behind};
+        }
+    }
+}
+
 /* The weight of the left element is rounded, half to even; the right one has the rest. */
 static void prepare(const ingot_call *call) {
+    const ingot_resize_s8_params *p = call->params;
     const double magic = 6755399441055744.0, one = 1 << INGOT_RESIZE_S8_BITS; /* 1.5 * 2^52 */
     resize_state *state = call->state;
     ingot_resize_prepare(call);
     if (call->out[0].count == 0) {
+        return;
+    }
+    if (p->model == INGOT_S8_MODEL_LINEAR) {
+        prepare_real(call, state);
         return;
     }
     for (uint32_t axis = 0; axis <= state->row_axis; axis++) {
@@ -76,6 +125,31 @@ static void row_of_runs(const row_target *to, int64_t at, int64_t to_step, const
     }
 }
 
+/* A row of the result in binary32, from two rows of the input. */
+static void real_row(const ingot_resize_s8_params *p, const resize_s8_steps *steps, const float *const row[2],
+                     const double row_weight[2], const resize_tap *tap, int64_t width, int64_t run, int64_t to_step,
+                     int8_t *to) {
+    const ingot_linear_s8 linear = ingot_s8_linear(&p->scales, p->model);
+    float reals[INGOT_S8_GROUP];
+    int64_t held = 0;
+    for (int64_t x = 0; x < width; x++, tap += 2) {
+        const float left = (float)tap[0].weight, right = (float)tap[1].weight;
+        const float above = (float)row_weight[0], below = (float)row_weight[1];
+        const float weight[4] = {left * above, right * above, left * below, right * below};
+        for (int64_t i = 0; i < run; i += INGOT_S8_GROUP) {
+            const int64_t n = run - i < INGOT_S8_GROUP ? run - i : INGOT_S8_GROUP;
+            const float *const corner[4] = {row[0] + tap[0].offset + i, row[0] + tap[1].offset + i,
+                                            row[1] + tap[0].offset + i, row[1] + tap[1].offset + i};
+            steps->corners(reals + held, corner, weight, n);
+            held += n;
+            if (held + run > INGOT_S8_GROUP || to_step != run || x + 1 == width) {
+                steps->store_real(&linear, to + x * to_step + i + n - held, reals, held);
+                held = 0;
+            }
+        }
+    }
+}
+
 /* In two steps, like resize: rows are mixed, and the result is interpolated along the row. */
 int ingot_resize_s8_run(const ingot_call *call, uint32_t begin, uint32_t end, void *scratch,
                         const resize_s8_steps *steps) {
@@ -103,6 +177,16 @@ int ingot_resize_s8_run(const ingot_call *call, uint32_t begin, uint32_t end, vo
     const int64_t last = ingot_unit_begin(state->rows, all, end);
     for (int64_t row = ingot_unit_begin(state->rows, all, begin); row < last; row++) {
         const int64_t count = resize_rows_to_mix(call, state, row, mixed);
+        if (p->model == INGOT_S8_MODEL_LINEAR) {
+            float *const above = (float *)(void *)(mixed + state->mixed_max), *const below = above + in_row;
+            const int8_t *x = in->data;
+            steps->dequantise(above, x + mixed[0].offset, in_row, p->scales.input_zero, (float)p->scales.input_scale);
+            steps->dequantise(below, x + mixed[1].offset, in_row, p->scales.input_zero, (float)p->scales.input_scale);
+            real_row(p, steps, (const float *const[2]){above, below},
+                     (const double[2]){mixed[0].weight, mixed[1].weight}, state->tap + state->first[axis], width, run,
+                     to_step, (int8_t *)out->data + row * row_step);
+            continue;
+        }
         steps->mix(mixed_row, in->data, mixed, count, in_row);
         const resize_tap *tap = state->tap + state->first[axis];
         const int64_t taps = state->taps[axis], at = row * row_step;

@@ -37,7 +37,18 @@ static void resize_s8_blend(int32_t *restrict to, const int32_t *restrict left, 
     }
 }
 
+static void resize_s8_dequantise(float *to, const int8_t *from, int64_t n, int32_t zero, float scale) {
+    for (int64_t i = 0; i < n; i++) to[i] = (float)(from[i] - zero) * scale;
+}
+
+static void resize_s8_corners(float *restrict to, const float *const corner[4], const float weight[4], int64_t n) {
+    const float *a = corner[0], *b = corner[1], *c = corner[2], *d = corner[3];
+    const float wa = weight[0], wb = weight[1], wc = weight[2], wd = weight[3];
+    for (int64_t i = 0; i < n; i++) to[i] = wa * a[i] + wb * b[i] + wc * c[i] + wd * d[i];
+}
+
 INGOT_KERNEL_FN(resize_s8) {
-    static const resize_s8_steps steps = {resize_s8_mix, resize_s8_blend, INGOT_STORE_SUMS_S8};
+    static const resize_s8_steps steps = {resize_s8_mix,        resize_s8_blend,   INGOT_STORE_SUMS_S8,
+                                          resize_s8_dequantise, resize_s8_corners, INGOT_STORE_LINEAR_S8};
     return ingot_resize_s8_run(call, begin, end, scratch, &steps);
 }

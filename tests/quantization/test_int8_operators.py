@@ -396,6 +396,59 @@ def test_resize(case: tuple[ResizeAttrs, tuple[int, ...]], x: Quant, output: Qua
     same(y, requantised(sums.astype(F32) * multiplier(x, output, one), output))
 
 
+def corners(attrs: ResizeAttrs, axis: int, extent: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Left and right element and their weights in float32, as other runtimes find them."""
+    n, scale = attrs.shape[axis], F32(attrs.scales[axis])
+    index = np.arange(n).astype(F32)
+    x = {
+        "half_pixel": (index + F32(0.5)) / scale - F32(0.5),
+        "pytorch_half_pixel": (index + F32(0.5)) / scale - F32(0.5) if n > 1 else index,
+        "asymmetric": index / scale,
+        "align_corners": index * F32(extent - 1) / F32(n - 1) if n > 1 else index,
+    }[attrs.coordinate]
+    x = np.clip(x, F32(0), F32(extent - 1))
+    left = x.astype(np.int64)
+    right = np.minimum(left + 1, extent - 1)
+    half = left == right
+    return left, right, np.where(half, F32(0.5), right - x).astype(F32), np.where(half, F32(0.5), x - left).astype(F32)
+
+
+@st.composite
+def image_cases(draw: st.DrawFn) -> tuple[ResizeAttrs, tuple[int, ...]]:
+    shape = (draw(st.integers(1, 2)), draw(st.integers(1, 9)), draw(st.integers(1, 9)), draw(channels))
+    result = (shape[0], *(max(1, n + draw(st.sampled_from((-2, 1, 5, n)))) for n in shape[1:3]), shape[3])
+    result = tuple(m if i in (0, 3) or m != shape[i] else m + 1 for i, m in enumerate(result))
+    coordinate = draw(st.sampled_from(("half_pixel", "asymmetric", "align_corners", "pytorch_half_pixel")))
+    return ResizeAttrs(result, tuple(r / n for r, n in zip(result, shape)), "linear", coordinate), shape
+
+
+@common
+@given(image_cases(), quants, zeros, st.sampled_from((DType.U8, DType.I8, DType.F32)), seeds)
+def test_images_of_a_model(
+    case: tuple[ResizeAttrs, tuple[int, ...]], x: Quant, zero: int, rounds_as: DType, seed: int
+) -> None:
+    attrs, shape = case
+    q = int8s(seed, shape)
+    top, bottom, above, below = (v.reshape(1, -1, 1, 1) for v in corners(attrs, 1, shape[1]))
+    left, right, before, behind = (v.reshape(1, 1, -1, 1) for v in corners(attrs, 2, shape[2]))
+    real = (q.astype(np.int64) - x.zero_point).astype(F32) * F32(x.scale)
+    at = [real[:, y.ravel()][:, :, z.ravel()] for y in (top, bottom) for z in (left, right)]
+    v = before * above * at[0] + behind * above * at[1] + before * below * at[2] + behind * below * at[3]
+    wanted = np.clip(np.rint(v / F32(x.scale)), -128 - zero, 127 - zero) + zero
+    same(run(form_of("resize", attrs, x, Quant(x.scale, zero, rounds_as), q)), wanted.astype(np.int8))
+
+
+def test_what_an_image_of_a_model_may_be() -> None:
+    """Other axes than two neighbours: float operators are as close."""
+    for scales_of, able in (((1, 2, 2, 1), True), ((1, 1, 2, 2), True), ((1, 2, 1, 1), False), ((1, 2, 1, 2), False)):
+        attrs = ResizeAttrs(tuple(4 * s for s in scales_of), tuple(map(float, scales_of)), "linear")
+        for rounds_as in (DType.U8, None):
+            value = Value("x", TensorType(DType.I8, (4,) * 4, Quant(0.1)))
+            node = Node(SPECS["resize"], attrs, [value], [Value("y", TensorType(DType.F32, attrs.shape))], ())
+            form = SPECS["resize"].quantize(node, [QuantInput(value=value)], Quant(0.1, 0, rounds_as))
+            assert (form is not None) == (able or rounds_as is None)
+
+
 def test_nearest_moves_int8() -> None:
     q = int8s(3, (1, 3, 4, 5))
     attrs = ResizeAttrs((1, 6, 8, 5), (1.0, 2.0, 2.0, 1.0), "nearest", "asymmetric", "floor")
