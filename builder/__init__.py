@@ -15,12 +15,20 @@ from ingot._kernel import kernels
 from ingot.builder import onnx_model, select
 from ingot.builder.ir import Graph
 from ingot.builder.onnx_import import import_model
-from ingot.builder.passes import quantize
+from ingot.builder.passes import half, quantize
 from ingot.builder.pipeline import FROM_QUANTIZE, PASSES, PLACEMENT_PASSES, TO_QUANTIZE, run_passes
 from ingot.builder.plan import Program, copies_where_needed, make_program
 from ingot.builder.quantization import ledger
-from ingot.builder.quantization.ranges import Calibrate, correct_biases, equalize_channels, find_ranges, save_cache
-from ingot.builder.quantization.request import Request
+from ingot.builder.quantization.ranges import (
+    Calibrate,
+    correct_biases,
+    equalize_channels,
+    find_largest,
+    find_ranges,
+    largest_seen,
+    save_cache,
+)
+from ingot.builder.quantization.request import HALVES, PRECISIONS, Request
 from ingot.builder.selftest import make_self_test
 from ingot.builder.verify import verify
 from ingot.builder.writer import Variant, write_engine
@@ -61,15 +69,16 @@ def build(
     ``precision`` "int8" needs ranges: ``calibration`` is data (see ``ingot.builder.calibrate``), a Calibration, or a
     mapping from value name to largest magnitude; ``calibration_cache`` is a file that is read when it is there and
     else written; ``calibration_preprocess`` makes an array of an image file; with ``calibration_synthetic`` data are
-    generated. A model that arrives quantised needs none. ``equalize`` brings the channels of tensors between
+    generated. A model that arrives quantised needs none. "fp16" and "bf16" store weights and tensors in half the bytes;
+    the same data tell which layers float16 cannot hold. ``equalize`` brings the channels of tensors between
     convolutions to like ranges, as generated inputs show them; ``bias_correction`` takes the mean error of rounded
     weights, estimated on generated inputs, out of the biases. ``input_ranges`` gives (low, high) of inputs by name, for
-    all that generates them. ``layer_precision`` maps patterns of layer names to "fp32" or "int8"; a layer that cannot
+    all that generates them. ``layer_precision`` maps patterns of layer names to a precision; a layer that cannot
     have int8 is an error unless ``allow_fallback``. The same model and options give the same bytes on any machine.
     Raises :class:`ingot.BuildError` when the model cannot be built.
     """
-    if precision not in ("fp32", "int8"):
-        raise BuildError(f"precision {precision!r} is not supported; use fp32 or int8")
+    if precision not in PRECISIONS:
+        raise BuildError(f"precision {precision!r} is not supported; use {', '.join(PRECISIONS)}")
     device = _target(target)
     if profiles is not None and len(profiles) != 1:
         raise BuildError(f"{len(profiles)} profiles were given; one with fixed shapes is supported")
@@ -77,21 +86,22 @@ def build(
     shapes = dict(profiles[0]) if profiles else {}
     graph = import_model(source, shapes, constants)
     output_names = [info.name for info in source.proto.graph.output]
-    request = None
-    if precision == "fp32":
+    request = Request(layers=layer_precision or {}, allow_fallback=allow_fallback, precision=precision)
+    calibrate = Calibrate(
+        calibration,
+        calibration_method,
+        calibration_cache,
+        calibration_preprocess,
+        calibration_synthetic,
+        input_ranges or {},
+        equalize,
+    )
+    if "int8" not in request.precisions:
+        if "fp16" in request.precisions and calibrate.is_given:
+            request.largest = find_largest(source, shapes, constants, calibrate, log)
         run_passes(graph, PASSES, dump_after=dump_after, log=log)
     else:
-        request = Request(layers=layer_precision or {}, allow_fallback=allow_fallback)
         run_passes(graph, TO_QUANTIZE, dump_after=dump_after, log=log)
-        calibrate = Calibrate(
-            calibration,
-            calibration_method,
-            calibration_cache,
-            calibration_preprocess,
-            calibration_synthetic,
-            input_ranges or {},
-            equalize,
-        )
         calibrate.check(graph)
         if equalize:
             equalize_channels(graph, source, calibrate, log)
@@ -100,7 +110,11 @@ def build(
         if request.ranges is not None and bias_correction:
             correct_biases(graph, source, calibrate, request, log)
         save_cache(request.ranges, calibrate)
+        request.largest = largest_seen(request.ranges)
         quantize_graph(graph, request, dump_after=dump_after, log=log)
+    if not request.precisions.isdisjoint(HALVES):
+        store_half(graph, request, dump_after=dump_after)
+    request = None if request.precisions == {"fp32"} else request
     program = lower(graph, graph.name, output_names, dump_after=dump_after, log=log)
     metadata = _metadata(source, device, shapes, graph, program, request)
     abi = {k.name: (k.abi, k.params_size) for k in kernels().values()}
@@ -111,6 +125,17 @@ def build(
         if tests:
             engine = write_engine([variant], metadata, abi, tests)
     return engine
+
+
+def store_half(graph: Graph, request: Request, *, dump_after: str | None = None) -> None:
+    """Store in float16 and bfloat16 what was asked to be, in place."""
+    if "fp16" in request.precisions and not request.largest:
+        text = "warning: no calibration data: only weights were checked against the range of fp16, not what is computed"
+        graph.report.append(("half", text))
+    half.run(graph, request)
+    verify(graph)
+    if dump_after == "half":
+        print(f"# after half\n{graph}")
 
 
 def quantize_graph(
@@ -166,7 +191,7 @@ def _metadata(
     request: Request | None,
 ) -> dict[str, Any]:
     """What people may want to know of an engine: no times, no paths, nothing that differs from build to build."""
-    precision = "fp32" if request is None else "int8"
+    precision = "fp32" if request is None else request.precision
     return {
         "builder": VERSION,
         "model": {

@@ -8,6 +8,7 @@ import numpy as np
 
 from ingot._kernel import empty, make_params, run_kernel
 from ingot.builder.ir import Node, Value
+from ingot.kernels.common.half import from_bfloat16, to_bfloat16
 from ingot.kernels.spec import DType, Tactic, TensorType, Unsupported
 
 
@@ -23,11 +24,9 @@ def select_tactic(node: Node) -> Tactic:
 def cast_array(array: np.ndarray, source: DType, target: DType) -> np.ndarray:
     """Convert between element types; float16 and bfloat16 by round to nearest even."""
     if source is DType.BF16:
-        array = (array.astype(np.uint32) << 16).view(np.float32)
+        array = from_bfloat16(array)
     if target is DType.BF16:
-        bits = array.astype(np.float32).view(np.uint32)
-        rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16
-        return np.where(np.isnan(array), 0x7FC0, rounded).astype(np.uint16)
+        return to_bfloat16(array)
     with np.errstate(over="ignore", invalid="ignore"):
         return array.astype(target.numpy)
 

@@ -15,12 +15,14 @@ from ingot.kernels.spec import DType
 SEED = 0x1A607
 #: elements of an output that are kept, evenly spread
 MAX_ELEMENTS = 512
-#: D4: what FP32 steps may differ between instruction sets
-RELATIVE, ABSOLUTE = 1e-4, 1e-3
+#: how much results may differ between instruction sets, relative and absolute, by the coarsest type that values are in:
+#: a sum that differs in its last bit may be rounded to the other neighbour in half, and what follows makes more of it
+BOUNDS = {DType.F32: (1e-4, 1e-3), DType.F16: (2e-2, 1e-1), DType.BF16: (1e-1, 4e-1)}
 
 
 def make_self_test(engine: bytes, program: Program, log: Callable[[str], None] | None = None) -> list[SelfTest]:
     """Run the engine once with the portable kernels. Empty when the generated inputs are out of a model's domain."""
+    relative, absolute = max(BOUNDS[t.type.dtype] for t in program.tensors if t.type.dtype in BOUNDS)
     tests = [SelfTest(io, seed=SEED + (io << 32)) for io in range(len(program.inputs))]
     try:
         outputs = _run_portable(engine, program)
@@ -40,8 +42,8 @@ def make_self_test(engine: bytes, program: Program, log: Callable[[str], None] |
                 data=sample,
                 stride=stride,
                 exact=not is_float,
-                relative=RELATIVE if is_float else 0.0,
-                absolute=ABSOLUTE * max(largest, 1e-6) if is_float else 0.0,
+                relative=relative if is_float else 0.0,
+                absolute=absolute * max(largest, 1e-6) if is_float else 0.0,
             )
         )
     return tests

@@ -215,6 +215,23 @@ QuantRule = Callable[[NodeView, Sequence[QuantInput | None], Quant | None], Quan
 
 
 @dataclass(frozen=True, slots=True)
+class Half:
+    """How an operator of float32 works on what is stored in float16 or bfloat16, its arithmetic float32 as before.
+
+    ``operands`` are the inputs that may each be stored so or in float32 (None: all), like the result. ``weights`` are
+    the constants that then are. ``attrs`` gives the attributes of the node from the half type of each input that is
+    stored in one, None for the others, and the type of its result. An operator that ``moves`` computes nothing: its
+    operands and its result have one type.
+    """
+
+    able: Callable[[NodeView], bool] = lambda node: True
+    operands: tuple[int, ...] | None = None
+    weights: Callable[[NodeView], tuple[int, ...]] = lambda node: ()
+    attrs: Callable[[NodeView, Sequence[DType | None], DType], Any] = lambda node, inputs, output: node.attrs
+    moves: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class OpSpec:
     """Everything the builder knows of one internal operator.
 
@@ -236,6 +253,8 @@ class OpSpec:
     widen: Callable[[Any], Any] | None = None
     #: the exact integer form of a node between dequantised inputs and a quantised result; None: it stays in float
     quantize: QuantRule | None = None
+    #: kernels over float16 and bfloat16; None: its operands and results stay float32
+    half: Half | None = None
 
 
 class Builder(Protocol):

@@ -129,12 +129,13 @@ def run_kernel(
     constant: Sequence[int] = (),
     workspace: int = 0,
     splits: int = 1,
+    bfloat16: Sequence[int] = (),
 ) -> None:
     """Run a kernel; ``outputs`` are written in place. Raises :class:`ingot.errors.IngotError` when it refuses.
 
     Inputs that are not aligned to 64 bytes are copied; outputs must be C-contiguous, or views of rows of one pitch.
     ``constant`` lists the inputs whose data the kernel's check may read. ``splits`` divides the work as that many
-    threads would.
+    threads would. ``bfloat16`` lists the operands, outputs counted after inputs, whose uint16 are bits of bfloat16.
     """
     held = [None if a is None else (a if a.ctypes.data % 64 == 0 and a.size else aligned(a)) for a in inputs]
     operands = ffi.new("ingot_direct_operand[]", max(len(inputs) + len(outputs), 1))
@@ -143,7 +144,7 @@ def run_kernel(
             continue
         operand = operands[i]
         operand.data = ffi.cast("void *", array.ctypes.data)
-        operand.dtype = DTYPES[array.dtype]
+        operand.dtype = lib.INGOT_BF16 if i in bfloat16 else DTYPES[array.dtype]
         operand.rank = array.ndim
         operand.pitch = _pitch(array)
         operand.storage = lib.INGOT_STORAGE_CONSTANT if i in constant else lib.INGOT_STORAGE_ARENA

@@ -9,7 +9,7 @@ from ingot.builder.ir import Graph, Node, Value
 from ingot.builder.passes.rewrite import is_op
 from ingot.builder.provenance import describe
 from ingot.builder.quantization.forms import LAYERS, quant_of
-from ingot.builder.quantization.request import Request
+from ingot.builder.quantization.request import HALVES, Request
 from ingot.errors import BuildError
 from ingot.kernels.elementwise.op import is_exact
 from ingot.kernels.spec import DType
@@ -44,6 +44,13 @@ def in_int8(node: Node) -> bool:
     return any(v is not None and not v.is_constant and v.type.dtype is DType.I8 for v in node.inputs)
 
 
+def half_of(node: Node, asked: str) -> str:
+    """``asked`` when it is a half and the node reads or writes it; else empty."""
+    dtype = HALVES.get(asked)
+    values = [v for v in [*node.inputs, *node.outputs] if v is not None]
+    return asked if dtype is not None and any(v.type.dtype is dtype for v in values) else ""
+
+
 def _left_in_float(node: Node, request: Request) -> bool:
     """Whether a model that brings its own scales has none for what the node reads."""
     maker = node.inputs[0].producer
@@ -58,6 +65,9 @@ def why(node: Node, request: Request) -> str:
             return request.refused[name]
     if node.op.name in LAYERS and _left_in_float(node, request):
         return "the model arrives quantised and leaves it in float"
+    if request.asked(node) in HALVES:
+        able = node.op.half is not None and node.op.half.able(node)
+        return "its neighbours are fp32" if able else f"{node.op.name} has no {request.asked(node)} kernel for it"
     if node.op.quantize is None:
         return f"{node.op.name} has no int8 form"
     return "nothing that computes in int8 reads its result" if node.op.name not in LAYERS else "no int8 kernel"
@@ -88,7 +98,7 @@ def _is_exact(node: Node, flags: dict[str, int]) -> bool:
 def _entry(node: Node, request: Request | None, exact: bool) -> dict[str, Any]:
     asked = "fp32" if request is None else request.asked(node)
     stored = in_int8(node) or node.output.type.dtype is DType.I8
-    got = "int8" if stored and request is not None else "fp32"
+    got = "int8" if stored and request is not None else half_of(node, asked) or "fp32"
     entry = {"layer": node.name, "kernel": node.tactic.kernel, "asked": asked, "got": got}
     entry["results"] = [describe(value) for value in node.outputs]
     if request is None:

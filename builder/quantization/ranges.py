@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ from ingot.builder.quantization.request import Ranges, Request, Scales
 from ingot.builder.quantization.weights import has_weights
 from ingot.errors import BuildError
 from ingot.kernels.spec import DType
+
+Log = Callable[[str], None] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,10 @@ class Calibrate:
         if self.synthetic and self.data is not None:
             raise BuildError("calibration data and calibration_synthetic: give one of them")
 
+    @property
+    def is_given(self) -> bool:
+        return self.data is not None or self.cache is not None or self.synthetic
+
 
 def find_ranges(graph: Graph, source: Model, given: Calibrate, log: Callable[[str], None] | None) -> Ranges | None:
     """The ranges, or ``None`` for a model that arrives quantised and brings its own."""
@@ -51,6 +57,29 @@ def find_ranges(graph: Graph, source: Model, given: Calibrate, log: Callable[[st
     if getattr(found, "source", "") == "synthetic":
         graph.report.append(("calibrate", "warning: the ranges are synthetic: no data were seen"))
     return found
+
+
+def find_largest(
+    source: Model, shapes: Mapping[str, Any], constants: Mapping[str, Any] | None, given: Calibrate, log: Log
+) -> Mapping[str, float]:
+    """The largest magnitude of each value that calibration can see, by name: as for int8, whose caches it shares."""
+    from ingot.builder import calibrate
+
+    graph = calibrate.float_graph(source, [shapes] if shapes else None, constants, log)
+    if given.cache is None:
+        given = replace(given, method="minmax")  # nobody asks for a scale
+    given.check(graph)
+    found = find_ranges(graph, source, given, log)
+    save_cache(found, given)
+    return largest_seen(found)
+
+
+def largest_seen(ranges: Ranges | None) -> Mapping[str, float]:
+    """The largest magnitude of each value that the ranges tell."""
+    if isinstance(ranges, Scales):
+        return ranges.amax
+    found = getattr(ranges, "ranges", {})
+    return {name: max(-seen.low, seen.high) for name, seen in found.items()}
 
 
 def correct_biases(

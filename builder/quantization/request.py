@@ -11,8 +11,13 @@ import numpy as np
 
 from ingot.builder.ir import Node
 from ingot.errors import BuildError
+from ingot.kernels.spec import DType
 
-PRECISIONS = ("fp32", "int8")
+#: precisions that are a way to store float32
+HALVES = {"fp16": DType.F16, "bf16": DType.BF16}
+PRECISIONS = ("fp32", *HALVES, "int8")
+#: magnitudes beyond this are kept out of float16, the largest of which is 65504: data seen are not all there is
+HALF_LIMIT = 65504 / 2
 
 
 class Ranges(Protocol):
@@ -35,7 +40,7 @@ class Scales:
 
 @dataclass(slots=True)
 class Request:
-    """``layers`` maps patterns of layer names to a precision; the last one that matches holds."""
+    """``layers`` maps patterns of layer names to a precision; the last one that matches holds, else ``precision``."""
 
     ranges: Ranges | None = None
     layers: Mapping[str, str] = field(default_factory=dict)
@@ -46,15 +51,27 @@ class Request:
     means: Mapping[str, np.ndarray] = field(default_factory=dict)
     #: layer -> why it stays in float32
     refused: dict[str, str] = field(default_factory=dict)
+    precision: str = "int8"
+    #: the largest magnitude that data showed, by value name
+    largest: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for pattern, precision in self.layers.items():
             if precision not in PRECISIONS:
                 raise BuildError(f"layer precision {pattern}={precision}: there is {', '.join(PRECISIONS)}")
 
+    @property
+    def precisions(self) -> set[str]:
+        """All that is asked for."""
+        return {self.precision, *self.layers.values()}
+
+    def fits_half(self, name: str) -> bool:
+        """Whether float16 can hold what data showed of a value."""
+        return self.largest.get(name, 0.0) <= HALF_LIMIT
+
     def asked(self, node: Node) -> str:
         """The precision asked for a node: of its own name, or of any ONNX node it does the work of."""
-        answer = "int8"
+        answer = self.precision
         for pattern, precision in self.layers.items():
             if any(fnmatch.fnmatchcase(name, pattern) for name in (node.name, *node.source)):
                 answer = precision

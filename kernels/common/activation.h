@@ -45,11 +45,11 @@ static inline int ingot_activation_valid(const ingot_activation *activation) {
 
 /* The longer functions are compiled once for each base instruction set (activation_cpu*.c), not once for each file
  * that uses them. */
-#if defined(INGOT_ISA_avx512) || defined(INGOT_ISA_avx512vnni)
+#if defined(INGOT_ISA_avx512) || defined(INGOT_ISA_avx512vnni) || defined(INGOT_ISA_avx512bf16)
 #define INGOT_ACTIVATE_REST ingot_activate_rest__avx512
 #elif defined(INGOT_ISA_avx2) || defined(INGOT_ISA_avxvnni)
 #define INGOT_ACTIVATE_REST ingot_activate_rest__avx2
-#elif defined(INGOT_ISA_neon) || defined(INGOT_ISA_neondot)
+#elif defined(INGOT_ISA_neon) || defined(INGOT_ISA_neondot) || defined(INGOT_ISA_neonbf16)
 #define INGOT_ACTIVATE_REST ingot_activate_rest__neon
 #else
 #define INGOT_ACTIVATE_REST ingot_activate_rest__portable

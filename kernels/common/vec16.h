@@ -50,8 +50,9 @@ typedef __m256 v16_part;
 #define V16_MAX_ _mm256_max_ps
 #define V16_MIN_ _mm256_min_ps
 
-#elif defined(INGOT_ISA_neon) || defined(INGOT_ISA_neondot)
+#elif defined(INGOT_ISA_neon) || defined(INGOT_ISA_neondot) || defined(INGOT_ISA_neonbf16)
 #include <arm_neon.h>
+#define V16_NEON 1
 
 enum { V16_PARTS = 4, V16_PART = 4 };
 typedef float32x4_t v16_part;

@@ -10,6 +10,7 @@ from ingot.kernels.common.quantized import join
 from ingot.kernels.spec import (
     Builder,
     DType,
+    Half,
     NodeView,
     OpSpec,
     Sample,
@@ -73,6 +74,7 @@ SPEC = OpSpec(
     samples=_samples,
     permute=_permute,
     quantize=join("concat"),
+    half=Half(moves=True),
 )
 
 

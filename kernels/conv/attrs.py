@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ingot.kernels.common.activation import NO_ACTIVATION, Activation
+from ingot.kernels.common.half import half_result
 from ingot.kernels.common.quantized import UNIT
 from ingot.kernels.spec import DType, NodeView, Quant, TensorType, Unsupported
 
@@ -45,6 +46,16 @@ class QConvAttrs(ConvAttrs):
     parts: int = 1
 
 
+@dataclass(frozen=True, slots=True)
+class HalfConvAttrs(ConvAttrs):
+    """The same with weights in float16 or bfloat16, computed in float32.
+
+    x, the residual and the result are each stored in the type of the weights or in float32, the bias in float32.
+    """
+
+    output: DType = DType.F32
+
+
 def infer(attrs: ConvAttrs, inputs: Sequence[TensorType | None]) -> tuple[TensorType, ...]:
     """[N, *S, C] -> [N, *S', O]; Unsupported when the extents do not go together."""
     x, w = inputs[0], inputs[1]
@@ -68,6 +79,8 @@ def infer(attrs: ConvAttrs, inputs: Sequence[TensorType | None]) -> tuple[Tensor
         extents.append(room // attrs.strides[axis] + 1 if room >= 0 else 0)
     result = TensorType(x.dtype, (x.shape[0], *extents, w.shape[0]))
     residual = inputs[3] if len(inputs) > 3 else None
+    if isinstance(attrs, HalfConvAttrs):
+        return (half_result(attrs, inputs, result.shape),)
     if isinstance(attrs, QConvAttrs):
         _check_quantised(attrs, inputs, result.shape)
         dtype = DType.F32 if attrs.output is None else DType.I8

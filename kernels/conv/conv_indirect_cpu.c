@@ -173,6 +173,7 @@ static void point_windows(const ingot_conv_plan *plan, const char *x, const conv
         }                                                                                                              \
     }
 PATCH_FUNCTION(patch_s8, uint8_t)
+PATCH_FUNCTION(patch_half, uint16_t)
 PATCH_FUNCTION(patch_f32, float)
 
 /* `first` is the input column where the window begins. */
@@ -188,8 +189,9 @@ static void copy_patch(const ingot_conv_plan *plan, const char *line, int64_t fi
         memset(patch + end * pixel, plan->fill, (size_t)((width - end) * pixel));
         return;
     }
-    (plan->element == 1 ? patch_s8 : patch_f32)(window, begin * channels, end * channels, width * channels, plan->fill,
-                                                patch);
+    (plan->element == 1   ? patch_s8
+     : plan->element == 2 ? patch_half
+                          : patch_f32)(window, begin * channels, end * channels, width * channels, plan->fill, patch);
 }
 
 /* The row of the image that kernel row (kz, ky) reads; NULL outside the image. */

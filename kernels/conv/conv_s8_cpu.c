@@ -21,18 +21,6 @@ static const char *operands_check(const ingot_call *call) {
     return ingot_s8_numbers_valid(&p->numbers, &p->conv.activation) ? NULL : "conv: quantisation";
 }
 
-/* Product of the kernel's extents, 0 when it is more than `most`. */
-static int64_t count_taps(const ingot_conv_params *p, int64_t most) {
-    int64_t taps = 1;
-    for (int i = 0; i < 3; i++) {
-        if (p->kernel[i] < 1 || taps > most / p->kernel[i]) {
-            return 0;
-        }
-        taps *= p->kernel[i];
-    }
-    return taps;
-}
-
 static const char *conv_check(const ingot_call *call) {
     const ingot_conv_s8_params *p = call->params;
     const ingot_arg *w = &call->in[INGOT_CONV_W];
@@ -44,7 +32,7 @@ static const char *conv_check(const ingot_call *call) {
     if (w->rank != 3 || w->count < 1 || w->pitch != INGOT_S8_BLOCK || w->dims[2] != INGOT_S8_BLOCK) {
         return "conv: weights";
     }
-    reason = ingot_conv_shape_check_from(call, count_taps(&p->conv, w->count), 0, &s);
+    reason = ingot_conv_shape_check_from(call, ingot_conv_count_taps(&p->conv, w->count), 0, &s);
     if (reason != NULL) {
         return reason;
     }
@@ -183,7 +171,7 @@ static const char *dw_check(const ingot_call *call) {
     if (w->rank != 3 || w->count < 1 || w->pitch != INGOT_S8_LANES_BLOCK || w->dims[2] != INGOT_S8_LANES_BLOCK) {
         return "conv: weights";
     }
-    reason = ingot_conv_shape_check_from(call, count_taps(&p->conv, w->count), 0, &s);
+    reason = ingot_conv_shape_check_from(call, ingot_conv_count_taps(&p->conv, w->count), 0, &s);
     if (reason != NULL) {
         return reason;
     }

@@ -19,6 +19,18 @@ typedef struct ingot_conv_shape {
 
 enum { INGOT_CONV_X = 0, INGOT_CONV_W = 1, INGOT_CONV_BIAS = 2, INGOT_CONV_RESIDUAL = 3 };
 
+/* Product of the kernel's extents, 0 when it is more than `most`. */
+static inline int64_t ingot_conv_count_taps(const ingot_conv_params *p, int64_t most) {
+    int64_t taps = 1;
+    for (int i = 0; i < 3; i++) {
+        if (p->kernel[i] < 1 || taps > most / p->kernel[i]) {
+            return 0;
+        }
+        taps *= p->kernel[i];
+    }
+    return taps;
+}
+
 /* Operands of every convolution: x, weights, bias [O] or none, residual like the output or none. */
 static inline const char *ingot_conv_types_check(const ingot_call *call, uint8_t dtype, uint8_t out_dtype,
                                                  uint8_t residual_dtype, uint8_t bias_dtype) {

@@ -6,10 +6,10 @@
 #define DW_PIXELS 2
 #include "depthwise_impl.h"
 
-static void plan_make(const ingot_call *call, ingot_dw_plan *plan) {
+void ingot_dw_plan_make(const ingot_call *call, int64_t taps, ingot_dw_plan *plan) {
     ingot_conv_shape *s = &plan->shape;
     ingot_conv_shape_read(call, s);
-    s->taps = call->in[INGOT_CONV_W].dims[1];
+    s->taps = taps;
     plan->chunks = (s->out[2] + INGOT_DW_CHUNK - 1) / INGOT_DW_CHUNK;
     const int64_t room = s->in[2] + s->pad[2] - s->dilation[2] * (s->kernel[2] - 1) - 1;
     const int64_t begin = (s->pad[2] + s->stride[2] - 1) / s->stride[2];
@@ -19,6 +19,10 @@ static void plan_make(const ingot_call *call, ingot_dw_plan *plan) {
     if (plan->inner_end < plan->inner_begin) {
         plan->inner_end = plan->inner_begin;
     }
+}
+
+static void plan_make(const ingot_call *call, ingot_dw_plan *plan) {
+    ingot_dw_plan_make(call, call->in[INGOT_CONV_W].dims[1], plan);
 }
 
 static const char *dw_check(const ingot_call *call) {

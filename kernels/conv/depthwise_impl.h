@@ -118,52 +118,78 @@ INGOT_INLINE int64_t dw_clip(int64_t origin, int64_t dilation, int64_t kernel, i
     return begin < end ? end - begin : 0;
 }
 
+/* Output columns [begin, end) of a row. */
+static void dw_row(const ingot_dw_row *row) {
+    const ingot_conv_shape *s = row->shape;
+    float *out_rows[DW_PIXELS];
+    const float *residual_rows[DW_PIXELS];
+    ingot_gemm_f32 tile = {.out = out_rows, .bias = row->bias};
+    tile.residual = row->residual != NULL ? residual_rows : NULL;
+    ingot_gemm_f32_activation(&tile, row->activation);
+    int64_t kz, ky, kx;
+    dw_window v;
+    v.planes = dw_clip(row->z0, s->dilation[0], s->kernel[0], s->in[0], &kz);
+    v.lines = dw_clip(row->y0, s->dilation[1], s->kernel[1], s->in[1], &ky);
+    for (int64_t x = row->begin; x < row->end;) {
+        const int inner = x >= row->inner_begin && x < row->inner_end;
+        const int log = inner ? dw_block_log((row->end < row->inner_end ? row->end : row->inner_end) - x) : 0;
+        const int pixels = 1 << log;
+        const int64_t x0 = x * s->stride[2] - s->pad[2];
+        kx = 0;
+        v.taps = inner ? s->kernel[2] : dw_clip(x0, s->dilation[2], s->kernel[2], s->in[2], &kx);
+        v.weights = row->weights + ((kz * s->kernel[1] + ky) * s->kernel[2] + kx) * INGOT_DW_LANES;
+        v.x = row->image;
+        if (v.planes > 0 && v.lines > 0 && v.taps > 0) {
+            const int64_t iz = row->z0 + kz * s->dilation[0], iy = row->y0 + ky * s->dilation[1];
+            v.x += ((iz * s->in[1] + iy) * s->in[2] + x0 + kx * s->dilation[2]) * s->in_pitch;
+        }
+        for (int i = 0; i < pixels; i++) {
+            out_rows[i] = row->out + (x + i - row->begin) * s->out_pitch;
+            if (row->residual != NULL) {
+                residual_rows[i] = row->residual + (x + i - row->begin) * row->residual_pitch;
+            }
+        }
+        dw_pixels[log](s, &tile, &v);
+        x += pixels;
+    }
+}
+
 INGOT_KERNEL_FN(conv_f32_dw) {
     const ingot_dw_plan *plan = call->state;
     const ingot_conv_shape *s = &plan->shape;
     const ingot_conv_params *params = call->params;
     const ingot_arg *residual = &call->in[INGOT_CONV_RESIDUAL];
-    const float *image = call->in[INGOT_CONV_X].data, *weights = call->in[INGOT_CONV_W].data;
-    float *out_rows[DW_PIXELS];
-    const float *residual_rows[DW_PIXELS];
     (void)scratch;
-
-    ingot_gemm_f32 tile = {.out = out_rows, .bias = call->in[INGOT_CONV_BIAS].data};
-    tile.residual = residual->data != NULL ? residual_rows : NULL;
-    ingot_gemm_f32_activation(&tile, &params->activation);
+    ingot_dw_row row = {
+        .shape = s,
+        .weights = call->in[INGOT_CONV_W].data,
+        .bias = call->in[INGOT_CONV_BIAS].data,
+        .residual_pitch = residual->pitch,
+        .activation = &params->activation,
+        .inner_begin = plan->inner_begin,
+        .inner_end = plan->inner_end,
+    };
     for (uint32_t unit = begin; unit < end; unit++) {
-        const int64_t row = unit / plan->chunks;
-        const int64_t z = row / s->out[1] % s->out[0], y = row % s->out[1], batch = row / s->out[1] / s->out[0];
-        const int64_t z0 = z * s->stride[0] - s->pad[0], y0 = y * s->stride[1] - s->pad[1];
-        int64_t x = unit % plan->chunks * INGOT_DW_CHUNK;
-        const int64_t x_end = x + INGOT_DW_CHUNK < s->out[2] ? x + INGOT_DW_CHUNK : s->out[2];
-        int64_t kz, ky, kx;
-        dw_window v;
-        v.planes = dw_clip(z0, s->dilation[0], s->kernel[0], s->in[0], &kz);
-        v.lines = dw_clip(y0, s->dilation[1], s->kernel[1], s->in[1], &ky);
-        while (x < x_end) {
-            const int inner = x >= plan->inner_begin && x < plan->inner_end;
-            const int log = inner ? dw_block_log((x_end < plan->inner_end ? x_end : plan->inner_end) - x) : 0;
-            const int pixels = 1 << log;
-            const int64_t x0 = x * s->stride[2] - s->pad[2];
-            kx = 0;
-            v.taps = inner ? s->kernel[2] : dw_clip(x0, s->dilation[2], s->kernel[2], s->in[2], &kx);
-            v.weights = weights + ((kz * s->kernel[1] + ky) * s->kernel[2] + kx) * INGOT_DW_LANES;
-            v.x = image;
-            if (v.planes > 0 && v.lines > 0 && v.taps > 0) {
-                const int64_t iz = z0 + kz * s->dilation[0], iy = y0 + ky * s->dilation[1];
-                v.x += (((batch * s->in[0] + iz) * s->in[1] + iy) * s->in[2] + x0 + kx * s->dilation[2]) * s->in_pitch;
-            }
-            for (int i = 0; i < pixels; i++) {
-                const int64_t pixel = row * s->out[2] + x + i;
-                out_rows[i] = (float *)call->out[0].data + pixel * s->out_pitch;
-                if (residual->data != NULL) {
-                    residual_rows[i] = (const float *)residual->data + pixel * residual->pitch;
-                }
-            }
-            dw_pixels[log](s, &tile, &v);
-            x += pixels;
+        const int64_t line = unit / plan->chunks;
+        const int64_t z = line / s->out[1] % s->out[0], y = line % s->out[1], batch = line / s->out[1] / s->out[0];
+        row.image = (const float *)call->in[INGOT_CONV_X].data + batch * s->in[0] * s->in[1] * s->in[2] * s->in_pitch;
+        row.z0 = z * s->stride[0] - s->pad[0];
+        row.y0 = y * s->stride[1] - s->pad[1];
+        row.begin = unit % plan->chunks * INGOT_DW_CHUNK;
+        row.end = row.begin + INGOT_DW_CHUNK < s->out[2] ? row.begin + INGOT_DW_CHUNK : s->out[2];
+        const int64_t pixel = line * s->out[2] + row.begin;
+        row.out = (float *)call->out[0].data + pixel * s->out_pitch;
+        if (residual->data != NULL) {
+            row.residual = (const float *)residual->data + pixel * residual->pitch;
         }
+        dw_row(&row);
     }
     return INGOT_KERNEL_OK;
 }
+
+#define DW_HALF_KERNEL(type)                                                                                           \
+    INGOT_KERNEL_FN(conv_##type##_dw) {                                                                                \
+        return ingot_conv_half_dw_run(call, begin, end, scratch, &INGOT_PASTE(ingot_, half, INGOT_ISA), dw_row);       \
+    }
+DW_HALF_KERNEL(f16)
+DW_HALF_KERNEL(bf16)

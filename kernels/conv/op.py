@@ -11,21 +11,10 @@ import numpy as np
 from ingot.kernels.common.activation import NO_ACTIVATION, Activation, ActivationKind
 from ingot.kernels.spec import Builder, DType, NodeView, OpSpec, Sample, Tactic, TensorType, Unsupported, onnx_op
 
-from . import int8
-from .attrs import ConvAttrs, conv_params, infer
+from . import half, int8
+from .attrs import ConvAttrs, HalfConvAttrs, conv_params, infer
+from .panels import pack_depthwise, pack_panels
 from .quantized import quantize
-
-PANEL = int8.PANEL
-
-
-def pack_panels(columns: np.ndarray) -> np.ndarray:
-    """[groups, N, taps, C] -> [groups * ceil(N / 16), taps, C, 16], columns padded with zeros."""
-    groups, n, taps, channels = columns.shape
-    panels = -(-n // PANEL)
-    padded = np.zeros((groups, panels * PANEL, taps, channels), columns.dtype)
-    padded[:, :n] = columns
-    panels_first = padded.reshape(groups * panels, PANEL, taps, channels)
-    return np.ascontiguousarray(panels_first.transpose(0, 2, 3, 1))
 
 
 def pack_conv(node: NodeView, w: np.ndarray) -> np.ndarray:
@@ -35,14 +24,9 @@ def pack_conv(node: NodeView, w: np.ndarray) -> np.ndarray:
     return pack_panels(w.reshape(groups, w.shape[0] // groups, w.shape[1], taps).transpose(0, 1, 3, 2))
 
 
-def pack_depthwise(node: NodeView, w: np.ndarray) -> np.ndarray:
-    """[C, 1, *kernel] -> [ceil(C / 16), taps, 16]."""
-    taps = math.prod(w.shape[2:])
-    return pack_panels(w.reshape(1, w.shape[0], taps, 1))[:, :, 0, :]
-
-
 def _tuned(node: NodeView) -> bool:
-    return node.inputs[0].type.dtype is DType.F32 and node.inputs[1].data is not None
+    floats = all(v.type.dtype is DType.F32 for v in node.inputs[:2]) and not isinstance(node.attrs, HalfConvAttrs)
+    return floats and node.inputs[1].data is not None
 
 
 def _depthwise(node: NodeView) -> bool:
@@ -52,11 +36,13 @@ def _depthwise(node: NodeView) -> bool:
 
 def _plain(node: NodeView) -> bool:
     dtype = node.inputs[0].type.dtype
-    return dtype is DType.F32 or (dtype is DType.F64 and node.attrs.activation.kind is ActivationKind.NONE)
+    plain = dtype is DType.F32 or (dtype is DType.F64 and node.attrs.activation.kind is ActivationKind.NONE)
+    return plain and node.inputs[1].type.dtype is dtype and not isinstance(node.attrs, HalfConvAttrs)
 
 
 TACTICS = (
     *int8.TACTICS,
+    *half.TACTICS,
     Tactic(
         kernel="conv_f32_dw",
         params_type="ingot_conv_params",
@@ -137,6 +123,7 @@ def samples() -> Iterable[Sample]:
     yield _sample("weights at run time", (6, 7), 4, 6, (3, 3), pads=(1, 0, 0, 1), groups=2, constant=())
     yield _sample("float64", (6, 7), 4, 6, (3, 2), pads=(1, 0, 0, 1), residual=True, dtype=DType.F64)
     yield from int8.samples()
+    yield from half.samples()
 
 
 SPEC = OpSpec(
@@ -147,6 +134,7 @@ SPEC = OpSpec(
     samples=samples,
     cast_to={DType.F16: DType.F32, DType.BF16: DType.F32},
     quantize=quantize,
+    half=half.RULE,
 )
 
 

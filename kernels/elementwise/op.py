@@ -15,7 +15,7 @@ from ingot.kernels.spec import (
     TensorType,
 )
 
-from . import lower, onnx_activation, onnx_arithmetic, onnx_quantize  # noqa: F401 - the importers register themselves
+from . import half, lower, onnx_activation, onnx_arithmetic, onnx_quantize  # noqa: F401 - the importers register themselves
 from .functions import ELEMENTWISE, Function
 from .program import Insn, Program, cast_program, compose, infer, single
 from .quantized import EXACT, is_exact, quantize
@@ -124,4 +124,5 @@ SPEC = OpSpec(
     samples=_samples,
     permute=_permute,
     quantize=quantize,
+    half=half.RULE,
 )

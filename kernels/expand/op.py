@@ -11,6 +11,7 @@ from ingot.kernels.common.quantized import carry
 from ingot.kernels.spec import (
     Builder,
     DType,
+    Half,
     NodeView,
     OpSpec,
     Params,
@@ -63,6 +64,7 @@ SPEC = OpSpec(
     samples=_samples,
     permute=_permute,
     quantize=carry("expand"),
+    half=Half(operands=(0,), moves=True),
 )
 
 

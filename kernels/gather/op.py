@@ -14,6 +14,7 @@ from ingot.kernels.slice.op import slice_ranges
 from ingot.kernels.spec import (
     Builder,
     DType,
+    Half,
     NodeView,
     OpSpec,
     Sample,
@@ -81,6 +82,7 @@ SPEC = OpSpec(
     samples=_samples,
     permute=_permute,
     quantize=carry("gather"),
+    half=Half(operands=(0,), moves=True),
 )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ingot.kernels.common.activation import NO_ACTIVATION, Activation
+from ingot.kernels.common.half import half_result
 from ingot.kernels.common.quantized import UNIT
 from ingot.kernels.spec import DType, Quant, TensorType, Unsupported, broadcast_shape
 
@@ -44,10 +45,21 @@ class QMatMulAttrs(MatMulAttrs):
     parts: int = 1
 
 
+@dataclass(frozen=True, slots=True)
+class HalfMatMulAttrs(MatMulAttrs):
+    """The same with a constant matrix b in float16 or bfloat16, computed in float32; a is not transposed.
+
+    a, the residual and the result are each stored in the type of b or in float32, the bias in float32.
+    """
+
+    output: DType = DType.F32
+
+
 def infer(attrs: MatMulAttrs, inputs: Sequence[TensorType | None]) -> tuple[TensorType, ...]:
     """[..., M, K], [..., K, N] -> [..., M, N]; Unsupported when the extents do not go together."""
     a, b = inputs[0], inputs[1]
-    if a.rank < 2 or b.rank < 2 or a.dtype is not b.dtype:
+    half = isinstance(attrs, HalfMatMulAttrs)
+    if a.rank < 2 or b.rank < 2 or (a.dtype is not b.dtype and not half):
         raise Unsupported(f"a product of {a} and {b}", "matrices of one element type")
     m, k = a.shape[:-3:-1] if attrs.trans_a else a.shape[-2:]
     k_too, n = b.shape[:-3:-1] if attrs.trans_b else b.shape[-2:]
@@ -56,6 +68,8 @@ def infer(attrs: MatMulAttrs, inputs: Sequence[TensorType | None]) -> tuple[Tens
     in_parts = isinstance(attrs, QMatMulAttrs) and attrs.parts > 1
     result = TensorType(a.dtype, (*broadcast_shape(a.shape[:-2], () if in_parts else b.shape[:-2]), m, n))
     residual = inputs[3] if len(inputs) > 3 else None
+    if half:
+        return (half_result(attrs, inputs, result.shape),)
     if isinstance(attrs, QMatMulAttrs):
         _check_quantised(attrs, inputs, result.shape)
         dtype = DType.F32 if attrs.output is None else DType.I8

@@ -69,6 +69,26 @@ static inline const char *ingot_matmul_shape_read(const ingot_call *call, int pa
     return NULL;
 }
 
+/* Bias [N] or none, residual like the output or none. */
+static inline const char *ingot_matmul_sides_check(const ingot_arg *bias, uint8_t bias_dtype, const ingot_arg *residual,
+                                                   uint8_t residual_dtype, const ingot_arg *out) {
+    if (bias->dtype != INGOT_DTYPE_NONE &&
+        (bias->dtype != bias_dtype || bias->rank != 1 || bias->dims[0] != out->dims[out->rank - 1])) {
+        return "matmul: bias";
+    }
+    if (residual->dtype != INGOT_DTYPE_NONE) {
+        if (residual->dtype != residual_dtype || residual->rank != out->rank) {
+            return "matmul: residual";
+        }
+        for (int i = 0; i < out->rank; i++) {
+            if (residual->dims[i] != out->dims[i]) {
+                return "matmul: residual";
+            }
+        }
+    }
+    return NULL;
+}
+
 /* Types, ranks, bias, residual and parameters; everything but the extents of a and b. */
 static inline const char *ingot_matmul_types_check(const ingot_call *call, uint8_t dtype, uint8_t out_dtype,
                                                    uint8_t bias_dtype) {
@@ -84,21 +104,7 @@ static inline const char *ingot_matmul_types_check(const ingot_call *call, uint8
     if (a->rank < 2 || b->rank < 2 || out->rank < 2) {
         return "matmul: rank";
     }
-    if (bias->dtype != INGOT_DTYPE_NONE &&
-        (bias->dtype != bias_dtype || bias->rank != 1 || bias->dims[0] != out->dims[out->rank - 1])) {
-        return "matmul: bias";
-    }
-    if (residual->dtype != INGOT_DTYPE_NONE) {
-        if (residual->dtype != dtype || residual->rank != out->rank) {
-            return "matmul: residual";
-        }
-        for (int i = 0; i < out->rank; i++) {
-            if (residual->dims[i] != out->dims[i]) {
-                return "matmul: residual";
-            }
-        }
-    }
-    return NULL;
+    return ingot_matmul_sides_check(bias, bias_dtype, residual, dtype, out);
 }
 
 /* The same where all of them have one type. */

@@ -22,7 +22,7 @@ from ingot.kernels.spec import (
     onnx_op,
 )
 
-from . import int8
+from . import half, int8
 from .attrs import MatMulAttrs, infer
 from .quantized import quantize
 
@@ -55,11 +55,11 @@ def pack(node: NodeView, b: np.ndarray) -> np.ndarray:
 def _packed(node: NodeView) -> bool:
     a, b = node.inputs[0].type, node.inputs[1]
     one_matrix = b.data is not None and math.prod(b.type.shape[:-2]) == 1 and b.type.rank <= a.rank
-    return one_matrix and a.dtype is DType.F32
+    return one_matrix and a.dtype is b.type.dtype is DType.F32
 
 
 def _free(node: NodeView) -> bool:
-    return node.inputs[0].type.dtype is DType.F32
+    return all(v.type.dtype is DType.F32 for v in node.inputs[:2])
 
 
 _PLAIN = (DType.F64, DType.I32, DType.U32, DType.I64, DType.U64)
@@ -74,6 +74,7 @@ def _plain(node: NodeView) -> bool:
 
 TACTICS = (
     *int8.TACTICS,
+    *half.TACTICS,
     Tactic(
         kernel="matmul_f32_n16",
         params_type="ingot_matmul_params",
@@ -134,6 +135,7 @@ def samples() -> Iterable[Sample]:
         yield _sample(f"{dtype.name.lower()}", (2, 5, 9), (9, 33), dtype=dtype, bias=True, residual=True)
         yield _sample(f"{dtype.name.lower()} transposed", (9, 5), (3, 4, 9), dtype=dtype, trans_a=True, trans_b=True)
     yield from int8.samples()
+    yield from half.samples()
 
 
 SPEC = OpSpec(
@@ -151,6 +153,7 @@ SPEC = OpSpec(
         DType.U16: DType.U32,
     },
     quantize=quantize,
+    half=half.RULE,
 )
 
 

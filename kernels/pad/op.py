@@ -13,6 +13,7 @@ from ingot.kernels.common.quantized import activation_of
 from ingot.kernels.spec import (
     Builder,
     DType,
+    Half,
     NodeView,
     OpSpec,
     Params,
@@ -117,6 +118,7 @@ SPEC = OpSpec(
     samples=_samples,
     permute=_permute,
     quantize=_quantize,
+    half=Half(able=lambda node: abs(node.attrs.value) <= 65504, operands=(0,), moves=True),
 )
 
 

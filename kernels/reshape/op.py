@@ -13,7 +13,18 @@ from typing import Any
 
 from ingot.kernels.common.quantized import carry
 from ingot.kernels.reshape import col2im, einsum, static  # noqa: F401  their importers register themselves
-from ingot.kernels.spec import Builder, DType, OpSpec, Sample, Tactic, TensorType, Unsupported, normal_axis, onnx_op
+from ingot.kernels.spec import (
+    Builder,
+    DType,
+    Half,
+    OpSpec,
+    Sample,
+    Tactic,
+    TensorType,
+    Unsupported,
+    normal_axis,
+    onnx_op,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +53,7 @@ SPEC = OpSpec(
     tactics=(Tactic(kernel="", inplace=(0,), numerics="exact"),),
     samples=_samples,
     quantize=carry("reshape"),
+    half=Half(operands=(0,), moves=True),
 )
 
 

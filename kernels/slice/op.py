@@ -7,7 +7,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from ingot.kernels.common.quantized import carry
-from ingot.kernels.spec import Builder, DType, NodeView, OpSpec, Sample, TensorType, Unsupported, normal_axis, onnx_op
+from ingot.kernels.spec import (
+    Builder,
+    DType,
+    Half,
+    NodeView,
+    OpSpec,
+    Sample,
+    TensorType,
+    Unsupported,
+    normal_axis,
+    onnx_op,
+)
 from ingot.kernels.strided_copy.views import strided_copy, view
 
 
@@ -57,6 +68,7 @@ SPEC = OpSpec(
     samples=_samples,
     permute=_permute,
     quantize=carry("slice"),
+    half=Half(operands=(0,), moves=True),
 )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ingot.kernels.common.quantized import carry
-from ingot.kernels.spec import Builder, DType, NodeView, OpSpec, Sample, TensorType, Unsupported, onnx_op
+from ingot.kernels.spec import Builder, DType, Half, NodeView, OpSpec, Sample, TensorType, Unsupported, onnx_op
 from ingot.kernels.strided_copy.views import strided_copy, view
 
 
@@ -51,6 +51,7 @@ SPEC = OpSpec(
     samples=_samples,
     permute=_permute,
     quantize=carry("transpose"),
+    half=Half(operands=(0,), moves=True),
 )
 
 

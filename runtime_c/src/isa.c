@@ -18,6 +18,10 @@
 #endif
 #endif
 
+#if defined(__aarch64__) && !defined(HWCAP2_BF16)
+#define HWCAP2_BF16 (1UL << 14)
+#endif
+
 #define BIT(isa) (1U << INGOT_ISA_##isa)
 
 enum { DETECTED = 1U << 31 }; /* tells a remembered answer from none */
@@ -31,8 +35,11 @@ static const struct {
     [INGOT_ISA_AVXVNNI] = {"avxvnni", BIT(PORTABLE) | BIT(AVX2) | BIT(AVXVNNI)},
     [INGOT_ISA_AVX512] = {"avx512", BIT(PORTABLE) | BIT(AVX2) | BIT(AVX512)},
     [INGOT_ISA_AVX512VNNI] = {"avx512vnni", BIT(PORTABLE) | BIT(AVX2) | BIT(AVXVNNI) | BIT(AVX512) | BIT(AVX512VNNI)},
+    [INGOT_ISA_AVX512BF16] = {"avx512bf16", BIT(PORTABLE) | BIT(AVX2) | BIT(AVXVNNI) | BIT(AVX512) | BIT(AVX512VNNI) |
+                                                BIT(AVX512BF16)},
     [INGOT_ISA_NEON] = {"neon", BIT(PORTABLE) | BIT(NEON)},
     [INGOT_ISA_NEONDOT] = {"neondot", BIT(PORTABLE) | BIT(NEON) | BIT(NEONDOT)},
+    [INGOT_ISA_NEONBF16] = {"neonbf16", BIT(PORTABLE) | BIT(NEON) | BIT(NEONDOT) | BIT(NEONBF16)},
 };
 
 #if defined(__x86_64__)
@@ -53,7 +60,7 @@ static uint32_t detect(void) {
         __get_cpuid_count(7, 1, &a71, &unused, &unused, &unused);
     }
     const uint32_t avx512 = 1U << 16 | 1U << 17 | 1U << 30 | 1U << 31; /* F, DQ, BW, VL */
-    const uint32_t sha = 1U << 29, vnni = 1U << 11, avxvnni = 1U << 4;
+    const uint32_t sha = 1U << 29, vnni = 1U << 11, avxvnni = 1U << 4, avx512bf16 = 1U << 5;
     if (has_all(b7, sha) && has_all(c1, bit_SSE4_1 | bit_SSSE3)) {
         found |= INGOT_CPU_SHA256;
     }
@@ -75,6 +82,9 @@ static uint32_t detect(void) {
         if (has_all(c7, vnni)) {
             found |= BIT(AVX512VNNI);
         }
+        if (has_all(a71, avx512bf16)) {
+            found |= BIT(AVX512BF16);
+        }
     }
     return found;
 }
@@ -84,6 +94,9 @@ static uint32_t detect(void) {
     uint32_t found = BIT(PORTABLE) | BIT(NEON);
     if (capabilities & HWCAP_ASIMDDP) {
         found |= BIT(NEONDOT);
+    }
+    if (getauxval(AT_HWCAP2) & HWCAP2_BF16) {
+        found |= BIT(NEONBF16);
     }
     if (capabilities & HWCAP_CRC32) {
         found |= INGOT_CPU_CRC32C;

@@ -12,18 +12,22 @@
 #define INGOT_AVXVNNI(name) INGOT_DECLARE(name, avxvnni)
 #define INGOT_AVX512(name) INGOT_DECLARE(name, avx512)
 #define INGOT_AVX512VNNI(name) INGOT_DECLARE(name, avx512vnni)
+#define INGOT_AVX512BF16(name) INGOT_DECLARE(name, avx512bf16)
 #else
 #define INGOT_AVX2(name)
 #define INGOT_AVXVNNI(name)
 #define INGOT_AVX512(name)
 #define INGOT_AVX512VNNI(name)
+#define INGOT_AVX512BF16(name)
 #endif
 #if defined(__aarch64__)
 #define INGOT_NEON(name) INGOT_DECLARE(name, neon)
 #define INGOT_NEONDOT(name) INGOT_DECLARE(name, neondot)
+#define INGOT_NEONBF16(name) INGOT_DECLARE(name, neonbf16)
 #else
 #define INGOT_NEON(name)
 #define INGOT_NEONDOT(name)
+#define INGOT_NEONBF16(name)
 #endif
 #define INGOT_KERNEL(name, abi, family, isas)                                                                          \
     extern const ingot_family ingot_family_##family;                                                                   \
@@ -37,16 +41,20 @@
 #undef INGOT_AVXVNNI
 #undef INGOT_AVX512
 #undef INGOT_AVX512VNNI
+#undef INGOT_AVX512BF16
 #define INGOT_AVX2(name) INGOT_ENTRY(name, avx2, INGOT_ISA_AVX2)
 #define INGOT_AVXVNNI(name) INGOT_ENTRY(name, avxvnni, INGOT_ISA_AVXVNNI)
 #define INGOT_AVX512(name) INGOT_ENTRY(name, avx512, INGOT_ISA_AVX512)
 #define INGOT_AVX512VNNI(name) INGOT_ENTRY(name, avx512vnni, INGOT_ISA_AVX512VNNI)
+#define INGOT_AVX512BF16(name) INGOT_ENTRY(name, avx512bf16, INGOT_ISA_AVX512BF16)
 #endif
 #if defined(__aarch64__)
 #undef INGOT_NEON
 #undef INGOT_NEONDOT
+#undef INGOT_NEONBF16
 #define INGOT_NEON(name) INGOT_ENTRY(name, neon, INGOT_ISA_NEON)
 #define INGOT_NEONDOT(name) INGOT_ENTRY(name, neondot, INGOT_ISA_NEONDOT)
+#define INGOT_NEONBF16(name) INGOT_ENTRY(name, neonbf16, INGOT_ISA_NEONBF16)
 #endif
 #define INGOT_KERNEL(name, abi, family, isas)                                                                          \
     {#name, abi, &ingot_family_##family, {INGOT_ENTRY(name, portable, INGOT_ISA_PORTABLE) isas}},

@@ -37,7 +37,17 @@ class TestWhatItSays:
 
     def test_variant_isa_and_repr(self, engine: ingot.Engine) -> None:
         assert engine.variant == "cpu"
-        assert engine.isa in ("portable", "avx2", "avxvnni", "avx512", "avx512vnni", "neon", "neondot")
+        assert engine.isa in (
+            "portable",
+            "avx2",
+            "avxvnni",
+            "avx512",
+            "avx512vnni",
+            "avx512bf16",
+            "neon",
+            "neondot",
+            "neonbf16",
+        )
         assert "x: float32 4x5" in repr(engine) and engine.digest[:12] in repr(engine)
 
     def test_inspect_tells_everything_as_json(self, engine: ingot.Engine) -> None:

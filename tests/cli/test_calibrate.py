@@ -134,6 +134,6 @@ class TestBuild:
         int8 = [*build, "--precision", "int8"]
         cli(*int8).failed(1, "int8 needs ranges")
         cli(*int8, "--calibration", here, "--calibration-synthetic").failed(2, "either")
-        cli(*int8, "--calibration", here / "data.npz", "--layer-precision", "x").failed(2, "PATTERN=fp32")
+        cli(*int8, "--calibration", here / "data.npz", "--layer-precision", "x").failed(2, "PATTERN=PRECISION")
         (here / "c").write_text("TRT-1-EntropyCalibration2\nimage: 7fc00000\n")
         cli(*int8, "--calibration-cache", here / "c").failed(1, f"{here / 'c'}:2:", "nan")

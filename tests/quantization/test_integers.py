@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import integers
 import nets
 
-ISAS = ("portable", "avx2", "avxvnni", "avx512", "avx512vnni", "neon", "neondot")
+ISAS = ("portable", "avx2", "avxvnni", "avx512", "avx512vnni", "avx512bf16", "neon", "neondot", "neonbf16")
 
 
 def kinds(graph: Graph) -> list[str]:

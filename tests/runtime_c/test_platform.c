@@ -41,6 +41,9 @@ static void isa_sets(void) {
     if (all & SET(AVX512VNNI)) {
         CHECK(ingot_isa_allowed("avx512vnni") == (all & 0x1f));
     }
+    if (all & SET(AVX512BF16)) {
+        CHECK(ingot_isa_allowed("avx512bf16") == (all & 0x3f));
+    }
     if (all & SET(NEONDOT)) {
         CHECK(ingot_isa_allowed("neon") == (SET(PORTABLE) | SET(NEON)));
     }

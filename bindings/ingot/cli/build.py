@@ -18,6 +18,8 @@ from ingot.cli.common import Progress, UsageError, add_json, print_json, size_te
 from ingot.cli.inputs import add_input_ranges, parse_input_ranges
 from ingot.engine import Engine
 
+PRECISIONS = ("fp32", "fp16", "bf16", "int8")
+
 EXAMPLE = 'ingot build model.onnx -o model.ingot --profile "image=1x3x224x224"'
 
 
@@ -27,16 +29,19 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "-o", "--output", type=Path, required=True, metavar="OUT.ingot", help="the engine file to write"
     )
     parser.add_argument("--target", default="cpu", metavar="NAME", help="what to build for; see ingot targets (cpu)")
-    parser.add_argument("--precision", choices=["fp32", "int8"], default="fp32", help="what to compute in (fp32)")
+    parser.add_argument("--precision", choices=PRECISIONS, default="fp32", help="what to store and compute in (fp32)")
     parser.add_argument(
         "--profile", action="append", default=[], metavar="NAME=SHAPE", help="the shape of an input, may be repeated"
     )
-    parser.add_argument("--calibration", type=Path, metavar="DATA", help="int8: samples; see ingot calibrate")
-    parser.add_argument("--calibration-synthetic", action="store_true", help="int8: generate samples")
-    add_input_ranges(parser, "int8: for inputs that are generated")
+    parser.add_argument("--calibration", type=Path, metavar="DATA", help="int8, fp16: samples; see ingot calibrate")
+    parser.add_argument("--calibration-synthetic", action="store_true", help="int8, fp16: generate samples")
+    add_input_ranges(parser, "int8, fp16: for inputs that are generated")
     add_method(parser, "--calibration-method")
     parser.add_argument(
-        "--calibration-cache", type=Path, metavar="FILE", help="int8: ranges are read from here, or written when new"
+        "--calibration-cache",
+        type=Path,
+        metavar="FILE",
+        help="int8, fp16: ranges are read from here, or written when new",
     )
     add_preprocess(parser, "--calibration-preprocess")
     parser.add_argument(
@@ -44,7 +49,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="PATTERN=PRECISION",
-        help="fp32 or int8 for layers whose name matches, may be repeated",
+        help=f"{', '.join(PRECISIONS)} for layers whose name matches, may be repeated",
     )
     parser.add_argument("--allow-fallback", action="store_true", help="int8: layers that cannot have it stay in fp32")
     parser.add_argument("--dump-after", metavar="PASS", help="print the graph after this pass")
@@ -133,20 +138,22 @@ def parse_profile(text: str) -> tuple[str, tuple[int, ...]]:
 def parse_layer_precision(text: str) -> tuple[str, str]:
     """``PATTERN=PRECISION`` in its two parts."""
     pattern, equals, precision = text.rpartition("=")
-    if not equals or not pattern or precision not in ("fp32", "int8"):
-        raise UsageError(f'--layer-precision {text!r}: write PATTERN=fp32 or PATTERN=int8, e.g. "head*=fp32"')
+    if not equals or not pattern or precision not in PRECISIONS:
+        choices = ", ".join(PRECISIONS)
+        raise UsageError(f'--layer-precision {text!r}: write PATTERN=PRECISION, one of {choices}, e.g. "head*=fp32"')
     return pattern, precision
 
 
 def check_calibration(options: argparse.Namespace) -> None:
-    """:class:`UsageError` for options of int8 that nobody would look at, or that exclude each other."""
+    """:class:`UsageError` for options of calibration that nobody would look at, or that exclude each other."""
     given = [
         name
-        for name in ("calibration", "calibration_synthetic", "calibration_cache", "input_range", "layer_precision")
+        for name in ("calibration", "calibration_synthetic", "calibration_cache", "input_range")
         if getattr(options, name)
     ]
-    if given and options.precision != "int8":
-        raise UsageError(f"--{given[0].replace('_', '-')} is for --precision int8")
+    asked = {options.precision, *(precision for _, precision in map(parse_layer_precision, options.layer_precision))}
+    if given and asked.isdisjoint({"int8", "fp16"}):
+        raise UsageError(f"--{given[0].replace('_', '-')} is for --precision int8 or fp16")
     if options.calibration and options.calibration_synthetic:
         raise UsageError("give either --calibration DATA or --calibration-synthetic")
 

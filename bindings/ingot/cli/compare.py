@@ -35,6 +35,10 @@ from ingot.cli.reference import Reference
 from ingot.engine import Engine
 from ingot.errors import EngineError
 
+#: norm of the difference over norm of the reference, of engines that compute in these precisions. Of int8 there is no
+#: bound, but NaN or infinity in the wrong place is an error all the same
+LIMITS = {"fp16": 5e-3, "bf16": 5e-2, "int8": sys.float_info.max}
+
 EXAMPLE = "ingot compare model.onnx model.ingot --input image=cat.npy --per-layer --plot error.svg"
 
 
@@ -97,8 +101,9 @@ def _compare(
     if missing:
         raise EngineError(f"{options.engine}: output {missing[0]!r} is not in {options.model}: is it another model's?")
     limit = options.max_error
-    if limit is None and any(row["got"] == "int8" for row in engine.inspect()["metadata"].get("ledger", [])):
-        limit = sys.float_info.max  # no bound: but NaN or infinity in the wrong place is an error all the same
+    got = {row["got"] for row in engine.inspect()["metadata"].get("ledger", [])}
+    if limit is None and got & LIMITS.keys():
+        limit = max(LIMITS[precision] for precision in got & LIMITS.keys())
     return [{"output": key, **difference(array, expected[key], limit)} for key, array in outputs.items()]
 
 

@@ -1,0 +1,163 @@
+"""Where a float32 graph is stored in float16 or bfloat16, as was asked for; arithmetic stays float32.
+
+Weights of layers are. A value is where everybody who makes or reads it can: a kernel that knows float32 alone never
+needs a conversion around it, its operands and its result stay float32. Inputs and outputs of the graph keep their
+types. Layers whose weights or results float16 cannot hold stay float32 altogether, and the ledger says why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from ingot.builder.evaluate import select_tactic
+from ingot.builder.ir import Graph, Node, Value
+from ingot.builder.passes.rewrite import Names, frozen, plural
+from ingot.builder.quantization.half_weights import round_half
+from ingot.builder.quantization.overflow import obstacle
+from ingot.builder.quantization.request import HALVES, Request
+from ingot.builder.quantization.weights import weight_axis
+from ingot.kernels.common.half import narrow
+from ingot.kernels.spec import DType, TensorType, Unsupported
+
+
+def run(graph: Graph, request: Request) -> None:
+    """Change types in place. Why layers stay in float32 is noted in ``request.refused``."""
+    wanted = {node: dtype for node in graph.nodes if (dtype := _wanted(node, request)) is not None}
+    stored = _stored(graph, wanted, request)
+    for value, dtype in stored.items():
+        value.type = replace(value.type, dtype=dtype)
+    changed = 0
+    names = Names(graph)
+    constants: dict[tuple[Value, DType], Value] = {}
+    for node, dtype in wanted.items():
+        if any(value in stored for value in _data(node)) or node.op.half.weights(node):
+            _change(node, dtype, stored, constants, names)
+            changed += 1
+    if changed:
+        text = f"{plural(len(stored), 'value')} stored in half, {plural(changed, 'layer')} reading or writing it"
+        graph.report.append(("half", text))
+
+
+def _wanted(node: Node, request: Request) -> DType | None:
+    """What a node is to be stored in; ``None`` when it stays as it is."""
+    asked = request.asked(node)
+    dtype = HALVES.get(asked)
+    if dtype is None:
+        return None
+    rule = node.op.half
+    if rule is None or len(node.outputs) != 1 or node.output.type.dtype is not DType.F32 or not rule.able(node):
+        return None
+    reason = obstacle(node, dtype, request)
+    if not reason and not _has_kernel(node, dtype):
+        reason = f"no {asked} kernel takes these operands"
+    if reason:
+        request.refused[node.name] = reason
+        return None
+    return dtype
+
+
+def _operands(node: Node) -> list[int]:
+    """The inputs that may be stored in half."""
+    indices = node.op.half.operands
+    return [
+        i
+        for i, value in enumerate(node.inputs)
+        if value is not None and not value.is_constant and value.type.dtype is DType.F32
+        if indices is None or i in indices
+    ]
+
+
+def _data(node: Node) -> Iterable[Value]:
+    yield from (value for value in node.inputs if value is not None)
+    yield from node.outputs
+
+
+def _has_kernel(node: Node, dtype: DType) -> bool:
+    """Whether there is a kernel for the node with everything in half that may be."""
+    trial = Node(node.op, node.attrs, list(node.inputs), [], node.source)
+    changed = {*_operands(node), *_constants(node)}
+    for index in changed:
+        value = node.inputs[index]
+        trial.inputs[index] = Value(value.name, replace(value.type, dtype=dtype), value.data)
+    trial.attrs = node.op.half.attrs(node, [dtype if i in changed else None for i in range(len(node.inputs))], dtype)
+    try:
+        types = [value.type if value is not None else None for value in trial.inputs]
+        trial.outputs = [Value("trial", kind, None, trial) for kind in node.op.infer(trial.attrs, types)]
+        select_tactic(trial)
+    except Unsupported:
+        return False
+    return trial.output.type.dtype is dtype
+
+
+def _stored(graph: Graph, wanted: dict[Node, DType], request: Request) -> dict[Value, DType]:
+    """The values that are stored in half. What only moves has one type before and behind."""
+    made = [value for node in graph.nodes for value in node.outputs if value.type.dtype is DType.F32]
+    group = {value: value for value in made}
+
+    def root(value: Value) -> Value:
+        while group[value] is not value:
+            value = group[value]
+        return value
+
+    types: dict[Value, set[DType]] = {value: set() for value in made}  # what the neighbours of a value ask for
+
+    def ask(value: Value, dtype: DType) -> None:
+        if value in types:
+            types[value].add(dtype)
+
+    for value in graph.outputs:
+        ask(value, DType.F32)
+    for node in graph.nodes:
+        dtype = wanted.get(node, DType.F32)
+        moves = node in wanted and node.op.half.moves
+        operands = _operands(node) if node in wanted else []
+        for index, value in enumerate(node.inputs):
+            if value is None or value.is_constant:
+                continue
+            if index not in operands:
+                ask(value, DType.F32)
+            elif not moves:
+                ask(value, dtype)
+            elif value not in group:  # an input of the graph
+                ask(node.output, DType.F32)
+            else:
+                group[root(value)] = root(node.output)
+        for value in node.outputs:
+            if not moves:
+                ask(value, dtype)
+            elif dtype is DType.F16 and not request.fits_half(value.name):
+                ask(value, DType.F32)
+    together: dict[Value, set[DType]] = {}
+    for value in made:
+        together.setdefault(root(value), set()).update(types[value])
+    found = {value: together[root(value)] for value in made}
+    return {value: next(iter(kinds)) for value, kinds in found.items() if len(kinds) == 1 and DType.F32 not in kinds}
+
+
+def _change(
+    node: Node,
+    dtype: DType,
+    stored: dict[Value, DType],
+    constants: dict[tuple[Value, DType], Value],
+    names: Names,
+) -> None:
+    """Give a node the attributes and the weights that its operands ask for."""
+    rule = node.op.half
+    halves = [stored.get(value) if value is not None else None for value in node.inputs]
+    for index in _constants(node):
+        value, halves[index] = node.inputs[index], dtype
+        if (value, dtype) not in constants:
+            name = names.fresh(f"{value.name}.{dtype.name.lower()}")
+            layer = not rule.moves
+            data = round_half(value.data, dtype, weight_axis(node)) if layer else narrow(value.data, dtype)
+            constants[value, dtype] = Value(name, TensorType(dtype, value.type.shape), frozen(data))
+        node.inputs[index] = constants[value, dtype]
+    node.attrs = rule.attrs(node, halves, node.output.type.dtype)
+
+
+def _constants(node: Node) -> list[int]:
+    """The constants that are stored in half: weights, and what goes where the other operands go, as in a concat."""
+    if not node.op.half.moves:
+        return list(node.op.half.weights(node))
+    return [i for i, v in enumerate(node.inputs) if v is not None and v.is_constant and v.type.dtype is DType.F32]

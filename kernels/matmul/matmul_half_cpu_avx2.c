@@ -1,0 +1,5 @@
+#include "matmul_half.h"
+
+INGOT_KERNEL_FN(matmul_f16_n16) { return ingot_matmul_half_run(call, begin, end, scratch, &ingot_half__avx2, NULL); }
+
+INGOT_KERNEL_FN(matmul_bf16_n16k2) { return ingot_matmul_half_run(call, begin, end, scratch, &ingot_half__avx2, NULL); }
