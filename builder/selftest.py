@@ -10,6 +10,7 @@ from ingot._native import check, ffi, lib, new_error
 from ingot.builder.plan import Program
 from ingot.builder.writer import SelfTest
 from ingot.errors import RunError
+from ingot.kernels.common.half import from_bfloat16
 from ingot.kernels.spec import DType
 
 SEED = 0x1A607
@@ -35,8 +36,10 @@ def make_self_test(engine: bytes, program: Program, log: Callable[[str], None] |
         flat = array.ravel()
         stride = max(-(-flat.size // MAX_ELEMENTS), 1)
         sample = np.ascontiguousarray(flat[::stride])
-        is_float = sample.dtype in (np.float32, np.float64)
-        largest = float(np.abs(sample[np.isfinite(sample)]).max(initial=0.0)) if is_float else 0.0
+        dtype = program.tensors[program.outputs[index]].type.dtype
+        numbers = from_bfloat16(sample) if dtype is DType.BF16 else sample
+        finite = np.abs(numbers[np.isfinite(numbers)].astype(np.float64))
+        is_float, largest = dtype.is_float, float(finite.max(initial=0.0))
         tests.append(
             SelfTest(
                 len(program.inputs) + index,

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "fpenv.h"
+#include "half.h"
 #include "internal.h"
 
 static double element(const uint8_t *data, uint32_t dtype, uint64_t i) {
@@ -11,6 +12,11 @@ static double element(const uint8_t *data, uint32_t dtype, uint64_t i) {
         double value;
         memcpy(&value, data + i * 8, 8);
         return value;
+    }
+    if (dtype == INGOT_F16 || dtype == INGOT_BF16) {
+        uint16_t bits;
+        memcpy(&bits, data + i * 2, 2);
+        return (double)(dtype == INGOT_F16 ? ingot_f32_of_f16(bits) : ingot_float_of_bits((uint32_t)bits << 16));
     }
     float value;
     memcpy(&value, data + i * 4, 4);
@@ -68,7 +74,7 @@ static int fits(const ingot_selftest *test, const ingot_io_info *info) {
     uint64_t width = ingot_dtype_bits(info->dtype) / 8;
     if (!info->is_output) return test->size == 0 || test->size == info->bytes;
     if (width == 0 || test->stride == 0 ||
-        (test->mode == INGOT_SELFTEST_TOLERANCE && info->dtype != INGOT_F32 && info->dtype != INGOT_F64))
+        (test->mode == INGOT_SELFTEST_TOLERANCE && (info->dtype < INGOT_F32 || info->dtype > INGOT_BF16)))
         return 0;
     uint64_t elements = info->bytes / width, count = elements ? (elements - 1) / test->stride + 1 : 0;
     return test->size == count * width;

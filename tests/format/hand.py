@@ -79,8 +79,8 @@ class Hand:
         self.program.io_names.append(name)
         return tensor
 
-    def constant(self, name: str, data: np.ndarray) -> int:
-        return self.tensor(name, data.shape, plan.CONSTANT, data=data, dtype=DType.of(data.dtype))
+    def constant(self, name: str, data: np.ndarray, dtype: DType | None = None) -> int:
+        return self.tensor(name, data.shape, plan.CONSTANT, data=data, dtype=dtype or DType.of(data.dtype))
 
     def step(
         self,

@@ -18,6 +18,7 @@ from ingot.builder import plan
 from ingot.builder.ir import Node, Value
 from ingot.builder.selftest import make_self_test
 from ingot.errors import IngotError
+from ingot.kernels.common.half import to_bfloat16
 from ingot.kernels.spec import DType, OpSpec, Sample, Tactic, TensorType, Unsupported
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -46,14 +47,12 @@ def _value(name: str, given: TensorType | np.ndarray | None, constant: bool) -> 
         return Value(name, given)
     random = np.random.default_rng(0)
     data = random.uniform(-1, 1, given.shape) if given.dtype.is_float else random.integers(0, 2, given.shape)
-    return Value(name, given, data.astype(given.dtype.numpy))
+    return Value(name, given, to_bfloat16(data) if given.dtype is DType.BF16 else data.astype(given.dtype.numpy))
 
 
 def engine_of(spec: OpSpec, sample: Sample, tactic: Tactic) -> bytes | None:
     """An engine whose only step is the sample done by the tactic; ``None`` when that cannot do it."""
     inputs = [_value(f"x{i}", given, i in sample.constant) for i, given in enumerate(sample.inputs)]
-    if tactic.numerics != "exact" and any(v is not None and v.type.dtype in spec.cast_to for v in inputs):
-        return None
     try:
         types = spec.infer(sample.attrs, [None if v is None else v.type for v in inputs])
     except Unsupported:
@@ -71,9 +70,9 @@ def engine_of(spec: OpSpec, sample: Sample, tactic: Tactic) -> bytes | None:
             operands.append(plan.NO_INDEX)
         elif value.is_constant:
             pack = tactic.pack.get(index)
-            operands.append(
-                hand.constant(value.name, np.ascontiguousarray(pack(node, value.data) if pack else value.data))
-            )
+            data = np.ascontiguousarray(pack(node, value.data) if pack else value.data)
+            is_bfloat16 = value.type.dtype is DType.BF16
+            operands.append(hand.constant(value.name, data, DType.BF16 if is_bfloat16 else None))
         elif reads_past:
             operands.append(hand.tensor(value.name, value.type.shape, plan.STATE, offset=state, dtype=value.type.dtype))
             hand.program.fills.append(plan.Fill(operands[-1], int(value.type.dtype.is_float), seed=index))
