@@ -182,6 +182,19 @@ class Sample:
     name: str = ""
 
 
+#: what has a scale of its own: each index of an axis, or of several together; None: the tensor
+Axis = int | tuple[int, ...] | None
+
+
+def axes_of(axis: Axis) -> tuple[int, ...]:
+    return () if axis is None else (axis,) if isinstance(axis, int) else axis
+
+
+def scale_shape(axis: Axis, shape: Sequence[int]) -> tuple[int, ...]:
+    """The shape in which scales, one for each index of ``axis``, broadcast over a tensor of that shape."""
+    return tuple(extent if a in axes_of(axis) else 1 for a, extent in enumerate(shape))
+
+
 @dataclass(frozen=True, slots=True)
 class QuantWeights:
     """A constant on an integer grid: ``data`` int8, or int16 where a model's own numbers need 9 bits; one float32 scale
@@ -189,7 +202,7 @@ class QuantWeights:
 
     data: np.ndarray
     scales: np.ndarray
-    axis: int | None = None
+    axis: Axis = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +215,10 @@ class QuantInput:
 
 @dataclass(frozen=True, slots=True)
 class QuantForm:
-    """The integer form of a node: operator, attributes, inputs (arrays become constants), type of the result."""
+    """The integer form of a node: operator, attributes, inputs (arrays become constants), type of the first result.
+
+    Further results follow from the shape rule; they are those of the node, in float32.
+    """
 
     op: str
     attrs: Any
@@ -210,7 +226,8 @@ class QuantForm:
     output: TensorType
 
 
-#: (node, its inputs where they arrive quantised, how its result is to be stored or None for float32) -> integer form
+#: (node, its inputs where they arrive quantised, how its first result is to be stored or None for float32) -> integer
+#: form, None when these operands have none
 QuantRule = Callable[[NodeView, Sequence[QuantInput | None], Quant | None], QuantForm | None]
 
 
@@ -255,6 +272,15 @@ class OpSpec:
     quantize: QuantRule | None = None
     #: kernels over float16 and bfloat16; None: its operands and results stay float32
     half: Half | None = None
+    #: what makes a node float by nature although there is a rule; empty: nothing does
+    float_only: Callable[[NodeView], str] = lambda node: ""
+    #: constant inputs that int8 can hold as weights, each with the axes that count output channels
+    weights: Callable[[NodeView], Mapping[int, Axis]] = lambda node: {}
+    #: inputs that the integer form takes in float32, since what is carried from run to run must not be rounded
+    states: tuple[int, ...] = ()
+    #: (attributes, largest magnitude) -> attributes of a node whose integer form takes its first input in float32 and
+    #: rounds it more finely than int8; None: it takes int8 alone
+    fine: Callable[[Any, float], Any] | None = None
 
 
 class Builder(Protocol):

@@ -20,7 +20,7 @@ from ingot.kernels.dequantize.op import DequantizeAttrs, dequantized
 from ingot.kernels.dequantize.op import program as dequantize_program
 from ingot.kernels.elementwise.program import cast_program, single
 from ingot.kernels.quantize.op import program as quantize_program
-from ingot.kernels.spec import DType, Quant, QuantForm, QuantInput
+from ingot.kernels.spec import DType, Quant, QuantForm, QuantInput, scale_shape
 
 
 def run(graph: Graph) -> None:
@@ -47,45 +47,33 @@ class _Fold:
 
     def __call__(self, sweep: Sweep, node: Node) -> Sequence[Value] | None:
         if is_op(node, "quantize"):
-            result = self._quantize(sweep, node)
-        elif is_op(node, "dequantize") or self._awaits_quantize(node):
-            return None
-        else:
-            result = self._to_float(sweep, node)
-        return None if result is None else [result]
-
-    def _awaits_quantize(self, node: Node) -> bool:
-        """Whether the node's one result goes to a quantize and nowhere else: it is replaced together with that."""
-        if len(node.outputs) != 1 or id(node.output) in self.outputs:
-            return False
-        readers = self.users.get(node.output, ())
-        return len(readers) == 1 and is_op(readers[0], "quantize")
-
-    def _quantize(self, sweep: Sweep, node: Node) -> Value | None:
-        quant, producer = node.attrs.quant, node.inputs[0].producer
-        if producer is None:
-            return None
-        if is_op(producer, "dequantize"):
             given = quantised_input(node.inputs[0])
-            return None if given is None or given.value is None else _requantise(sweep, given.value, quant)
-        if not self._awaits_quantize(producer):
-            return None
-        inputs = self._inputs(sweep, producer, quant)
-        form = integer_form(producer, inputs, quant)
-        return None if form is None else _requantise(sweep, _emit(sweep, form, producer), quant)
+            return None if given is None or given.value is None else [_requantise(sweep, given.value, node.attrs.quant)]
+        return None if is_op(node, "dequantize") else self._integers(sweep, node)
 
-    def _to_float(self, sweep: Sweep, node: Node) -> Value | None:
-        inputs = self._inputs(sweep, node, None)
-        if not any(given is not None and given.value is not None for given in inputs):
+    def _integers(self, sweep: Sweep, node: Node) -> Sequence[Value] | None:
+        """The results of the integer form; where the first is int8, dequantised for a quantize to take away again."""
+        reader = self._quantize_behind(node)
+        output = None if reader is None else reader.attrs.quant
+        inputs = self._inputs(sweep, node, output)
+        if not any(inputs):
             return None
-        form = integer_form(node, inputs, None)
+        form = integer_form(node, inputs, output)
         if form is None:
             return None
-        value = _emit(sweep, form, node)
-        if value.type.dtype is DType.F32:
-            return value
+        first, *rest = _emit(sweep, form, node, [node] if reader is None else [node, reader])
+        if first.type.dtype is DType.F32:
+            return [first, *rest]
         quant = form.output.quant
-        return sweep.emit("dequantize", DequantizeAttrs((quant.scale,), (quant.zero_point,)), [value])
+        if quant == output:
+            give(first, provenance_of(reader.output))
+        return [sweep.emit("dequantize", DequantizeAttrs((quant.scale,), (quant.zero_point,)), [first]), *rest]
+
+    def _quantize_behind(self, node: Node) -> Node | None:
+        """The quantize that the node's first result goes to, if it goes nowhere else."""
+        readers = self.users.get(node.output, ())
+        alone = len(readers) == 1 and id(node.output) not in self.outputs
+        return readers[0] if alone and is_op(readers[0], "quantize") else None
 
     def _inputs(self, sweep: Sweep, node: Node, output: Quant | None) -> list[QuantInput | None]:
         inputs = quantised_inputs(node)
@@ -96,15 +84,15 @@ class _Fold:
         return inputs
 
 
-def _emit(sweep: Sweep, form: QuantForm, node: Node) -> Value:
-    """The node of an integer form, in place of a float one."""
+def _emit(sweep: Sweep, form: QuantForm, node: Node, source: Sequence[Node]) -> list[Value]:
+    """The results of the node of an integer form, in place of a float one; it does the work of ``source``."""
     inputs = [
         sweep.constant(x, f"{node.output.name}.{index}") if isinstance(x, np.ndarray) else x
         for index, x in enumerate(form.inputs)
     ]
-    value = sweep.emit(form.op, form.attrs, inputs, source=[node])
-    value.type = form.output
-    return value
+    values = sweep.emit_all(form.op, form.attrs, inputs, source=source)
+    values[0].type = form.output
+    return values
 
 
 def _requantise(sweep: Sweep, value: Value, quant: Quant) -> Value:
@@ -132,9 +120,7 @@ def _spell_out(sweep: Sweep, node: Node) -> Sequence[Value] | None:
 
 def _per_axis(sweep: Sweep, x: Value, attrs: DequantizeAttrs, node: Node) -> Value:
     """(int32(x) - zero) in integers, then to float32 and one multiplication."""
-    shape = [1] * x.type.rank
-    if attrs.axis is not None:
-        shape[attrs.axis] = -1
+    shape = scale_shape(attrs.axis, x.type.shape)
     if x.type.dtype is not DType.I32:
         x = sweep.emit("elementwise", cast_program(x.type.dtype, DType.I32), [x])
     if any(attrs.zero_points):

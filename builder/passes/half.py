@@ -16,7 +16,7 @@ from ingot.builder.passes.rewrite import Names, frozen, plural
 from ingot.builder.quantization.half_weights import round_half
 from ingot.builder.quantization.overflow import obstacle
 from ingot.builder.quantization.request import HALVES, Request
-from ingot.builder.quantization.weights import weight_axis
+from ingot.builder.quantization.weights import weight_axes
 from ingot.kernels.common.half import narrow
 from ingot.kernels.spec import DType, TensorType, Unsupported
 
@@ -150,7 +150,7 @@ def _change(
         if (value, dtype) not in constants:
             name = names.fresh(f"{value.name}.{dtype.name.lower()}")
             layer = not rule.moves
-            data = round_half(value.data, dtype, weight_axis(node)) if layer else narrow(value.data, dtype)
+            data = round_half(value.data, dtype, weight_axes(node)[index]) if layer else narrow(value.data, dtype)
             constants[value, dtype] = Value(name, TensorType(dtype, value.type.shape), frozen(data))
         node.inputs[index] = constants[value, dtype]
     node.attrs = rule.attrs(node, halves, node.output.type.dtype)

@@ -15,12 +15,12 @@ import numpy as np
 from ingot.builder.ir import Graph, Node, Value
 from ingot.builder.passes.rewrite import Names, op, plural
 from ingot.builder.provenance import cut, give, provenance_of
-from ingot.builder.quantization.bias import corrected_bias, shifted_bias
+from ingot.builder.quantization.bias import CORRECTED, corrected_bias, shifted_bias
 from ingot.builder.quantization.forms import CARRIES, LAYERS, integer_form
 from ingot.builder.quantization.request import Request
 from ingot.builder.quantization.signs import lower_bounds
 from ingot.builder.quantization.tables import is_table, quant_for
-from ingot.builder.quantization.weights import has_weights, quantise, weight_axis
+from ingot.builder.quantization.weights import has_weights, quantise, weight_axes
 from ingot.kernels.dequantize.op import DequantizeAttrs
 from ingot.kernels.quantize.op import QuantizeAttrs
 from ingot.kernels.spec import DType, Quant, QuantInput, QuantWeights, TensorType
@@ -31,15 +31,16 @@ _ANY = Quant(0.0625)
 def run(graph: Graph, request: Request) -> None:
     """Insert the nodes. Why layers stay in float32 is noted in ``request.refused``."""
     plan = _Plan(graph, request)
-    if plan.stored:
+    if plan.integer:
         _Insertion(graph, plan, request).run()
         text = f"{plural(len(plan.stored), 'value')} in int8, {plural(len(plan.integer), 'layer')} computing in it"
         graph.report.append(("quantize", text))
 
 
 def _data(node: Node) -> list[Value]:
-    """The inputs that are activations."""
-    return [v for v in node.inputs if v is not None and not v.is_constant and v.type.dtype is DType.F32]
+    """The inputs that are activations, states left out."""
+    given = [v for i, v in enumerate(node.inputs) if v is not None and i not in node.op.states]
+    return [v for v in given if not v.is_constant and v.type.dtype is DType.F32]
 
 
 class _Plan:
@@ -49,12 +50,17 @@ class _Plan:
         self.graph = graph
         self.request = request
         self.users = graph.users()
-        self.weights: dict[Node, QuantWeights] = {}
+        self.weights: dict[Node, dict[int, QuantWeights]] = {}
         self.integer = self._choose()
-        read = [value for node in graph.nodes if node in self.integer for value in _data(node)]
+        self.fine = {node for node in self.integer if node.op.fine and node.inputs[0].producer not in self.integer}
+        read = [value for node in graph.nodes if node in self.integer for value in self._in_int8(node)]
         self.stored = list(dict.fromkeys(read))
         self.cut: set[Value] = set()  # those whose range is what their readers look at
         self.quants = self._scales()
+
+    def _in_int8(self, node: Node) -> list[Value]:
+        """What a node that computes in int8 reads in int8."""
+        return _data(node)[1:] if node in self.fine else _data(node)
 
     def _choose(self) -> set[Node]:
         able = {node for node in self.graph.nodes if self._is_able(node)}
@@ -65,7 +71,7 @@ class _Plan:
                 alive.add(node)
         integer: set[Node] = set()
         for node in reversed(self.graph.nodes):
-            wanted = any(user in integer for user in self.users.get(node.outputs[0], ()))
+            wanted = any(user in integer for value in node.outputs for user in self.users.get(value, ()))
             if node in alive and (node.op.name in LAYERS or wanted):
                 integer.add(node)
         return integer
@@ -82,13 +88,16 @@ class _Plan:
         """Why the node cannot compute in int8; empty when it can."""
         if self.request.asked(node) != "int8":
             return "asked for"
+        reason = node.op.float_only(node)
+        if reason:
+            return reason
         missing = [v.name for v in _data(node) if self.request.ranges.scale(v.name) is None]
         if missing:
             return f"there is no calibrated range for {missing[0]}"
         if has_weights(node):
-            self.weights[node] = quantise(node.inputs[1].data, weight_axis(node))
-        elif node.op.name in LAYERS and node.inputs[1].data is not None:
-            return "its weights are not finite float32"
+            self.weights[node] = {i: quantise(node.inputs[i].data, axis) for i, axis in weight_axes(node).items()}
+        elif any(node.inputs[i].is_constant for i in weight_axes(node)):
+            return "its weights are not constant, finite float32"
         if integer_form(node, self._trial(node), _ANY) is not None:
             return ""
         return "no int8 kernel takes these operands"
@@ -98,9 +107,9 @@ class _Plan:
         made: dict[Value, QuantInput] = {}
         inputs: list[QuantInput | None] = []
         for index, value in enumerate(node.inputs):
-            if index == 1 and node in self.weights:
-                inputs.append(QuantInput(weights=self.weights[node]))
-            elif value is None or value.is_constant or value.type.dtype is not DType.F32:
+            if index in self.weights.get(node, {}):
+                inputs.append(QuantInput(weights=self.weights[node][index]))
+            elif value is None or value.is_constant or value.type.dtype is not DType.F32 or index in node.op.states:
                 inputs.append(None)
             else:
                 kind = TensorType(DType.I8, value.type.shape, _ANY)
@@ -127,7 +136,7 @@ class _Plan:
                     group[root(value)] = root(result)
         scales: dict[Value, float] = {}
         for value in self.stored:
-            scales[root(value)] = max(scales.get(root(value), 0.0), self._scale(value))
+            scales[root(value)] = max(scales.get(root(value), 0.0), self.scale(value))
         bounds = lower_bounds(self.graph)
         low: dict[Value, float] = {}
         for value in self.stored:
@@ -142,10 +151,15 @@ class _Plan:
 
     def _for_tables(self, value: Value, quants: dict[Value, Quant]) -> Quant:
         """The range of a value that only functions of it read; ``quants`` are those of their results."""
-        limit = self._scale(value) * 127
+        limit = self.scale(value) * 127
         seen = getattr(self.request.ranges, "ranges", {}).get(value.name)
         low, high = (max(seen.low, -limit), min(seen.high, limit)) if seen is not None else (-limit, limit)
         return quant_for([(node, quants[node.output]) for node in self.users[value]], value, low, high)
+
+    def largest(self, value: Value) -> float:
+        """The largest magnitude that a value is to stand for where there is no need to cut: all that was seen."""
+        seen = getattr(self.request.ranges, "ranges", {}).get(value.name)
+        return max(self.scale(value) * 127, *(() if seen is None else (-seen.low, seen.high)))
 
     def _alike(self, node: Node) -> Sequence[Value]:
         """The inputs that take the scale of the result."""
@@ -155,7 +169,8 @@ class _Plan:
             return [value for value in node.inputs if len(self.users[value]) == 1]
         return ()
 
-    def _scale(self, value: Value) -> float:
+    def scale(self, value: Value) -> float:
+        """That of int8, by calibration."""
         scale = float(np.float32(self.request.ranges.scale(value.name)))
         return scale if np.isfinite(scale) and scale > 0 else float(np.float32(1.0 / 127))
 
@@ -188,9 +203,12 @@ class _Insertion:
         for node in self.graph.nodes:
             x = node.inputs[0] if node.inputs else None
             node.inputs = [self._read(node, value) for value in node.inputs]
+            if node in self.plan.fine:
+                node.attrs = node.op.fine(node.attrs, self.plan.largest(x))
             if node in self.plan.integer and node in self.plan.weights:
                 self._correct(node, x)
-                node.inputs[1] = self._weights(node)
+                for index, weights in self.plan.weights[node].items():
+                    node.inputs[index] = self._weights(node.inputs[index], weights)
             self.nodes.append(node)
             for value in node.outputs:
                 if value in stored:
@@ -200,8 +218,9 @@ class _Insertion:
     def _read(self, node: Node, value: Value | None) -> Value | None:
         if value is None or value not in self.instead:
             return value
-        made_in_int8 = value.producer in self.plan.integer
-        return self.instead[value] if made_in_int8 or node in self.plan.integer else value
+        made_in_int8 = value.producer in self.plan.integer and value is value.producer.output
+        reads_int8 = node in self.plan.integer and node not in self.plan.fine
+        return self.instead[value] if made_in_int8 or reads_int8 else value
 
     def _store(self, value: Value) -> None:
         quant = self.plan.quants[value]
@@ -214,19 +233,20 @@ class _Insertion:
         self.instead[value] = self._append("dequantize", attrs, q, back)
 
     def _correct(self, node: Node, x: Value) -> None:
+        if node.op.name not in CORRECTED:
+            return
         shift, mean = self.request.corrections.get(node.output.name), self.request.means.get(x.name)
         if shift is not None:
             bias = shifted_bias(node, shift)
         else:
-            bias = None if mean is None else corrected_bias(node, self.plan.weights[node], mean)
+            bias = None if mean is None else corrected_bias(node, self.plan.weights[node][1], mean)
         if bias is None:
             return
         bias.flags.writeable = False
         name = self.names.fresh(f"{node.outputs[0].name}.bias")
         node.inputs[2] = Value(name, TensorType(DType.F32, bias.shape), bias)
 
-    def _weights(self, node: Node) -> Value:
-        w, weights = node.inputs[1], self.plan.weights[node]
+    def _weights(self, w: Value, weights: QuantWeights) -> Value:
         data = weights.data
         data.flags.writeable = False
         constant = Value(self.names.fresh(f"{w.name}.s8"), TensorType(DType.I8, data.shape), data)

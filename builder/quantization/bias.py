@@ -13,7 +13,11 @@ import math
 import numpy as np
 
 from ingot.builder.ir import Node
-from ingot.kernels.spec import QuantWeights
+from ingot.kernels.spec import QuantWeights, scale_shape
+
+#: Not recurrent layers: what they read, spectra of speech and pauses, is far from its mean most of the time, and a
+#: correction for the mean is then an error of its own, which states carry on.
+CORRECTED = ("conv", "conv_transpose", "matmul")
 
 
 def corrected_bias(node: Node, weights: QuantWeights, mean: np.ndarray) -> np.ndarray | None:
@@ -33,6 +37,8 @@ def corrected_bias(node: Node, weights: QuantWeights, mean: np.ndarray) -> np.nd
 
 def shifted_bias(node: Node, shift: np.ndarray) -> np.ndarray | None:
     """The bias (float32) with ``shift`` added, one number an output channel; ``None`` where it has no constant one."""
+    if node.op.name not in CORRECTED:
+        return None
     bias = node.inputs[2] if len(node.inputs) > 2 else None
     if bias is not None and (bias.data is None or bias.data.size != shift.size):
         return None
@@ -43,7 +49,7 @@ def shifted_bias(node: Node, shift: np.ndarray) -> np.ndarray | None:
 
 def _error(node: Node, weights: QuantWeights) -> np.ndarray:
     """What rounding has added to the weights, float64."""
-    shape = [-1 if axis == weights.axis else 1 for axis in range(weights.data.ndim)]
+    shape = scale_shape(weights.axis, weights.data.shape)
     scales = np.asarray(weights.scales, np.float64).reshape(shape)
     return weights.data.astype(np.float64) * scales - node.inputs[1].data.astype(np.float64)
 

@@ -11,11 +11,11 @@ from ingot.builder.evaluate import evaluate, select_tactic
 from ingot.builder.ir import Node, Value
 from ingot.builder.passes.match import uniform
 from ingot.builder.passes.rewrite import is_op, op
-from ingot.builder.quantization.weights import centred, weight_axis
+from ingot.builder.quantization.weights import centred, weight_axes
 from ingot.kernels.dequantize.op import DequantizeAttrs, dequantized
 from ingot.kernels.elementwise.program import Program
 from ingot.kernels.elementwise.quantized import rounding
-from ingot.kernels.spec import DType, Quant, QuantForm, QuantInput, QuantWeights, TensorType, Unsupported
+from ingot.kernels.spec import DType, Quant, QuantForm, QuantInput, QuantWeights, TensorType, Unsupported, axes_of
 
 #: layers whose work is worth int8 by itself: one that was asked for it and cannot have it is an error
 LAYERS = ("conv", "conv_transpose", "matmul", "recurrent")
@@ -50,19 +50,21 @@ def quantised_input(value: Value | None) -> QuantInput | None:
 
 def quantised_inputs(node: Node) -> list[QuantInput | None]:
     """How each input arrives quantised; weights around a zero point are made symmetric."""
-    inputs = [quantised_input(value) for value in node.inputs]
-    maker = node.inputs[1].producer if node.op.name in LAYERS and len(node.inputs) > 1 and node.inputs[1] else None
-    if is_op(maker, "dequantize") and maker.inputs[0].data is not None and any(maker.attrs.zero_points):
+    inputs = [None if i in node.op.states else quantised_input(value) for i, value in enumerate(node.inputs)]
+    for index, axis in weight_axes(node).items():
+        maker = node.inputs[index].producer
+        if not is_op(maker, "dequantize") or maker.inputs[0].data is None or not any(maker.attrs.zero_points):
+            continue
         attrs = maker.attrs
-        if attrs.axis in (None, weight_axis(node)):
+        if set(axes_of(attrs.axis)) <= set(axes_of(axis)):
             scales, zeros = np.array(attrs.scales, np.float32), np.array(attrs.zero_points)
-            inputs[1] = QuantInput(weights=centred(maker.inputs[0].data, scales, zeros, attrs.axis))
+            inputs[index] = QuantInput(weights=centred(maker.inputs[0].data, scales, zeros, attrs.axis))
     return inputs
 
 
 def integer_form(node: Node, inputs: Sequence[QuantInput | None], output: Quant | None) -> QuantForm | None:
     """The node in int8, or ``None``; the form has a kernel."""
-    if len(node.outputs) != 1 or node.output.type.dtype is not DType.F32:
+    if node.op.float_only(node) or any(value.type.dtype is not DType.F32 for value in node.outputs):
         return None
     form = as_table(node, inputs, output)
     if form is None and node.op.quantize is not None:
@@ -73,8 +75,10 @@ def integer_form(node: Node, inputs: Sequence[QuantInput | None], output: Quant 
 def has_kernel(form: QuantForm) -> bool:
     """Whether some tactic can do the form."""
     inputs = [_constant(x) if isinstance(x, np.ndarray) else x for x in form.inputs]
-    node = Node(op(form.op), form.attrs, inputs, [Value("form", form.output)], ())
+    spec = op(form.op)
     try:
+        kinds = spec.infer(form.attrs, [None if v is None else v.type for v in inputs])
+        node = Node(spec, form.attrs, inputs, [Value("form", kind) for kind in kinds], ())
         select_tactic(node)
     except Unsupported:
         return False

@@ -20,13 +20,13 @@ _EXACT = 4  # INGOT_KERNEL_EXACT
 def check(graph: Graph, request: Request) -> None:
     """Raise BuildError naming every layer that was asked for int8 and computes in float, unless that is allowed.
 
-    Operators that have no integer form at all are float by nature: the ledger says so.
+    Operators and kinds of them that have no integer form at all are float by nature: the ledger says so.
     """
     if request.allow_fallback:
         return
     problems = []
     for node in graph.nodes:
-        able = node.op.name in LAYERS and node.op.quantize is not None
+        able = node.op.name in LAYERS and node.op.quantize is not None and not node.op.float_only(node)
         if not able or node.output.type.dtype is not DType.F32 or in_int8(node) or _left_in_float(node, request):
             continue
         if request.asked(node) == "int8":
@@ -40,8 +40,12 @@ def check(graph: Graph, request: Request) -> None:
 
 
 def in_int8(node: Node) -> bool:
-    """Whether a node reads numbers that int8 stands for."""
-    return any(v is not None and not v.is_constant and v.type.dtype is DType.I8 for v in node.inputs)
+    """Whether a node reads numbers that int8 stands for, activations or weights."""
+    weights = node.op.weights(node)
+    return any(
+        v is not None and v.type.dtype is DType.I8 and (not v.is_constant or index in weights)
+        for index, v in enumerate(node.inputs)
+    )
 
 
 def half_of(node: Node, asked: str) -> str:
@@ -63,6 +67,8 @@ def why(node: Node, request: Request) -> str:
     for name in (node.name, *node.source):
         if name in request.refused:
             return request.refused[name]
+    if node.op.quantize is not None and node.op.float_only(node):
+        return node.op.float_only(node)
     if node.op.name in LAYERS and _left_in_float(node, request):
         return "the model arrives quantised and leaves it in float"
     if request.asked(node) in HALVES:

@@ -12,6 +12,7 @@ import numpy as np
 
 from ingot.builder.ir import Graph, Value
 from ingot.builder.onnx_model import Model
+from ingot.builder.quantization.bias import CORRECTED
 from ingot.builder.quantization.request import Ranges, Request, Scales
 from ingot.builder.quantization.weights import has_weights
 from ingot.errors import BuildError
@@ -110,7 +111,7 @@ def find_means(
     scales = {
         node.inputs[0].name: ranges.scale(node.inputs[0].name)
         for node in graph.nodes
-        if has_weights(node) and _varies(node.inputs[0])
+        if node.op.name in CORRECTED and has_weights(node) and _varies(node.inputs[0])
     }
     known = {name: scale for name, scale in scales.items() if scale is not None}
     means = channel_means(graph, source, list(known), given.input_ranges, log)

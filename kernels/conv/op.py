@@ -135,6 +135,7 @@ SPEC = OpSpec(
     cast_to={DType.F16: DType.F32, DType.BF16: DType.F32},
     quantize=quantize,
     half=half.RULE,
+    weights=lambda node: {1: 0},
 )
 
 

@@ -146,6 +146,7 @@ SPEC = OpSpec(
     samples=samples,
     cast_to={DType.F16: DType.F32, DType.BF16: DType.F32},
     quantize=int8.quantize,
+    weights=lambda node: {1: 1 if node.attrs.groups == 1 else None},
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -9,7 +10,19 @@ import numpy as np
 
 from ingot.kernels.elementwise import lower
 from ingot.kernels.elementwise.program import Insn, Program
-from ingot.kernels.spec import DType, NodeView, OpSpec, Params, Quant, Sample, Tactic, TensorType, Unsupported
+from ingot.kernels.spec import (
+    Axis,
+    DType,
+    NodeView,
+    OpSpec,
+    Params,
+    Quant,
+    Sample,
+    Tactic,
+    TensorType,
+    Unsupported,
+    scale_shape,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +31,7 @@ class DequantizeAttrs:
 
     scales: tuple[float, ...]
     zero_points: tuple[int, ...]
-    axis: int | None = None
+    axis: Axis = None
 
     @property
     def quant(self) -> Quant | None:
@@ -30,7 +43,8 @@ def _infer(attrs: DequantizeAttrs, inputs: Sequence[TensorType | None]) -> tuple
     (x,) = inputs
     if x.dtype not in (DType.I8, DType.I32):
         raise Unsupported(f"dequantize of {x}", "int8 or int32")
-    wanted = 1 if attrs.axis is None else x.shape[attrs.axis] if 0 <= attrs.axis < x.rank else -1
+    inside = not isinstance(attrs.axis, int) or 0 <= attrs.axis < x.rank
+    wanted = math.prod(scale_shape(attrs.axis, x.shape)) if inside else -1
     if not len(attrs.scales) == len(attrs.zero_points) == wanted:
         raise Unsupported(f"{len(attrs.scales)} scales for {x}", "one for the tensor or for each index of an axis")
     if not all(s > 0 and np.isfinite(s) for s in attrs.scales):
@@ -42,9 +56,7 @@ def _infer(attrs: DequantizeAttrs, inputs: Sequence[TensorType | None]) -> tuple
 
 def dequantized(attrs: DequantizeAttrs, data: np.ndarray) -> np.ndarray:
     """What a constant stands for, float32."""
-    shape = [1] * data.ndim
-    if attrs.axis is not None:
-        shape[attrs.axis] = -1
+    shape = scale_shape(attrs.axis, data.shape)
     zero = np.array(attrs.zero_points, np.int64).reshape(shape)
     scale = np.array(attrs.scales, np.float32).reshape(shape)
     return (data.astype(np.int64) - zero).astype(np.float32) * scale
@@ -63,8 +75,14 @@ def _params(node: NodeView) -> Params:
     return lower.params(program(node.attrs), [DType.I8])
 
 
-def _permute(attrs: DequantizeAttrs, perm: tuple[int, ...], node: NodeView) -> DequantizeAttrs:
-    axis = None if attrs.axis is None else perm.index(attrs.axis)
+def _permute(attrs: DequantizeAttrs, perm: tuple[int, ...], node: NodeView) -> DequantizeAttrs | None:
+    axis = attrs.axis
+    if isinstance(axis, tuple):
+        axis = tuple(perm.index(a) for a in axis)
+        if list(axis) != sorted(axis):
+            return None  # the scales would need another order
+    elif axis is not None:
+        axis = perm.index(axis)
     return DequantizeAttrs(attrs.scales, attrs.zero_points, axis)
 
 

@@ -17,7 +17,7 @@ from .program import Insn, Program
 EXACT = frozenset(
     [
         "Abs", "Add", "Ceil", "Clip", "Div", "Floor", "LeakyRelu", "Max", "Min",
-        "Mul", "MulAdd", "Neg", "PRelu", "Relu", "Round", "Sign", "Sub",
+        "Mul", "MulAdd", "Neg", "PRelu", "Relu", "Round", "Sign", "Sqrt", "Sub",
     ]
 )  # fmt: skip
 

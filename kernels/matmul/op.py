@@ -138,6 +138,11 @@ def samples() -> Iterable[Sample]:
     yield from half.samples()
 
 
+def _weights(node: NodeView) -> dict[int, int]:
+    """The right operand, by its columns."""
+    return {1: node.inputs[1].type.rank - (2 if node.attrs.trans_b else 1)}
+
+
 SPEC = OpSpec(
     name="matmul",
     attrs=MatMulAttrs,
@@ -154,6 +159,7 @@ SPEC = OpSpec(
     },
     quantize=quantize,
     half=half.RULE,
+    weights=_weights,
 )
 
 

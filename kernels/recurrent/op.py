@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import enum
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -13,88 +11,20 @@ import numpy as np
 from ingot.kernels.common.activation import ActivationKind
 from ingot.kernels.spec import Builder, DType, NodeView, OpSpec, Sample, Tactic, TensorType, Unsupported, onnx_op
 
-
-class RecurrentKind(enum.IntEnum):
-    """Values of the C enum ``ingot_recurrent_kind``; the gates in ONNX's order."""
-
-    RNN = 0  #: one gate
-    GRU = 1  #: z, r, h
-    LSTM = 2  #: i, o, f, c
-
-    @property
-    def gates(self) -> int:
-        return (1, 3, 4)[self]
-
-
-class Direction(enum.IntEnum):
-    """Values of the C enum ``ingot_recurrent_direction``."""
-
-    FORWARD = 0
-    REVERSE = 1
-    BIDIRECTIONAL = 2
-
-    @property
-    def count(self) -> int:
-        return 2 if self is Direction.BIDIRECTIONAL else 1
-
-
-AFFINE, SCALED_TANH = 100, 101  #: what the C header has beside ``ingot_activation_kind``
-
-
-@dataclass(frozen=True, slots=True)
-class GateActivation:
-    """``kind`` is an :class:`ActivationKind`, AFFINE or SCALED_TANH."""
-
-    kind: int
-    alpha: float = 0.0
-    beta: float = 0.0
-
-    def params(self) -> dict[str, Any]:
-        return {"kind": int(self.kind), "alpha": self.alpha, "beta": self.beta, "reserved": 0}
-
-
-SIGMOID = GateActivation(ActivationKind.SIGMOID)
-TANH = GateActivation(ActivationKind.TANH)
-
-
-@dataclass(frozen=True, slots=True)
-class RecurrentAttrs:
-    """``activations``: three a direction (LSTM f, g, h; GRU f, g; RNN f; the others unused)."""
-
-    kind: RecurrentKind
-    hidden: int
-    direction: Direction = Direction.FORWARD
-    activations: tuple[GateActivation, ...] = (SIGMOID, TANH, TANH) * 2
-    clip: float = math.inf
-    linear_before_reset: bool = False
-    input_forget: bool = False
-
-
-def infer(attrs: RecurrentAttrs, inputs: Sequence[TensorType | None]) -> tuple[TensorType, ...]:
-    """x [T, B, I], W [D, G H, I], R [D, G H, H], bias [D, 2 G H], lens int32 [B], h0, c0 [D, B, H], peepholes [D, 3 H]
-    -> Y [T, D, B, H], Y_h [D, B, H] and for LSTM Y_c [D, B, H]; what follows R is optional.
-    """
-    x = inputs[0]
-    if x.rank != 3:
-        raise Unsupported(f"{attrs.kind.name} of rank {x.rank}", "an input [T, B, I]")
-    if x.dtype is DType.F64:
-        raise Unsupported(f"{attrs.kind.name} in float64", "a cast to float32 before it")
-    (steps, batch, width), d, g, h = x.shape, attrs.direction.count, attrs.kind.gates, attrs.hidden
-    state = (d, batch, h)
-    wanted = {
-        1: (d, g * h, width),
-        2: (d, g * h, h),
-        3: (d, 2 * g * h),
-        4: (batch,),
-        5: state,
-        6: state,
-        7: (d, 3 * h),
-    }
-    for index, value in enumerate(inputs[1:], 1):
-        if value is not None and value.shape != wanted[index]:
-            raise Unsupported(f"{attrs.kind.name}: input {index} has shape {value.shape}", f"shape {wanted[index]}")
-    outputs = ((steps, d, batch, h), state, state)[: 3 if attrs.kind is RecurrentKind.LSTM else 2]
-    return tuple(TensorType(x.dtype, shape) for shape in outputs)
+from . import int8
+from .attrs import (
+    AFFINE,
+    SCALED_TANH,
+    TANH,
+    Direction,
+    GateActivation,
+    QRecurrentAttrs,
+    RecurrentAttrs,
+    RecurrentKind,
+    infer,
+    with_fine,
+)
+from .packing import pack_bias, pad_gates
 
 
 def _params(node: NodeView) -> dict[str, Any]:
@@ -109,37 +39,19 @@ def _params(node: NodeView) -> dict[str, Any]:
     }
 
 
-def _pad_gates(node: NodeView, array: np.ndarray) -> np.ndarray:
-    """[..., G H, n] -> [..., G Hp, n], each gate padded with zeros to a multiple of 16."""
-    attrs: RecurrentAttrs = node.attrs
-    split = array.reshape(*array.shape[:-2], attrs.kind.gates, attrs.hidden, array.shape[-1])
-    pad = [(0, 0)] * (split.ndim - 2) + [(0, -attrs.hidden % 16), (0, 0)]
-    padded = np.pad(split, pad)
-    return padded.reshape(*array.shape[:-2], -1, array.shape[-1])
-
-
 def pack_weights(node: NodeView, array: np.ndarray) -> np.ndarray:
     """[D, G H, n] -> [D, G Hp / 16, n, 16]."""
-    padded = _pad_gates(node, array)
+    padded = pad_gates(node, array)
     d, rows, n = padded.shape
     return np.ascontiguousarray(padded.reshape(d, rows // 16, 16, n).transpose(0, 1, 3, 2))
 
 
-def pack_bias(node: NodeView, array: np.ndarray) -> np.ndarray:
-    """[D, 2 G H] -> [D, 2, G Hp]: what is added to the gates, then what is added to R h alone."""
-    attrs: RecurrentAttrs = node.attrs
-    gates, hidden = attrs.kind.gates, attrs.hidden
-    of_w, of_r = np.split(array.reshape(-1, 2, gates, hidden), 2, axis=1)
-    apart = np.zeros((gates, 1), bool)
-    if attrs.kind is RecurrentKind.GRU and attrs.linear_before_reset:
-        apart[2] = True
-    both = np.concatenate([np.where(apart, of_w, of_w + of_r), np.where(apart, of_r, np.float32(0))], axis=1)
-    packed = _pad_gates(node, both.reshape(-1, 2, gates * hidden, 1))
-    return np.ascontiguousarray(packed[..., 0].astype(array.dtype))
-
-
 def _has_constant_weights(node: NodeView) -> bool:
-    return all(v is None or v.data is not None for v in node.inputs[1:4])
+    return _is_float(node) and all(v is None or v.data is not None for v in node.inputs[1:4])
+
+
+def _is_float(node: NodeView) -> bool:
+    return not isinstance(node.attrs, QRecurrentAttrs)
 
 
 def samples() -> Iterable[Sample]:
@@ -162,6 +74,7 @@ def samples() -> Iterable[Sample]:
         yield case(kind, 2, 33, 8, 8, linear_before_reset=kind is RecurrentKind.GRU)
         yield case(kind, 4, 2, 5, 21, constant=False, clip=0.5)
         yield case(kind, 6, 3, 5, 9, lens=np.array([6, 2, 0], np.int32), direction=Direction.BIDIRECTIONAL)
+    yield from int8.samples()
 
 
 def _tactic(kernel: str, **more: Any) -> Tactic:
@@ -178,10 +91,16 @@ SPEC = OpSpec(
             when=_has_constant_weights,
             pack={1: pack_weights, 2: pack_weights, 3: pack_bias},
         ),
-        _tactic("recurrent_f32"),
+        _tactic("recurrent_f32", when=_is_float),
+        *int8.TACTICS,
     ),
     samples=samples,
     cast_to={DType.F16: DType.F32, DType.BF16: DType.F32},
+    quantize=int8.quantize,
+    float_only=int8.float_only,
+    weights=lambda node: {1: (0, 1), 2: (0, 1)},
+    states=(5, 6),
+    fine=with_fine,
 )
 
 #: name in ONNX: kind, and the constants it takes when the node gives none; None where it takes none

@@ -7,7 +7,11 @@
 #include "recurrent/recurrent_shape.h"
 #include "vmath.h"
 
-static void recurrent_activate(const ingot_activation *activation, float *x, int64_t n) {
+/* What few models have is compiled small. */
+#define RECURRENT_RARE __attribute__((cold))
+#define RECURRENT_ONCE __attribute__((noinline))
+
+static RECURRENT_ONCE void recurrent_activate(const ingot_activation *activation, float *x, int64_t n) {
     if (activation->kind == INGOT_RECURRENT_AFFINE) {
         for (int64_t i = 0; i < n; i++) x[i] = activation->alpha * x[i] + activation->beta;
     } else if (activation->kind == INGOT_RECURRENT_SCALED_TANH) {
@@ -17,15 +21,17 @@ static void recurrent_activate(const ingot_activation *activation, float *x, int
     }
 }
 
-static void recurrent_gate(const ingot_recurrent_params *p, const ingot_activation *activation, float *x, int64_t n) {
+static RECURRENT_ONCE void recurrent_gate(const ingot_recurrent_params *p, const ingot_activation *activation, float *x,
+                                          int64_t n) {
     if (p->clip < INGOT_INF_F32) {
         for (int64_t i = 0; i < n; i++) x[i] = ingot_clip_f32(x[i], -p->clip, p->clip);
     }
     recurrent_activate(activation, x, n);
 }
 
-static void recurrent_lstm(const ingot_recurrent_params *p, const ingot_activation act[3], const recurrent_shape *s,
-                           float *restrict gates, const float *peepholes, float *restrict h, float *restrict c) {
+static RECURRENT_RARE void recurrent_lstm(const ingot_recurrent_params *p, const ingot_activation act[3],
+                                          const recurrent_shape *s, float *restrict gates, const float *peepholes,
+                                          float *restrict h, float *restrict c) {
     const int64_t n = s->padded, hidden = s->hidden;
     float *restrict i = gates, *restrict o = gates + n, *restrict f = gates + 2 * n, *restrict g = gates + 3 * n;
     if (peepholes == NULL) {

@@ -1,26 +1,6 @@
 /* recurrent: the checks of RNN, GRU and LSTM. */
 #include "recurrent/recurrent_impl.h"
 
-static const char *check_dims(const ingot_arg *arg, uint8_t dtype, int rank, const int64_t *dims) {
-    if (arg->dtype != dtype || arg->rank != rank) {
-        return "recurrent: an operand of the wrong type or rank";
-    }
-    for (int axis = 0; axis < rank; axis++) {
-        if (arg->dims[axis] != dims[axis]) {
-            return "recurrent: an operand of the wrong shape";
-        }
-    }
-    return NULL;
-}
-
-#define DIMS(...)                                                                                                      \
-    (sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), (const int64_t[]) { __VA_ARGS__ }
-#define EXPECT(arg, dtype, ...)                                                                                        \
-    do {                                                                                                               \
-        const char *wrong = check_dims(arg, dtype, DIMS(__VA_ARGS__));                                                 \
-        if (wrong != NULL) return wrong;                                                                               \
-    } while (0)
-
 static const char *check_params(const ingot_recurrent_params *p) {
     if (p->kind >= INGOT_RECURRENT_KIND_COUNT || p->direction >= INGOT_RECURRENT_DIRECTION_COUNT ||
         p->linear_before_reset > 1 || p->input_forget > 1 || p->reserved != 0 || !(p->clip >= 0)) {
@@ -47,7 +27,7 @@ static const char *check(const ingot_call *call, int plain) {
         in[RECURRENT_X].dims[1] > INT32_MAX) {
         return "recurrent: x or Y of the wrong rank, an empty state or a batch that is too large";
     }
-    const recurrent_shape s = recurrent_shape_of(call);
+    const recurrent_shape s = recurrent_f32_shape_of(call);
     EXPECT(&in[RECURRENT_X], INGOT_F32, s.steps, s.batch, s.inputs);
     EXPECT(&out[0], INGOT_F32, s.steps, s.directions, s.batch, s.hidden);
     EXPECT(&out[1], INGOT_F32, s.directions, s.batch, s.hidden);
@@ -87,12 +67,12 @@ static const char *check_packed(const ingot_call *call) { return check(call, 0);
 static const char *check_plain(const ingot_call *call) { return check(call, 1); }
 
 static uint32_t units(const ingot_call *call) {
-    const recurrent_shape s = recurrent_shape_of(call);
+    const recurrent_shape s = recurrent_f32_shape_of(call);
     return (uint32_t)(s.directions * s.blocks);
 }
 
 static uint64_t scratch_bytes(const ingot_call *call, int plain) {
-    const recurrent_shape s = recurrent_shape_of(call);
+    const recurrent_shape s = recurrent_f32_shape_of(call);
     recurrent_scratch scratch;
     return recurrent_layout(&s, plain, NULL, &scratch) * sizeof(float) * 2; /* two directions in lockstep */
 }

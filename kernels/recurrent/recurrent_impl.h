@@ -198,7 +198,7 @@ static void recurrent_sequence(const recurrent_task *tasks, int count, const ing
 /* -- weights ------------------------------------------------------------------------------------------------------- */
 
 /* [gates * hidden][n] -> panels [gates * padded / 16][n][16]. */
-static void recurrent_pack(const recurrent_shape *s, float *to, const float *from, int64_t n) {
+static RECURRENT_RARE void recurrent_pack(const recurrent_shape *s, float *to, const float *from, int64_t n) {
     memset(to, 0, (size_t)(s->width * n) * sizeof *to);
     for (int64_t gate = 0; gate < s->gates; gate++) {
         for (int64_t unit = 0; unit < s->hidden; unit++) {
@@ -211,8 +211,8 @@ static void recurrent_pack(const recurrent_shape *s, float *to, const float *fro
 }
 
 /* ONNX's bias [2][gates * hidden] -> [2][width]: what is added to the gates, and what to R h alone. */
-static void recurrent_pack_bias(const ingot_recurrent_params *p, const recurrent_shape *s, float *to,
-                                const float *from) {
+static RECURRENT_RARE void recurrent_pack_bias(const ingot_recurrent_params *p, const recurrent_shape *s, float *to,
+                                               const float *from) {
     memset(to, 0, (size_t)(2 * s->width) * sizeof *to);
     for (int64_t gate = 0; gate < s->gates; gate++) {
         const int apart = p->kind == INGOT_RECURRENT_GRU && gate == 2 && p->linear_before_reset;
@@ -283,7 +283,7 @@ static int recurrent_begin(recurrent_task *t, const ingot_call *call, int64_t di
 }
 
 static int recurrent_run(const ingot_call *call, uint32_t begin, uint32_t end, void *scratch, int plain) {
-    recurrent_task tasks[2] = {{.shape = recurrent_shape_of(call)}, {.shape = recurrent_shape_of(call)}};
+    recurrent_task tasks[2] = {{.shape = recurrent_f32_shape_of(call)}, {.shape = recurrent_f32_shape_of(call)}};
     const int64_t blocks = tasks[0].shape.blocks;
     uint64_t size = recurrent_layout(&tasks[0].shape, plain, scratch, &tasks[0].buffer);
     recurrent_layout(&tasks[1].shape, plain, (float *)scratch + size, &tasks[1].buffer);

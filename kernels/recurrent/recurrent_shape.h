@@ -31,17 +31,45 @@ typedef struct recurrent_shape {
     int64_t blocks; /* units of one direction */
 } recurrent_shape;
 
-static inline recurrent_shape recurrent_shape_of(const ingot_call *call) {
+static inline const char *recurrent_check_dims(const ingot_arg *arg, uint8_t dtype, int rank, const int64_t *dims) {
+    if (arg->dtype != dtype || arg->rank != rank) {
+        return "recurrent: an operand of the wrong type or rank";
+    }
+    for (int axis = 0; axis < rank; axis++) {
+        if (arg->dims[axis] != dims[axis]) {
+            return "recurrent: an operand of the wrong shape";
+        }
+    }
+    return NULL;
+}
+
+/* A check answers when an operand has another type or other extents. */
+#define DIMS(...)                                                                                                      \
+    (sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), (const int64_t[]) { __VA_ARGS__ }
+#define EXPECT(arg, dtype, ...)                                                                                        \
+    do {                                                                                                               \
+        const char *wrong = recurrent_check_dims(arg, dtype, DIMS(__VA_ARGS__));                                       \
+        if (wrong != NULL) return wrong;                                                                               \
+    } while (0)
+
+static inline recurrent_shape recurrent_shape_of(const ingot_call *call, uint32_t kind, uint32_t direction) {
     static const int64_t gates[INGOT_RECURRENT_KIND_COUNT] = {1, 3, 4};
-    const ingot_recurrent_params *p = call->params;
     const ingot_arg *x = &call->in[RECURRENT_X], *y = &call->out[0];
     recurrent_shape s = {.steps = x->dims[0], .batch = x->dims[1], .inputs = x->dims[2], .hidden = y->dims[3]};
-    s.directions = p->direction == INGOT_RECURRENT_BIDIRECTIONAL ? 2 : 1;
-    s.gates = gates[p->kind];
+    s.directions = direction == INGOT_RECURRENT_BIDIRECTIONAL ? 2 : 1;
+    s.gates = gates[kind];
     s.padded = (s.hidden + 15) / 16 * 16;
     s.width = s.gates * s.padded;
-    s.ahead = s.width + (p->kind == INGOT_RECURRENT_GRU && p->linear_before_reset ? s.padded : 0);
+    s.ahead = s.width;
     s.blocks = (s.batch + RECURRENT_BATCH - 1) / RECURRENT_BATCH;
+    return s;
+}
+
+/* That of the float kernels. */
+static inline recurrent_shape recurrent_f32_shape_of(const ingot_call *call) {
+    const ingot_recurrent_params *p = call->params;
+    recurrent_shape s = recurrent_shape_of(call, p->kind, p->direction);
+    s.ahead += p->kind == INGOT_RECURRENT_GRU && p->linear_before_reset ? s.padded : 0;
     return s;
 }
 

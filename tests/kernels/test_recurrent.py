@@ -16,17 +16,17 @@ from onnx import helper, numpy_helper
 from ingot._kernel import available_isas, empty, make_params, run_kernel
 from ingot.builder.ir import Node, Value
 from ingot.errors import IngotError
-from ingot.kernels.recurrent.op import (
+from ingot.kernels.recurrent.attrs import (
     AFFINE,
     SCALED_TANH,
     SIGMOID,
-    SPEC,
     TANH,
     Direction,
     GateActivation,
     RecurrentAttrs,
     RecurrentKind,
 )
+from ingot.kernels.recurrent.op import SPEC
 from ingot.kernels.spec import DType, TensorType
 
 NAMES = ("x", "w", "r", "b", "lens", "h0", "c0", "p")

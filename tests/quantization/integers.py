@@ -6,7 +6,9 @@ It reads the graph that ``fold_qdq`` leaves and shares no arithmetic with the ke
 from __future__ import annotations
 
 import itertools
+import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 
@@ -15,6 +17,9 @@ from ingot.kernels.common.activation import ActivationKind
 from ingot.kernels.conv.attrs import QConvAttrs
 from ingot.kernels.matmul.attrs import QMatMulAttrs
 from ingot.kernels.spec import DType, Quant
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+import cells
 
 F32 = np.float32
 
@@ -28,7 +33,9 @@ def run(graph: Graph, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]
 
     with np.errstate(all="ignore"):
         for node in graph.nodes:
-            values[node.output.name] = OPERATORS[node.op.name](node, [of(value) for value in node.inputs])
+            found = OPERATORS[node.op.name](node, [of(value) for value in node.inputs])
+            found = found if isinstance(found, list) else [found]
+            values |= {value.name: array for value, array in zip(node.outputs, found, strict=True)}
     return values
 
 
@@ -148,11 +155,17 @@ def pool(node: Node, inputs: list) -> np.ndarray:
     return result
 
 
+def recurrent(node: Node, inputs: list) -> list[np.ndarray]:
+    y, *states = cells.recurrent(node, inputs, fma)
+    return [y if node.attrs.output is None else requantised(y, node.attrs.output), *states]
+
+
 OPERATORS = {
     "conv": conv,
     "matmul": matmul,
     "elementwise": elementwise,
     "pool": pool,
+    "recurrent": recurrent,
     "lookup": lambda node, inputs: inputs[1][inputs[0].astype(np.int64) + 128],
     "reshape": lambda node, inputs: inputs[0].reshape(node.attrs.shape),
     "transpose": lambda node, inputs: inputs[0].transpose(node.attrs.perm),

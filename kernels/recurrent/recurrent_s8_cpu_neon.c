@@ -1,0 +1,3 @@
+#include "recurrent/recurrent_s8_impl.h"
+
+INGOT_RECURRENT_S8_KERNEL(neon)
