@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ingot.kernels.common.quantized import activation_of, inverse, may_overflow, result_type
+from ingot.kernels.common.quantized import INT32, activation_of, inverse, result_type
 from ingot.kernels.conv.int8 import pack_s8, storable
 from ingot.kernels.spec import (
     NodeView,
@@ -33,6 +33,9 @@ from .attrs import (
     RecurrentKind,
 )
 from .packing import pack_bias, pad_gates
+
+#: magnitude at which fifteen bits saturate
+_LARGEST = 127 * 128 + 63
 
 _USUAL = {
     RecurrentKind.RNN: (TANH, TANH, TANH) * 2,
@@ -67,7 +70,7 @@ def quantize(node: NodeView, inputs: Sequence[QuantInput | None], output: Quant 
     w, r = (given.weights if given is not None else None for given in inputs[1:3])
     if x is None or w is None or r is None or (bias is not None and bias.data is None):
         return None
-    if not all(_is_usable(weights) for weights in (w, r)):
+    if not _is_usable(w, 255 if node.attrs.fine is None else _LARGEST) or not _is_usable(r, _LARGEST):
         return None
     of_w, of_r = _scales(w) * np.float64(x.scale), _scales(r) / PARTS
     d, rows = w.data.shape[:2]
@@ -86,11 +89,11 @@ def quantize(node: NodeView, inputs: Sequence[QuantInput | None], output: Quant 
     return QuantForm("recurrent", attrs, operands, result_type(node.outputs[0].type.shape, output))
 
 
-def _is_usable(weights: QuantWeights) -> bool:
-    """Whether a row has one scale, fits int8, and has sums that fit int32."""
+def _is_usable(weights: QuantWeights, largest: int) -> bool:
+    """Whether a row has one scale, fits int8, and has sums with numbers up to ``largest`` that fit int32."""
     data = weights.data
-    by_row = set(axes_of(weights.axis)) <= {0, 1}
-    return by_row and data.dtype == np.int8 and not may_overflow(data.reshape(-1, data.shape[-1]))
+    sums = np.abs(data.astype(np.int64)).sum(axis=2).max(initial=0) * largest
+    return set(axes_of(weights.axis)) <= {0, 1} and data.dtype == np.int8 and int(sums) < INT32
 
 
 def _scales(weights: QuantWeights) -> np.ndarray:

@@ -11,11 +11,18 @@
 #define RECURRENT_RARE __attribute__((cold))
 #define RECURRENT_ONCE __attribute__((noinline))
 
-static RECURRENT_ONCE void recurrent_activate(const ingot_activation *activation, float *x, int64_t n) {
-    if (activation->kind == INGOT_RECURRENT_AFFINE) {
-        for (int64_t i = 0; i < n; i++) x[i] = activation->alpha * x[i] + activation->beta;
-    } else if (activation->kind == INGOT_RECURRENT_SCALED_TANH) {
-        for (int64_t i = 0; i < n; i++) x[i] = activation->alpha * ingot_tanh_f32(activation->beta * x[i]);
+/* AFFINE or SCALED_TANH. */
+static RECURRENT_RARE void recurrent_activate_own(const ingot_activation *activation, float *x, int64_t n) {
+    const int affine = activation->kind == INGOT_RECURRENT_AFFINE;
+    for (int64_t i = 0; i < n; i++) {
+        x[i] = affine ? activation->alpha * x[i] + activation->beta
+                      : activation->alpha * ingot_tanh_f32(activation->beta * x[i]);
+    }
+}
+
+static void recurrent_activate(const ingot_activation *activation, float *x, int64_t n) {
+    if (activation->kind == INGOT_RECURRENT_AFFINE || activation->kind == INGOT_RECURRENT_SCALED_TANH) {
+        recurrent_activate_own(activation, x, n);
     } else {
         ingot_activate_f32(activation, x, n);
     }
@@ -54,6 +61,24 @@ static RECURRENT_RARE void recurrent_lstm(const ingot_recurrent_params *p, const
     memcpy(h, c, (size_t)n * sizeof *h);
     recurrent_activate(&act[2], h, n);
     for (int64_t j = 0; j < n; j++) h[j] *= o[j];
+}
+
+/* gates: z, r and the candidate; x: the candidate's product with x, where it stands apart. */
+static RECURRENT_RARE void recurrent_gru(const ingot_recurrent_params *p, const ingot_activation act[3],
+                                         float *restrict gates, const float *restrict x, float *restrict h, int64_t n) {
+    float *restrict z = gates, *restrict r = gates + n, *restrict candidate = gates + 2 * n;
+    recurrent_gate(p, &act[0], z, n);
+    if (p->linear_before_reset) {
+        recurrent_gate(p, &act[0], r, n);
+        for (int64_t j = 0; j < n; j++) candidate[j] = x[j] + r[j] * candidate[j];
+    }
+    recurrent_gate(p, &act[1], candidate, n);
+    for (int64_t j = 0; j < n; j++) h[j] = (1.0f - z[j]) * candidate[j] + z[j] * h[j];
+}
+
+static RECURRENT_ONCE void recurrent_kept(const float *restrict reset, const float *restrict h, float *restrict product,
+                                          int64_t n) {
+    for (int64_t j = 0; j < n; j++) product[j] = reset[j] * h[j];
 }
 
 /* -- the usual activations in one pass ------------------------------------------------------------------------------

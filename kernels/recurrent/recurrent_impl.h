@@ -77,7 +77,7 @@ static void recurrent_step_gru(const recurrent_task *t, recurrent_rows *rows) {
         for (int64_t i = 0; i < rows->count; i++) {
             float *reset = rows->gates[i] + n, *product = t->buffer.kept + i * n;
             recurrent_gate(p, &t->act[0], reset, n);
-            for (int64_t j = 0; j < n; j++) product[j] = reset[j] * rows->h[i][j];
+            recurrent_kept(reset, rows->h[i], product, n);
             init[i] = rows->ahead[i] + 2 * n;
             kept[i] = product;
             candidate[i] = rows->gates[i] + 2 * n;
@@ -85,20 +85,11 @@ static void recurrent_step_gru(const recurrent_task *t, recurrent_rows *rows) {
         recurrent_product(candidate, init, kept, rows->count, s->hidden, t->r + 2 * n * s->hidden, n / 16);
     }
     for (int64_t i = 0; i < rows->count; i++) {
-        float *restrict z = rows->gates[i], *restrict r = z + n, *restrict candidate = z + 2 * n,
-                        *restrict h = rows->h[i];
         if (t->usual) {
-            recurrent_usual_gru(z, rows->ahead[i] + s->width, h, n);
-            continue;
+            recurrent_usual_gru(rows->gates[i], rows->ahead[i] + s->width, rows->h[i], n);
+        } else {
+            recurrent_gru(p, t->act, rows->gates[i], rows->ahead[i] + s->width, rows->h[i], n);
         }
-        recurrent_gate(p, &t->act[0], z, n);
-        if (p->linear_before_reset) {
-            const float *restrict x = rows->ahead[i] + s->width;
-            recurrent_gate(p, &t->act[0], r, n);
-            for (int64_t j = 0; j < n; j++) candidate[j] = x[j] + r[j] * candidate[j];
-        }
-        recurrent_gate(p, &t->act[1], candidate, n);
-        for (int64_t j = 0; j < n; j++) h[j] = (1.0f - z[j]) * candidate[j] + z[j] * h[j];
     }
 }
 

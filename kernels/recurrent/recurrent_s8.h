@@ -4,11 +4,11 @@
  *
  *     q = rne(clamp(h * 16256, -16319, 16319)), 0 for NaN;    q = 128 * high + low with low in [-64, 63]
  *
- * and a gate before its activation is, each sum exact,
+ * and a gate before its activation is, both sums exact,
  *
- *     fma(low . r, scale, fma(high . r, 128 * scale, fma((x - zero) . w, scale of w, bias)))
+ *     fma(q . r, scale, fma((x - zero) . w, scale of w, bias))
  *
- * Both rows meet the same weights, whose way from memory is most of the work. x in float32 goes the same way. */
+ * Both parts meet the same weights, whose way from memory is most of the work. x in float32 goes the same way. */
 #ifndef INGOT_RECURRENT_S8_H
 #define INGOT_RECURRENT_S8_H
 
@@ -50,19 +50,29 @@ typedef struct recurrent_s8_row {
     float *gates;       /* [width], before their activation */
     const float *ahead; /* [width]: the product with x and the bias */
     float *h, *c;       /* [padded] */
-    int8_t *parts;      /* [2][padded]: high and low of h or, after GRU_RESET, of r h */
+    int8_t *parts;      /* [2][padded]: fifteen bits of h or, after GRU_RESET, of r h */
     int64_t padded;
+    int wide;
 } recurrent_s8_row;
 
-/* start + the sums of both parts, which count steps of `scale`. */
+/* Sums of a row of fifteen bits over panels of 16 columns. x is [2][stride] int8, or [stride] int16. */
+typedef struct recurrent_s8_product {
+    const int8_t *x, *weights;
+    const int32_t *sums; /* of the weights of each column */
+    int32_t *out;
+    int64_t stride, steps, panels;
+} recurrent_s8_product;
+
+/* Sums that count steps of `scale`, added to `start`. */
 typedef struct recurrent_s8_sums {
-    const float *high, *low, *scale, *start;
+    const int32_t *sum;
+    const float *scale, *start;
 } recurrent_s8_sums;
 
 /* Compiled once for each base instruction set. */
 typedef struct recurrent_s8_cells {
-    void (*split)(const float *x, float factor, int64_t n, int8_t *parts); /* n a multiple of 16; parts [2][n] */
-    void (*sum)(const recurrent_s8_sums *sums, int64_t n, float *to);      /* likewise; `to` may be one of the sums */
+    void (*split)(const float *x, float factor, int64_t n, int wide, int8_t *parts); /* n a multiple of 16 */
+    void (*sum)(const recurrent_s8_sums *sums, int64_t n, float *to);                /* likewise */
     void (*step)(const recurrent_s8_row *row, recurrent_s8_step step);
 } recurrent_s8_cells;
 
@@ -72,18 +82,13 @@ extern const recurrent_s8_cells ingot_recurrent_s8_cells__portable, ingot_recurr
 /* The implementations of one instruction set. */
 typedef struct recurrent_s8_isa {
     const recurrent_s8_cells *cells;
-    ingot_gemm_s8_fn product;
+    int wide; /* fifteen bits are one int16, not two int8 */
+    void (*product)(const recurrent_s8_product *product);
+    ingot_gemm_s8_fn tile;
     void (*store)(const ingot_requantize *result, uint8_t dtype, void *y, const float *x, int64_t n);
 } recurrent_s8_isa;
 
 int ingot_recurrent_s8_run(const ingot_call *call, uint32_t begin, uint32_t end, void *scratch,
                            const recurrent_s8_isa *isa);
-
-#define INGOT_RECURRENT_S8_KERNEL(cells_)                                                                              \
-    INGOT_KERNEL_FN(recurrent_s8_n16k4) {                                                                              \
-        const recurrent_s8_isa isa = {&ingot_recurrent_s8_cells__##cells_,                                             \
-                                      INGOT_PASTE(ingot_, gemm_s8, INGOT_ISA).tile, INGOT_STORE_S8};                   \
-        return ingot_recurrent_s8_run(call, begin, end, scratch, &isa);                                                \
-    }
 
 #endif

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "recurrent/recurrent_s8_impl.h"
+#include "recurrent/recurrent_s8_product.h"
 
 enum { X, W, R, BIAS, H0, C0, SUMS, SCALE, INPUTS };
 
@@ -63,9 +64,9 @@ static int64_t whole_lanes(int64_t n) { return (n + LANES - 1) / LANES * LANES; 
 /* A thread's scratch, in this order. */
 typedef struct s8_scratch {
     float *ahead;         /* [RECURRENT_AHEAD][width] */
-    float *sums;          /* [RECURRENT_BATCH][2][width] */
+    int32_t *sums;        /* [RECURRENT_BATCH][width] */
+    float *gates;         /* [RECURRENT_BATCH][width] */
     float *h, *c;         /* [RECURRENT_BATCH][padded] */
-    float *ones;          /* [width] */
     float *real;          /* [inputs, whole lanes]: a row of x in float32 */
     int8_t *parts, *kept; /* [RECURRENT_BATCH][2][padded] */
     int8_t *x;            /* [RECURRENT_AHEAD][inputs, whole lanes]: rows that are no whole steps, or both parts */
@@ -79,10 +80,10 @@ static uint64_t layout(const recurrent_shape *s, char *base, s8_scratch *scratch
         uint64_t size;
     } arrays[] = {
         {&scratch->ahead, RECURRENT_AHEAD * width * sizeof(float)},
-        {&scratch->sums, RECURRENT_BATCH * 2 * width * sizeof(float)},
+        {&scratch->sums, RECURRENT_BATCH * width * sizeof(int32_t)},
+        {&scratch->gates, RECURRENT_BATCH * width * sizeof(float)},
         {&scratch->h, RECURRENT_BATCH * padded * sizeof(float)},
         {&scratch->c, RECURRENT_BATCH * padded * sizeof(float)},
-        {&scratch->ones, width * sizeof(float)},
         {&scratch->real, (uint64_t)whole_lanes(s->inputs) * sizeof(float)},
         {&scratch->parts, RECURRENT_BATCH * 2 * padded},
         {&scratch->kept, RECURRENT_BATCH * 2 * padded},
@@ -109,56 +110,39 @@ typedef struct s8_task {
     s8_scratch buffer;
     int64_t direction, first, rows;
     int reverse;
-    ingot_gemm_s8 of_x, of_h;                     /* the products, all but their rows */
+    ingot_gemm_s8 of_x;                           /* the product with x in int8, all but its rows */
+    recurrent_s8_product fine_x, of_h;            /* that with x in float32 and that with h, likewise */
     const float *x_scale, *x_bias, *scale, *bias; /* [width]: of the product with x, and of that with h */
     ingot_requantize y, state;
 } s8_task;
 
-/* A product but for what its sums are scaled by and added to. */
-static ingot_gemm_s8 product_of(const ingot_call *call, const recurrent_shape *s, int64_t direction, int which) {
+/* A product with all columns of W or of R, but for its row. */
+static recurrent_s8_product product_of(const ingot_call *call, const recurrent_shape *s, int64_t direction, int which) {
     const ingot_arg *w = &call->in[which == OF_W ? W : R];
-    ingot_gemm_s8 tile = {
-        .taps = 1,
-        .steps = w->dims[2],
+    return (recurrent_s8_product){
         .weights = (const int8_t *)w->data + direction * s->width * w->dims[2] * INGOT_S8_STEP,
-        .panel_stride = w->dims[2] * INGOT_S8_BLOCK,
         .sums = (const int32_t *)call->in[SUMS].data + (2 * direction + which) * s->width,
-        .float_out = 1,
+        .stride = whole_lanes(which == OF_W ? s->inputs : s->hidden),
+        .steps = w->dims[2],
+        .panels = s->width / INGOT_GEMM_NR,
     };
-    tile.requantize.lo = -__builtin_inff();
-    tile.requantize.hi = __builtin_inff();
-    return tile;
 }
 
-/* Rows times the columns [column, column + columns) of a product. */
-static void multiply(const s8_task *t, const ingot_gemm_s8 *product, const void *const *x, void *const *out,
-                     int64_t rows, int64_t column, int64_t columns) {
-    ingot_gemm_s8 tile = *product;
-    tile.weights += column / INGOT_GEMM_NR * tile.panel_stride;
-    tile.column = column;
-    tile.columns = columns;
-    for (int64_t row = 0; row < rows; row += tile.mr) {
-        const int64_t tiles = (rows - row + INGOT_GEMM_MR - 1) / INGOT_GEMM_MR;
-        tile.mr = (int32_t)((rows - row + tiles - 1) / tiles);
-        tile.rows = x + row;
-        tile.out = out + row;
-        t->isa->product(&tile);
+/* Sums of `count` rows of fifteen bits over the columns [column, column + columns). */
+static void multiply(const s8_task *t, const recurrent_s8_product *all, const int8_t *x, int64_t count, int64_t column,
+                     int64_t columns) {
+    for (int64_t i = 0; i < count; i++) {
+        recurrent_s8_product one = *all;
+        one.x = x + 2 * i * all->stride;
+        one.weights += column * all->steps * INGOT_S8_STEP;
+        one.sums += column;
+        one.out = t->buffer.sums + i * t->shape.width + column;
+        one.panels = columns / INGOT_GEMM_NR;
+        t->isa->product(&one);
     }
 }
 
 static int64_t time_of(const s8_task *t, int64_t step) { return t->reverse ? t->shape.steps - 1 - step : step; }
-
-/* Sums of `count` rows in two parts each, which lie `stride` apart, over the columns [column, column + columns). */
-static void multiply_parts(const s8_task *t, const ingot_gemm_s8 *product, const int8_t *parts, int64_t stride,
-                           int64_t count, int64_t column, int64_t columns) {
-    const void *in[2 * RECURRENT_BATCH];
-    void *out[2 * RECURRENT_BATCH];
-    for (int64_t i = 0; i < 2 * count; i++) {
-        in[i] = parts + i * stride;
-        out[i] = t->buffer.sums + i * t->shape.width;
-    }
-    multiply(t, product, in, out, 2 * count, column, columns);
-}
 
 /* Row `step` of batch row `row` of x, in elements. */
 static int64_t row_of(const s8_task *t, int64_t step, int64_t row) {
@@ -181,7 +165,14 @@ static void look_ahead(const s8_task *t, const int8_t *x, int64_t from, int64_t 
             in[i] = copy;
         }
     }
-    multiply(t, &t->of_x, in, out, count, 0, s->width);
+    ingot_gemm_s8 tile = t->of_x;
+    for (int64_t i = 0; i < count; i += tile.mr) {
+        const int64_t tiles = (count - i + INGOT_GEMM_MR - 1) / INGOT_GEMM_MR;
+        tile.mr = (int32_t)((count - i + tiles - 1) / tiles);
+        tile.rows = in + i;
+        tile.out = out + i;
+        t->isa->tile(&tile);
+    }
 }
 
 /* The same for x in float32. */
@@ -192,30 +183,29 @@ static void look_ahead_fine(const s8_task *t, const float *x, int64_t from, int6
     memset(b->real, 0, (size_t)stride * sizeof *b->real);
     for (int64_t i = 0; i < count; i++) {
         memcpy(b->real, x + row_of(t, from + i / t->rows, i % t->rows), (size_t)s->inputs * sizeof *x);
-        t->isa->cells->split(b->real, t->params->fine, stride, b->x + 2 * i * stride);
+        t->isa->cells->split(b->real, t->params->fine, stride, t->isa->wide, b->x + 2 * i * stride);
     }
-    multiply_parts(t, &t->of_x, b->x, stride, count, 0, s->width);
+    multiply(t, &t->fine_x, b->x, count, 0, s->width);
     for (int64_t i = 0; i < count; i++) {
-        const float *high = b->sums + 2 * i * s->width;
-        const recurrent_s8_sums sums = {high, high + s->width, t->x_scale, t->x_bias};
+        const recurrent_s8_sums sums = {b->sums + i * s->width, t->x_scale, t->x_bias};
         t->isa->cells->sum(&sums, s->width, b->ahead + i * s->width);
     }
 }
 
-/* The gates [column, column + columns) of all rows, from the parts of a state. They take the place of the sums of high
- * parts. A candidate that the reset gate comes to later has its own bias. */
+/* The gates [column, column + columns) of all rows, from the parts of a state. A candidate that the reset gate comes to
+ * later has its own bias. */
 static void gates(const s8_task *t, const float *ahead, const int8_t *parts, int64_t column, int64_t columns) {
     const recurrent_shape *s = &t->shape;
     const int64_t apart = t->params->kind == INGOT_RECURRENT_GRU && t->params->linear_before_reset ? s->padded : 0;
-    multiply_parts(t, &t->of_h, parts, s->padded, t->rows, column, columns);
+    const int64_t joined = columns - apart, alone = column + joined;
+    multiply(t, &t->of_h, parts, t->rows, column, columns);
     for (int64_t row = 0; row < t->rows; row++) {
-        float *high = t->buffer.sums + 2 * row * s->width + column;
-        const float *scale = t->scale + column;
-        const int64_t n = columns - apart;
-        const recurrent_s8_sums joined = {high, high + s->width, scale, ahead + row * s->width + column};
-        const recurrent_s8_sums alone = {high + n, high + s->width + n, scale + n, t->bias + column + n};
-        t->isa->cells->sum(&joined, n, high);
-        t->isa->cells->sum(&alone, apart, high + n);
+        const int32_t *sum = t->buffer.sums + row * s->width;
+        float *to = t->buffer.gates + row * s->width;
+        const recurrent_s8_sums with_x = {sum + column, t->scale + column, ahead + row * s->width + column};
+        const recurrent_s8_sums without = {sum + alone, t->scale + alone, t->bias + alone};
+        t->isa->cells->sum(&with_x, joined, to + column);
+        t->isa->cells->sum(&without, apart, to + alone);
     }
 }
 
@@ -225,12 +215,13 @@ static void cells(const s8_task *t, const float *ahead, int8_t *parts, recurrent
     const s8_scratch *b = &t->buffer;
     for (int64_t row = 0; row < t->rows; row++) {
         const recurrent_s8_row one = {
-            .gates = b->sums + 2 * row * s->width,
+            .gates = b->gates + row * s->width,
             .ahead = ahead + row * s->width,
             .h = b->h + row * s->padded,
             .c = b->c + row * s->padded,
             .parts = parts + 2 * row * s->padded,
             .padded = s->padded,
+            .wide = t->isa->wide,
         };
         t->isa->cells->step(&one, step);
     }
@@ -281,7 +272,8 @@ static void sequence(const s8_task *t, const ingot_call *call) {
     load(t, b->h, call->in[H0].data);
     load(t, b->c, call->in[C0].data);
     for (int64_t row = 0; row < t->rows; row++) {
-        t->isa->cells->split(b->h + row * s->padded, RECURRENT_S8_STATE, s->padded, b->parts + 2 * row * s->padded);
+        t->isa->cells->split(b->h + row * s->padded, RECURRENT_S8_STATE, s->padded, t->isa->wide,
+                             b->parts + 2 * row * s->padded);
     }
     for (int64_t step = 0; step < s->steps; step++) {
         const int64_t slot = step % most;
@@ -311,7 +303,6 @@ int ingot_recurrent_s8_run(const ingot_call *call, uint32_t begin, uint32_t end,
     layout(s, scratch, &t.buffer);
     t.y = ingot_s8_result(&stored, p->inverse_scale);
     t.state = ingot_s8_result(&zero, 1.0f);
-    for (int64_t i = 0; i < s->width; i++) t.buffer.ones[i] = 1.0f;
     for (int64_t unit = begin; unit < end; unit++) {
         t.direction = unit / s->blocks;
         t.first = unit % s->blocks * RECURRENT_BATCH;
@@ -321,18 +312,23 @@ int ingot_recurrent_s8_run(const ingot_call *call, uint32_t begin, uint32_t end,
         const float *biases = (const float *)call->in[BIAS].data + 2 * t.direction * s->width;
         t.scale = scales + s->width;
         t.bias = biases + s->width;
-        t.of_x = product_of(call, s, t.direction, OF_W);
         t.x_scale = scales;
         t.x_bias = biases;
-        if (p->fine > 0.0f) {
-            t.of_x.scale = t.buffer.ones; /* the sums themselves: cells scale those of two parts */
-        } else {
-            t.of_x.scale = scales;
-            t.of_x.bias = biases;
-            t.of_x.input_zero = p->input_zero;
-        }
+        t.fine_x = product_of(call, s, t.direction, OF_W);
         t.of_h = product_of(call, s, t.direction, OF_R);
-        t.of_h.scale = t.buffer.ones;
+        t.of_x = (ingot_gemm_s8){
+            .taps = 1,
+            .steps = t.fine_x.steps,
+            .weights = t.fine_x.weights,
+            .panel_stride = t.fine_x.steps * INGOT_S8_BLOCK,
+            .sums = t.fine_x.sums,
+            .scale = scales,
+            .bias = biases,
+            .columns = s->width,
+            .input_zero = p->input_zero,
+            .float_out = 1,
+            .requantize = t.state,
+        };
         sequence(&t, call);
     }
     return INGOT_KERNEL_OK;

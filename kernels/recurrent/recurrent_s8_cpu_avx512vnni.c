@@ -1,3 +1,3 @@
-#include "recurrent/recurrent_s8.h"
+#include "recurrent/recurrent_s8_product.h"
 
 INGOT_RECURRENT_S8_KERNEL(avx2)

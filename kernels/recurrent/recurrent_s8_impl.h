@@ -38,8 +38,9 @@ static inline gate hyperbolic(float x) {
     return (gate){ingot_copysign_f32(1.0f - e, x), 0.0f, 1.0f + e};
 }
 
-/* Sixteen numbers in two parts each. */
-static void split(const float *x, float factor, int8_t *high, int8_t *low) {
+/* Sixteen numbers of fifteen bits, from `first` on of n: as int16, or in two parts. */
+static void split(const float *x, float factor, int64_t first, int64_t n, int wide, int8_t *parts) {
+    int8_t *high = parts + first, *low = parts + n + first;
     int32_t q[LANES];
     for (int j = 0; j < LANES; j++) {
         float v = x[j] * factor;
@@ -47,6 +48,12 @@ static void split(const float *x, float factor, int8_t *high, int8_t *low) {
         v = v < -16319.0f ? -16319.0f : v;
         v = v > 16319.0f ? 16319.0f : v;
         q[j] = (int32_t)((v + INGOT_ROUND_MAGIC_F32) - INGOT_ROUND_MAGIC_F32);
+    }
+    if (wide) {
+        int16_t words[LANES];
+        for (int j = 0; j < LANES; j++) words[j] = (int16_t)q[j];
+        memcpy(parts + 2 * first, words, sizeof words);
+        return;
     }
     for (int j = 0; j < LANES; j++) high[j] = (int8_t)((q[j] + 64) >> 7);
     for (int j = 0; j < LANES; j++) low[j] = (int8_t)(((q[j] + 64) & 127) - 64);
@@ -97,16 +104,13 @@ static void rnn(const recurrent_s8_row *row, int64_t first, float *restrict h) {
     }
 }
 
-static void split_all(const float *x, float factor, int64_t n, int8_t *parts) {
-    for (int64_t first = 0; first < n; first += LANES) split(x + first, factor, parts + first, parts + n + first);
+static void split_all(const float *x, float factor, int64_t n, int wide, int8_t *parts) {
+    for (int64_t first = 0; first < n; first += LANES) split(x + first, factor, first, n, wide, parts);
 }
 
 static void sum_all(const recurrent_s8_sums *s, int64_t n, float *to) {
     for (int64_t i = 0; i < n; i += LANES) {
-        for (int64_t j = i; j < i + LANES; j++) {
-            const float scale = s->scale[j];
-            to[j] = ingot_fma_f32(s->low[j], scale, ingot_fma_f32(s->high[j], scale * 128.0f, s->start[j]));
-        }
+        for (int64_t j = i; j < i + LANES; j++) to[j] = ingot_fma_f32((float)s->sum[j], s->scale[j], s->start[j]);
     }
 }
 
@@ -124,8 +128,7 @@ static void step_row(const recurrent_s8_row *given, recurrent_s8_step step) {
             break;
         case RECURRENT_S8_GRU: gru(&row, first, h); break;
         }
-        split(step == RECURRENT_S8_GRU_RESET ? kept : h, RECURRENT_S8_STATE, row.parts + first,
-              row.parts + row.padded + first);
+        split(step == RECURRENT_S8_GRU_RESET ? kept : h, RECURRENT_S8_STATE, first, row.padded, row.wide, row.parts);
     }
 }
 

@@ -58,9 +58,10 @@ def recurrent(node: Node, inputs: list, fma) -> list[np.ndarray]:
     c_all = state.copy() if c0 is None else c0.astype(F32)
 
     def product(pair, weights, factor, start):
-        high, low = (part @ weights.astype(np.int64).T for part in pair)
-        assert max(np.abs(high).max(initial=0), np.abs(low).max(initial=0)) < 2**31
-        return fma(low.astype(F32), factor, fma(high.astype(F32), factor * F32(128), start))
+        high, low = pair
+        total = (128 * high + low) @ weights.astype(np.int64).T
+        assert np.abs(total).max(initial=0) < 2**31
+        return fma(total.astype(F32), factor, start)
 
     for d in range(attrs.direction.count):
         of_w, of_r = np.split(bias[d], 2)
