@@ -293,6 +293,28 @@ SPECIAL = {
 }
 
 
+def with_input(model: onnx.ModelProto, index: int, array: np.ndarray) -> None:
+    """The layer with one more constant input."""
+    (node,) = [node for node in model.graph.node if node.op_type == "LSTM"]
+    node.input.extend([""] * (index + 1 - len(node.input)))
+    node.input[index] = "more"
+    model.graph.initializer.append(numpy_helper.from_array(array, "more"))
+
+
+@pytest.mark.parametrize(
+    ("index", "array", "what"),
+    [(4, np.array([6, 2, 3], np.int32), "sequence_lens"), (7, np.full((1, 72), 0.1, F32), "peepholes")],
+    ids=["sequence_lens", "peepholes"],
+)
+def test_layers_with_special_inputs_stay_float(index: int, array: np.ndarray, what: str) -> None:
+    model, samples = network("LSTM", before=True)
+    with_input(model, index, array)
+    engine = ingot.build(model, precision="int8", calibration=samples)
+    rows = {row["layer"]: row for row in engine.inspect()["metadata"]["ledger"]}
+    assert rows["cell"]["got"] == "fp32"
+    assert rows["cell"]["why"] == f"LSTM with {what} has no int8 form"
+
+
 @pytest.mark.parametrize("name", SPECIAL)
 def test_what_has_no_integer_form_stays_float_and_the_ledger_says_why(name: str) -> None:
     attributes, reason = SPECIAL[name]
