@@ -89,8 +89,8 @@ def _stored_sum(node: NodeView, inputs: Sequence[QuantInput | None], output: Qua
     """
     (add, *rest), quants = node.attrs.insns, [activation_of(given) for given in inputs]
     relu = [insn.function for insn in rest] == ["Relu"] and output.zero_point == -128
-    forms = {None if quant is None else quant.rounds_as for quant in (*quants, output)}
-    if add.function != "Add" or forms not in ({DType.U8}, {DType.I8}) or (rest and not relu):
+    joined = output.rounds_as is DType.I8 or all(q is not None and q.rounds_as is DType.U8 for q in (*quants, output))
+    if add.function != "Add" or None in quants or not joined or (rest and not relu):
         return None
     if any(given.value.type.shape != node.outputs[0].type.shape for given in inputs):
         return None

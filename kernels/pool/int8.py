@@ -36,7 +36,7 @@ def _rounded(attrs: PoolAttrs, x: Quant, spatial: tuple[int, ...], output: Quant
     """``output`` as onnxruntime rounds: in integers where it has integer operators and the window is all there is."""
     if output is None or output.rounds_as is None:
         return output
-    if x.rounds_as is not output.rounds_as:
+    if output.rounds_as is DType.U8 and x.rounds_as is not DType.U8:
         return replace(output, rounds_as=DType.F32)
     whole = attrs.kernel == spatial and not any(attrs.pads)
     return replace(output, rounds_as=None) if whole and output.rounds_as is not DType.F32 else output

@@ -45,7 +45,9 @@ class _Float:
         return getattr(self._b, name)
 
     def run(self) -> Any:
-        return ONNX["", self.op_type](self)
+        """Its first result."""
+        found = ONNX["", self.op_type](self)
+        return found[0] if isinstance(found, list) else found
 
 
 class _Linear(_Float):
