@@ -40,6 +40,15 @@ def quantize(node: NodeView, inputs: Sequence[QuantInput | None], output: Quant 
     return QuantForm("resize", Int8Attrs(attrs, x, output), operands, result_type(shape, output))
 
 
+def keeps_order(attrs: Int8Attrs, perm: tuple[int, ...], node: NodeView) -> bool:
+    """Whether the integer form can move through a transpose: a model's own adds up its corners in the order of axes."""
+    if attrs.output is None or attrs.output.rounds_as is None:
+        return True
+    resized = attrs.real.resized(node.inputs[0].type.shape)
+    first, second = (perm.index(axis) for axis, changes in enumerate(resized) if changes)
+    return second == first + 1 and second >= len(perm) - 2
+
+
 def params(node: NodeView, resize: dict[str, Any]) -> dict[str, Any]:
     """The fields of the C struct ``ingot_resize_s8_params``, given those of ``ingot_resize_params``."""
     attrs: Int8Attrs = node.attrs

@@ -96,6 +96,12 @@ def _permute(attrs: ResizeAttrs, perm: tuple[int, ...], node: NodeView) -> Resiz
     )
 
 
+def _permute_both(attrs: Any, perm: tuple[int, ...], node: NodeView) -> Any | None:
+    if isinstance(attrs, Int8Attrs) and not int8.keeps_order(attrs, perm, node):
+        return None
+    return permute_int8(_permute)(attrs, perm, node)
+
+
 def _params(node: NodeView) -> Params:
     attrs: ResizeAttrs = node.attrs.real if isinstance(node.attrs, Int8Attrs) else node.attrs
     roi = attrs.roi or ((0.0, 1.0),) * len(attrs.shape)
@@ -171,7 +177,7 @@ SPEC = OpSpec(
         ),
     ),
     samples=_samples,
-    permute=permute_int8(_permute),
+    permute=_permute_both,
     quantize=int8.quantize,
     cast_to={DType.F16: DType.F32, DType.BF16: DType.F32},
 )

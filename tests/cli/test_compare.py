@@ -151,11 +151,13 @@ def test_a_step_is_judged_by_what_it_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize("dtype", [np.int8, np.uint8])
 def test_models_that_arrive_quantised(dtype, tmp_path: Path) -> None:
     """Against their own rounded tensors, integers as the numbers they stand for."""
-    from test_import import Model, conv
+    from imported import Model
 
     m = Model(dtype)
     q = m.stored("x", 0.02, 3 if dtype is np.int8 else 120)
-    y = m.stored(conv(m, m.real(q, 0.02, 3 if dtype is np.int8 else 120)), 0.03, -11 if dtype is np.int8 else 17)
+    w, _ = m.weights((9, 8, 3, 3), np.int8, 0)
+    y = m.op("Relu", m.op("Conv", m.real(q, 0.02, 3 if dtype is np.int8 else 120), w, pads=[1, 1, 1, 1]))
+    y = m.stored(y, 0.03, -11 if dtype is np.int8 else 17)
     path = save(m.finish(m.real(y, 0.03, -11 if dtype is np.int8 else 17), (1, 8, 7, 7)), tmp_path)
     sample = {"x": np.random.default_rng(0).standard_normal((1, 8, 7, 7)).astype(np.float32)}
     rows = layers(path, ingot.build(path, precision="int8"), sample)
