@@ -13,9 +13,9 @@ from ingot.kernels.spec import DType, Tactic, TensorType, Unsupported
 
 
 def select_tactic(node: Node) -> Tactic:
-    """The first tactic that can do the node; :class:`Unsupported` when none can."""
+    """The first tactic that can do the node between any neighbours; :class:`Unsupported` when none can."""
     for tactic in node.op.tactics:
-        if tactic.when(node):
+        if tactic.is_plain and tactic.when(node):
             return tactic
     types = ", ".join("-" if v is None else str(v.type) for v in node.inputs)
     raise Unsupported(f"{node.op.name} of {types}: no kernel takes these operands")

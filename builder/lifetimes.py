@@ -11,10 +11,10 @@ from ingot.kernels.spec import Tactic
 
 
 def tactic_of(node: Node) -> Tactic | None:
-    """The chosen tactic; before one is chosen the first that can."""
+    """The chosen tactic; before one is chosen the default."""
     if node.tactic is not None:
         return node.tactic
-    return next((tactic for tactic in node.op.tactics if tactic.when(node)), None)
+    return next((tactic for tactic in node.op.tactics if tactic.is_plain and tactic.when(node)), None)
 
 
 def root_of(graph: Graph, value: Value) -> Value:

@@ -32,7 +32,7 @@ def pack(graph: Graph) -> None:
             value = node.inputs[index] if index < len(node.inputs) else None
             if value is None or not value.is_constant:
                 continue
-            key = (id(value), node.tactic.kernel, index, repr(node.attrs))
+            key = (id(value), node.tactic.key, index, repr(node.attrs))
             if key not in packed:
                 array = np.ascontiguousarray(function(node, value.data))
                 dtype = value.type.dtype if array.dtype == value.type.dtype.numpy else DType.of(array.dtype)

@@ -17,6 +17,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from ingot.targets import Target
+
 
 class DType(enum.Enum):
     """Element types; the value is the C enumerator of ``ingot_dtype`` in ``ingot_format.h``."""
@@ -115,6 +117,42 @@ class TensorType:
         return f"{self.dtype.name.lower()}[{'x'.join(map(str, self.shape))}]"
 
 
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How the elements of a tensor ``[N, *spatial, C]`` follow each other in memory.
+
+    ``block`` 0: row-major, as the shape says. Else the last axis is cut into blocks that lie behind each other:
+    ``[N, C / block, *spatial, block]``. Nothing is padded: the block divides C.
+    """
+
+    block: int = 0
+
+    def takes(self, kind: TensorType) -> bool:
+        """Whether a tensor of that type can lie so."""
+        return not self.block or (kind.rank >= 2 and kind.shape[-1] % self.block == 0)
+
+    def stored(self, kind: TensorType) -> TensorType:
+        """The type of a row-major tensor with the same bytes: what a kernel sees."""
+        if not self.block:
+            return kind
+        first, *spatial, last = kind.shape
+        return TensorType(kind.dtype, (first, last // self.block, *spatial, self.block), kind.quant)
+
+    def __str__(self) -> str:
+        return f"blocked by {self.block}" if self.block else "row-major"
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a node computes, whatever the kernel: ``ops`` counts a multiply-add as two; ``dtype`` is what it multiplies.
+
+    The bytes it moves follow from the types of its operands.
+    """
+
+    ops: int
+    dtype: DType
+
+
 class Unsupported(Exception):
     """An operator that cannot be built as it stands: ``what`` is not supported, ``nearest`` is a form that is."""
 
@@ -125,16 +163,18 @@ class Unsupported(Exception):
 
 
 class ValueView(Protocol):
-    """What an operator may see of a value: its type, and its data when it is a constant."""
+    """What an operator may see of a value: its type, its data when it is a constant, the node that computes it."""
 
     name: str
     type: TensorType
     data: np.ndarray | None
+    producer: NodeView | None
 
 
 class NodeView(Protocol):
     """What an operator may see of a node. Absent optional inputs are ``None``."""
 
+    op: OpSpec
     attrs: Any
     inputs: Sequence[ValueView | None]
     outputs: Sequence[ValueView]
@@ -149,8 +189,13 @@ class Tactic:
 
     ``params`` gives the fields of the C struct ``params_type``. ``pack`` re-arranges constant inputs for the
     kernel: input index -> function of the node and the array, giving the array to store. ``when`` says whether the
-    kernel can do the node at all and must agree with the kernel's own ``check``. ``operands`` gives the kernel's
-    inputs when they are not simply the node's. Of several tactics the first that can is the default.
+    kernel can do the node at all and must agree with the kernel's own ``check``. Of several tactics the first that can
+    is the default, of those that read and write row-major tensors and absorb nothing.
+
+    A tactic that ``absorbs`` an input computes that input's producer as well: the kernel's operands are the node's
+    inputs without those absorbed, then the inputs of each absorbed producer. Indices of ``pack``, ``inplace``,
+    ``pitched_inputs`` and ``reads`` count these operands; ``when``, ``params``, ``workspace`` and ``efficiency`` see
+    the node as it was, with its inputs' producers. Only producers with one result are absorbed.
     """
 
     kernel: str
@@ -166,6 +211,25 @@ class Tactic:
     inplace: tuple[int, ...] = ()
     #: "exact": same bits everywhere. "fp32": within D4. "fast": trades accuracy for speed within D4, can be turned off
     numerics: str = "fp32"
+    #: what tells tactics of one kernel apart: words such as "tile=6x2", in a fixed order
+    variant: str = ""
+    #: how operands and result 0 lie in memory where that is not row-major; only types that the layout takes
+    reads: Mapping[int, Layout] = field(default_factory=dict)
+    writes: Layout = Layout()
+    #: inputs whose producer this tactic computes itself
+    absorbs: tuple[int, ...] = ()
+    #: the share of the target's peak, of arithmetic or of memory, that it is expected to reach; None: nobody knows
+    efficiency: Callable[[NodeView, Target], float] | None = None
+
+    @property
+    def key(self) -> str:
+        """What timings call it: unique among the tactics of an operator that can do one node."""
+        return f"{self.kernel} {self.variant}" if self.variant else self.kernel
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it fits between any neighbours: row-major operands, nothing absorbed."""
+        return not (self.absorbs or self.writes.block or any(layout.block for layout in self.reads.values()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,6 +345,8 @@ class OpSpec:
     #: (attributes, largest magnitude) -> attributes of a node whose integer form takes its first input in float32 and
     #: rounds it more finely than int8; None: it takes int8 alone
     fine: Callable[[Any, float], Any] | None = None
+    #: what there is to compute, for the cost model; None: it only moves bytes
+    work: Callable[[NodeView], Work] | None = None
 
 
 class Builder(Protocol):
