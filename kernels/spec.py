@@ -301,14 +301,15 @@ class Half:
 
     ``operands`` are the inputs that may each be stored so or in float32 (None: all), like the result. ``weights`` are
     the constants that then are. ``attrs`` gives the attributes of the node from the half type of each input that is
-    stored in one, None for the others, and the type of its result. An operator that ``moves`` computes nothing: its
-    operands and its result have one type.
+    stored in one, None for the others, and the type of its result. Without ``results`` that is float32. An operator
+    that ``moves`` computes nothing: its operands and its result have one type.
     """
 
     able: Callable[[NodeView], bool] = lambda node: True
     operands: tuple[int, ...] | None = None
     weights: Callable[[NodeView], tuple[int, ...]] = lambda node: ()
     attrs: Callable[[NodeView, Sequence[DType | None], DType], Any] = lambda node, inputs, output: node.attrs
+    results: bool = True
     moves: bool = False
 
 

@@ -67,12 +67,12 @@ def build(
     """Build an engine from an ONNX model (a file, its bytes, or a ``ModelProto``) and load it.
 
     ``profiles`` is a list with one dict from input name to shape, for inputs whose shape the model leaves open;
-    ``constants`` takes inputs as constants; ``precision`` is "fp32", "fp16", "bf16" or "int8", which takes its ranges from
-    ``calibration`` data (a folder, an ``.npz`` file, an iterable of ``{name: array}``; images by way of
+    ``constants`` takes inputs as constants; ``precision`` is "fp32", "fp16", "bf16" or "int8", which takes its ranges
+    from ``calibration`` data (a folder, an ``.npz`` file, an iterable of ``{name: array}``; images by way of
     ``calibration_preprocess``, which makes an array of a path), from the file ``calibration_cache``, or with
     ``calibration_synthetic`` from generated inputs, to which ``input_ranges`` gives (low, high) by name;
-    ``calibration_method`` is "auto", "entropy", "minmax",
-    "percentile" or "mse" (with "fp16" the same says which layers would overflow); ``equalize`` brings the channels between convolutions to like ranges and
+    ``calibration_method`` is "auto", "entropy", "minmax", "percentile" or "mse". With "fp16" the same data say which
+    layers would overflow. ``equalize`` brings the channels between convolutions to like ranges and
     ``bias_correction`` takes the mean error of rounded weights out of the biases; ``layer_precision`` may ask
     otherwise for layers by patterns of their names (what cannot have int8 is an error unless ``allow_fallback``);
     ``dump_after`` prints the graph after a pass; ``log`` gets a line for each piece of work. The same model and options

@@ -46,7 +46,7 @@ def _wanted(node: Node, request: Request) -> DType | None:
     if dtype is None:
         return None
     rule = node.op.half
-    if rule is None or len(node.outputs) != 1 or node.output.type.dtype is not DType.F32 or not rule.able(node):
+    if rule is None or node.output.type.dtype is not DType.F32 or not rule.able(node):
         return None
     reason = obstacle(node, dtype, request)
     if not reason and not _has_kernel(node, dtype):
@@ -75,6 +75,7 @@ def _data(node: Node) -> Iterable[Value]:
 
 def _has_kernel(node: Node, dtype: DType) -> bool:
     """Whether there is a kernel for the node with everything in half that may be."""
+    rule = node.op.half
     trial = Node(node.op, node.attrs, list(node.inputs), [], node.source)
     changed = {*_operands(node), *_constants(node)}
     for index in changed:
@@ -87,7 +88,7 @@ def _has_kernel(node: Node, dtype: DType) -> bool:
         select_tactic(trial)
     except Unsupported:
         return False
-    return trial.output.type.dtype is dtype
+    return not rule.results or trial.output.type.dtype is dtype
 
 
 def _stored(graph: Graph, wanted: dict[Node, DType], request: Request) -> dict[Value, DType]:
@@ -125,7 +126,7 @@ def _stored(graph: Graph, wanted: dict[Node, DType], request: Request) -> dict[V
                 group[root(value)] = root(node.output)
         for value in node.outputs:
             if not moves:
-                ask(value, dtype)
+                ask(value, dtype if node not in wanted or node.op.half.results else DType.F32)
             elif dtype is DType.F16 and not request.fits_half(value.name):
                 ask(value, DType.F32)
     together: dict[Value, set[DType]] = {}
@@ -149,8 +150,7 @@ def _change(
         value, halves[index] = node.inputs[index], dtype
         if (value, dtype) not in constants:
             name = names.fresh(f"{value.name}.{dtype.name.lower()}")
-            layer = not rule.moves
-            data = round_half(value.data, dtype, weight_axes(node)[index]) if layer else narrow(value.data, dtype)
+            data = narrow(value.data, dtype) if rule.moves else round_half(value.data, dtype, weight_axes(node)[index])
             constants[value, dtype] = Value(name, TensorType(dtype, value.type.shape), frozen(data))
         node.inputs[index] = constants[value, dtype]
     node.attrs = rule.attrs(node, halves, node.output.type.dtype)

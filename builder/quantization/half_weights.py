@@ -6,20 +6,27 @@ shifts add up from layer to layer where errors of single weights average out. It
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from ingot.kernels.common.half import narrow, widen
-from ingot.kernels.spec import DType
+from ingot.kernels.spec import Axis, DType, axes_of
 
 #: a weight moves to its other neighbour only if it lies at least this far from the nearer one, in steps between them
 LEAST = 0.05
 
 
-def round_half(w: np.ndarray, dtype: DType, axis: int) -> np.ndarray:
-    """float32 weights as they are stored; ``axis`` is that of the output channels. NaN and what overflows stay so."""
+def round_half(w: np.ndarray, dtype: DType, axis: Axis) -> np.ndarray:
+    """float32 weights as they are stored; ``axis`` counts output channels. NaN and what overflows stay so."""
     nearest = narrow(w, dtype)
-    rows = np.moveaxis(w, axis, 0).reshape(w.shape[axis], -1).astype(np.float64)
-    bits = np.moveaxis(nearest, axis, 0).reshape(rows.shape).view(np.uint16)
+    axes = axes_of(axis)
+    if not axes or not w.size:
+        return nearest
+    first = range(len(axes))
+    channels = math.prod(w.shape[a] for a in axes)
+    rows = np.moveaxis(w, axes, first).reshape(channels, -1).astype(np.float64)
+    bits = np.moveaxis(nearest, axes, first).reshape(rows.shape).view(np.uint16)
     near = widen(bits.view(nearest.dtype), dtype).astype(np.float64)
     error = near - rows
     # towards the weight: one step down in magnitude where the rounded one is too large, else one up
@@ -29,7 +36,7 @@ def round_half(w: np.ndarray, dtype: DType, axis: int) -> np.ndarray:
     step = other - near
     with np.errstate(divide="ignore", invalid="ignore"):
         share = np.abs(error) / np.abs(step)
-    total = np.cumsum(error, axis=1)[:, -1:] if rows.shape[1] else np.zeros((len(rows), 1))
+    total = np.cumsum(error, axis=1)[:, -1:]
     able = np.isfinite(other) & (share > LEAST) & (np.sign(step) == -np.sign(total))
     order = np.argsort(np.where(able, -share, np.inf), axis=1, kind="stable")
     left = np.abs(total + np.cumsum(np.take_along_axis(np.where(able, step, 0.0), order, 1), axis=1))
@@ -37,5 +44,5 @@ def round_half(w: np.ndarray, dtype: DType, axis: int) -> np.ndarray:
     rank = np.empty_like(order)
     np.put_along_axis(rank, order, np.arange(order.shape[1])[None, :], 1)
     moved = np.where(able & (rank < best[:, None]), other_bits, bits).view(nearest.dtype)
-    shape = np.moveaxis(w, axis, 0).shape
-    return np.ascontiguousarray(np.moveaxis(moved.reshape(shape), 0, axis))
+    shape = np.moveaxis(w, axes, first).shape
+    return np.ascontiguousarray(np.moveaxis(moved.reshape(shape), first, axes))

@@ -25,7 +25,7 @@ def obstacle(node: Node, dtype: DType, request: Request) -> str:
         if reason:
             return reason
     value = node.output
-    if not request.fits_half(value.name):
+    if node.op.half.results and not request.fits_half(value.name):
         return f"would overflow fp16: largest {request.largest[value.name]:.3g} seen in {value.name}"
     return ""
 

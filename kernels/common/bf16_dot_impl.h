@@ -33,8 +33,8 @@ static void bf16_dot_rows(const ingot_half_rows *t) {
     }
 }
 
-/* `rows` and `panels` are constants where this is inlined; with `parts` sums for each result, added at the end, the
- * instructions of a small tile need not wait for each other. */
+/* `rows` and `panels` are constants where this is inlined, rows beyond mr repeat the first; with `parts` sums for each
+ * result, added at the end, the instructions of a small tile need not wait for each other. */
 INGOT_INLINE void bf16_block(const ingot_half_sums *t, int row, int64_t panel, const int rows, const int panels,
                              const int parts) {
     bf16_sums sum[4][BF16_ROWS][BF16_PANELS];
@@ -54,7 +54,7 @@ INGOT_INLINE void bf16_block(const ingot_half_sums *t, int row, int64_t panel, c
         const uint16_t *x[BF16_ROWS];
 #pragma GCC unroll 10
         for (int r = 0; r < rows; r++) {
-            x[r] = pointers[r];
+            x[r] = pointers[r < t->mr - row ? r : 0];
         }
         int64_t k = 0;
         for (; k + parts <= t->steps; k += parts) {
@@ -104,30 +104,22 @@ typedef void (*bf16_block_fn)(const ingot_half_sums *t, int row, int64_t panel);
 BF16_BLOCK(1, 1, 4)
 BF16_BLOCK(2, 1, 4)
 BF16_BLOCK(3, 1, 2)
-BF16_BLOCK(4, 1, 2)
 BF16_BLOCK(5, 1, 2)
 #if BF16_ROWS == 10
-BF16_BLOCK(6, 1, 2)
-BF16_BLOCK(7, 1, 1)
-BF16_BLOCK(8, 1, 1)
-BF16_BLOCK(9, 1, 1)
 BF16_BLOCK(10, 1, 1)
 BF16_BLOCK(1, 2, 4)
 BF16_BLOCK(2, 2, 2)
 BF16_BLOCK(3, 2, 2)
-BF16_BLOCK(4, 2, 1)
 BF16_BLOCK(5, 2, 1)
-BF16_BLOCK(6, 2, 1)
-BF16_BLOCK(7, 2, 1)
 BF16_BLOCK(8, 2, 1)
 BF16_BLOCK(9, 2, 1)
 BF16_BLOCK(10, 2, 1)
-static const bf16_block_fn one_panel[] = {bf16_1x1, bf16_2x1, bf16_3x1, bf16_4x1, bf16_5x1,
-                                          bf16_6x1, bf16_7x1, bf16_8x1, bf16_9x1, bf16_10x1};
-static const bf16_block_fn two_panels[] = {bf16_1x2, bf16_2x2, bf16_3x2, bf16_4x2, bf16_5x2,
-                                           bf16_6x2, bf16_7x2, bf16_8x2, bf16_9x2, bf16_10x2};
+static const bf16_block_fn one_panel[] = {bf16_1x1,  bf16_2x1,  bf16_3x1,  bf16_5x1,  bf16_5x1,
+                                          bf16_10x1, bf16_10x1, bf16_10x1, bf16_10x1, bf16_10x1};
+static const bf16_block_fn two_panels[] = {bf16_1x2, bf16_2x2, bf16_3x2, bf16_5x2, bf16_5x2,
+                                           bf16_8x2, bf16_8x2, bf16_8x2, bf16_9x2, bf16_10x2};
 #else
-static const bf16_block_fn one_panel[] = {bf16_1x1, bf16_2x1, bf16_3x1, bf16_4x1, bf16_5x1};
+static const bf16_block_fn one_panel[] = {bf16_1x1, bf16_2x1, bf16_3x1, bf16_5x1, bf16_5x1};
 #endif
 
 static void bf16_dot_tile(const ingot_half_sums *t) {

@@ -102,6 +102,7 @@ typedef struct ingot_half_call {
     const ingot_bf16_dot *dot; /* NULL: operands are widened */
     const void *const *rows;
     int64_t taps, length; /* runs, and elements of each: float, or bfloat16 for `dot` */
+    int64_t skip;         /* products of a panel before those of the tile: whole steps */
     const void *gathered[INGOT_GEMM_MR];
     void *out[INGOT_GEMM_MR];
     const void *residual[INGOT_GEMM_MR];

@@ -2,6 +2,7 @@
 
 #define HALF_ROW_PANELS 1
 #define HALF_FEW_PANELS 1
+#define HALF_ROW_BY_ROW 1 /* small matters more */
 #include "gemm_half_impl.h"
 
 static int64_t round_up(int64_t bytes) { return (bytes + 63) / 64 * 64; }
@@ -70,6 +71,7 @@ void ingot_half_begin(ingot_half_call *half, const ingot_half_isa *isa, const in
     half->done = (uint8_t *)at;
     half->widened_at = (float *)(void *)(at + done_size(cut));
     half->held = -1;
+    half->skip = 0;
     if (cut->keeps && !half->dot) {
         memset(half->done, 0, (size_t)cut->slices);
     }
@@ -86,7 +88,8 @@ void ingot_half_point(ingot_half_call *half, const void *const *rows, int64_t ta
         return;
     }
     const int whole = half->dot != NULL || half->cut.few_rows; /* steps */
-    const int64_t pitch = whole ? INGOT_HALF_STEP * ingot_half_steps(half->cut.depth) : half->cut.depth;
+    const int64_t depth = taps * length;
+    const int64_t pitch = whole ? INGOT_HALF_STEP * ingot_half_steps(depth) : depth;
     const int64_t element = half->dot ? (int64_t)sizeof(uint16_t) : (int64_t)sizeof(float);
     const ingot_half_rows task = {rows, taps, length, half->rows_at, pitch, (int32_t)mr, half->x_dtype};
     (half->dot ? half->dot->rows : half->isa->rows)(&task);
@@ -168,7 +171,7 @@ void ingot_half_slice(ingot_half_call *half, int64_t slice, int64_t panel, int64
             .rows = half->rows,
             .taps = half->taps,
             .steps = half->length / INGOT_HALF_STEP,
-            .weights = weights,
+            .weights = weights + half->skip * INGOT_GEMM_NR,
             .panel_stride = stride,
             .panels = panels,
             .sums = half->sums_at,
@@ -178,6 +181,6 @@ void ingot_half_slice(ingot_half_call *half, int64_t slice, int64_t panel, int64
         (half->dot ? half->dot->tile : half->isa->few)(&tile);
         half->isa->finish(&half->finish);
     } else {
-        wide_tile(half, widened(half, slice, weights, panels));
+        wide_tile(half, widened(half, slice, weights, panels) + half->skip * INGOT_GEMM_NR);
     }
 }

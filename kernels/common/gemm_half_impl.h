@@ -177,12 +177,22 @@ INGOT_INLINE void half_few_as(const uint8_t dtype, const ingot_half_sums *t) {
         }
         return;
     }
+#ifdef HALF_ROW_BY_ROW
+    ingot_half_sums row = *t;
+    row.mr = 1;
+    for (int32_t r = 0; r < t->mr; r++, row.rows++, row.sums += INGOT_HALF_SUMS) {
+        for (panel = 0; panel < t->panels; panel++) {
+            half_few_block(dtype, &row, panel, 1, 1);
+        }
+    }
+#else
     for (; panel + HALF_FEW_PANELS <= t->panels; panel += HALF_FEW_PANELS) {
         half_few_block(dtype, t, panel, INGOT_HALF_FEW, HALF_FEW_PANELS);
     }
     for (; HALF_FEW_PANELS > 1 && panel < t->panels; panel++) {
         half_few_block(dtype, t, panel, INGOT_HALF_FEW, 1);
     }
+#endif
 }
 
 static void half_few(const ingot_half_sums *t) { HALF_EACH_TYPE(t->dtype, half_few_as, t); }

@@ -9,7 +9,7 @@ from typing import Any
 
 from ingot.kernels.common.activation import NO_ACTIVATION, Activation
 from ingot.kernels.conv.attrs import three
-from ingot.kernels.spec import NodeView
+from ingot.kernels.spec import DType, NodeView
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,16 @@ class ConvTransposeAttrs:
     groups: int = 1
     output_padding: tuple[int, ...] = ()
     activation: Activation = NO_ACTIVATION
+
+
+@dataclass(frozen=True, slots=True)
+class HalfConvTransposeAttrs(ConvTransposeAttrs):
+    """The same with weights in float16 or bfloat16, computed in float32.
+
+    x, the residual and the result are each stored in the type of the weights or in float32, the bias in float32.
+    """
+
+    output: DType = DType.F32
 
 
 def conv_transpose_params(node: NodeView) -> dict[str, Any]:

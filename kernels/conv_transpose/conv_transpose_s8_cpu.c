@@ -18,7 +18,7 @@ static const char *deconv_check(const ingot_call *call) {
         return "conv_transpose: weights";
     }
     const uint8_t bias = ingot_s8_bias_type(&call->in[INGOT_DECONV_BIAS]);
-    const char *reason = ingot_deconv_types_check(call, INGOT_I8, out->dtype, bias, w->dims[1]);
+    const char *reason = ingot_deconv_types_check(call, INGOT_I8, out->dtype, INGOT_I8, bias, w->dims[1]);
     if (reason != NULL) {
         return reason;
     }

@@ -48,7 +48,7 @@ static inline void ingot_deconv_shape_read(const ingot_call *call, ingot_deconv_
 /* `taps` is what the weight operand has; the product of the kernel extents must be it. Any extents of the output are
  * sound: positions that no input reaches are bias alone. */
 static inline const char *ingot_deconv_types_check(const ingot_call *call, uint8_t dtype, uint8_t out_dtype,
-                                                   uint8_t bias_dtype, int64_t taps) {
+                                                   uint8_t residual_dtype, uint8_t bias_dtype, int64_t taps) {
     const ingot_conv_transpose_params *p = call->params;
     const ingot_arg *x = &call->in[INGOT_DECONV_X], *bias = &call->in[INGOT_DECONV_BIAS];
     const ingot_arg *residual = &call->in[INGOT_DECONV_RESIDUAL], *out = &call->out[0];
@@ -63,7 +63,7 @@ static inline const char *ingot_deconv_types_check(const ingot_call *call, uint8
         return "conv_transpose: bias";
     }
     if (residual->dtype != INGOT_DTYPE_NONE) {
-        if (residual->dtype != dtype || residual->rank != out->rank) {
+        if (residual->dtype != residual_dtype || residual->rank != out->rank) {
             return "conv_transpose: residual";
         }
         for (int i = 0; i < out->rank; i++) {
@@ -97,7 +97,7 @@ static inline const char *ingot_deconv_types_check(const ingot_call *call, uint8
 
 /* The same where all of them have one type. */
 static inline const char *ingot_deconv_check(const ingot_call *call, uint8_t dtype, int64_t taps) {
-    return ingot_deconv_types_check(call, dtype, dtype, dtype, taps);
+    return ingot_deconv_types_check(call, dtype, dtype, dtype, dtype, taps);
 }
 
 #endif

@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 
 from ingot.kernels.common.activation import NO_ACTIVATION, Activation, ActivationKind
+from ingot.kernels.common.half import HALF, half_result
 from ingot.kernels.common.quantized import result_type
 from ingot.kernels.conv.attrs import ConvAttrs
 from ingot.kernels.conv.op import channels_first, channels_last, kernel_shape, pack_panels, per_axis
 from ingot.kernels.spec import Builder, DType, NodeView, OpSpec, Sample, Tactic, TensorType, Unsupported, onnx_op
 
-from . import int8
-from .attrs import ConvTransposeAttrs, conv_transpose_params, sorted_taps
+from . import half, int8
+from .attrs import ConvTransposeAttrs, HalfConvTransposeAttrs, conv_transpose_params, sorted_taps
 
 
 def infer(attrs: ConvTransposeAttrs, inputs: Sequence[TensorType | None]) -> tuple[TensorType, ...]:
@@ -39,6 +40,8 @@ def infer(attrs: ConvTransposeAttrs, inputs: Sequence[TensorType | None]) -> tup
         pads = attrs.pads[axis] + attrs.pads[axis + spatial]
         extents.append(max((size - 1) * attrs.strides[axis] + window - pads + extra[axis], 0))
     result = TensorType(x.dtype, (x.shape[0], *extents, w.shape[1] * attrs.groups))
+    if isinstance(attrs, HalfConvTransposeAttrs):
+        return (half_result(attrs, inputs, result.shape),)
     if isinstance(attrs, int8.QConvTransposeAttrs):
         int8.check_operands(attrs, inputs, result.shape)
         return (result_type(result.shape, attrs.output),)
@@ -57,16 +60,18 @@ def pack(node: NodeView, w: np.ndarray) -> np.ndarray:
 
 
 def _tuned(node: NodeView) -> bool:
-    return node.inputs[0].type.dtype is DType.F32 and node.inputs[1].data is not None
+    return all(v.type.dtype is DType.F32 for v in node.inputs[:2]) and node.inputs[1].data is not None
 
 
 def _plain(node: NodeView) -> bool:
     dtype = node.inputs[0].type.dtype
-    return dtype is DType.F32 or (dtype is DType.F64 and node.attrs.activation.kind is ActivationKind.NONE)
+    plain = dtype is DType.F32 or (dtype is DType.F64 and node.attrs.activation.kind is ActivationKind.NONE)
+    return plain and node.inputs[1].type.dtype is dtype
 
 
 TACTICS = (
     *int8.TACTICS,
+    *half.TACTICS,
     Tactic(
         kernel="conv_transpose_f32_n16",
         params_type="ingot_conv_transpose_params",
@@ -120,6 +125,16 @@ def _sample(
     return Sample(attrs, (x, w, TensorType(dtype, (out,)), result if residual else None), constant, name)
 
 
+#: size, channels, results, kernel and options of samples in half; of "float32" only weights are
+HALF_CASES = {
+    "2x2 stride 2": ((5, 6), 18, 20, (2, 2), {"strides": (2, 2)}),
+    "4x4 stride 2": ((5, 7), 16, 73, (4, 4), {"strides": (2, 2), "pads": (1, 1, 1, 1), "residual": True}),
+    "2x2 stride 3": ((4, 4), 4, 5, (2, 2), {"strides": (3, 3)}),
+    "grouped": ((5, 5), 12, 34, (3, 3), {"strides": (2, 2), "pads": (1, 1, 1, 1), "groups": 2}),
+    "float32": ((30,), 8, 16, (16,), {"strides": (8,), "pads": (4, 4)}),
+}
+
+
 def samples() -> Iterable[Sample]:
     """Strides, dilations, cropped and extended outputs, groups, one to three axes."""
     relu = Activation(ActivationKind.RELU)
@@ -135,6 +150,15 @@ def samples() -> Iterable[Sample]:
     yield _sample("depthwise", (5, 5), 16, 16, (4, 4), strides=(2, 2), pads=(1, 1, 1, 1), groups=16)
     yield _sample("weights at run time", (4, 5), 4, 6, (3, 3), strides=(2, 2), groups=2, constant=())
     yield _sample("float64", (4, 5), 4, 6, (3, 3), strides=(2, 2), dtype=DType.F64)
+    for dtype in HALF:
+        for name, case in HALF_CASES.items():
+            sample = _sample(f"{dtype.name.lower()} {name}", *case[:4], **case[4])
+            inputs = list(sample.inputs)
+            inputs[1] = TensorType(dtype, inputs[1].shape)
+            if name != "float32":
+                inputs[0] = TensorType(dtype, inputs[0].shape)
+            attrs = half.attrs_of(sample.attrs, DType.F32 if name == "float32" else dtype)
+            yield Sample(attrs, tuple(inputs), sample.constant, sample.name)
     yield from int8.samples()
 
 
@@ -147,6 +171,7 @@ SPEC = OpSpec(
     cast_to={DType.F16: DType.F32, DType.BF16: DType.F32},
     quantize=int8.quantize,
     weights=lambda node: {1: 1 if node.attrs.groups == 1 else None},
+    half=half.RULE,
 )
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from ingot.kernels.common.activation import ActivationKind
-from ingot.kernels.spec import Builder, DType, NodeView, OpSpec, Sample, Tactic, TensorType, Unsupported, onnx_op
+from ingot.kernels.common.half import HALF, pack_half
+from ingot.kernels.spec import Builder, DType, Half, NodeView, OpSpec, Sample, Tactic, TensorType, Unsupported, onnx_op
 
 from . import int8
 from .attrs import (
@@ -46,6 +47,11 @@ def pack_weights(node: NodeView, array: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(padded.reshape(d, rows // 16, 16, n).transpose(0, 1, 3, 2))
 
 
+def pack_half_weights(node: NodeView, array: np.ndarray) -> np.ndarray:
+    """[D, G H, n] -> [D, G Hp / 16, ceil(n / 2), 32]."""
+    return np.stack([pack_half(rows) for rows in pad_gates(node, array)])
+
+
 def _has_constant_weights(node: NodeView) -> bool:
     return _is_float(node) and all(v is None or v.data is not None for v in node.inputs[1:4])
 
@@ -54,16 +60,23 @@ def _is_float(node: NodeView) -> bool:
     return not isinstance(node.attrs, QRecurrentAttrs)
 
 
+def _takes_packed(node: NodeView, dtype: DType) -> bool:
+    return _has_constant_weights(node) and node.inputs[1].type.dtype is node.inputs[2].type.dtype is dtype
+
+
 def samples() -> Iterable[Sample]:
-    def case(kind, steps, batch, width, hidden, constant=True, lens=None, optional=True, **attrs) -> Sample:
+    def case(
+        kind, steps, batch, width, hidden, constant=True, lens=None, optional=True, half=DType.F32, **attrs
+    ) -> Sample:
         a = RecurrentAttrs(kind, hidden, **attrs)
         d, g = a.direction.count, kind.gates
         f32 = lambda *shape: TensorType(DType.F32, shape)  # noqa: E731
-        inputs = [f32(steps, batch, width), f32(d, g * hidden, width), f32(d, g * hidden, hidden)]
+        inputs = [f32(steps, batch, width)]
+        inputs += [TensorType(half, (d, g * hidden, width)), TensorType(half, (d, g * hidden, hidden))]
         inputs += [f32(d, 2 * g * hidden), lens, f32(d, batch, hidden)] if optional else [None, None, None]
         lstm = kind is RecurrentKind.LSTM and optional
         inputs += [f32(d, batch, hidden), f32(d, 3 * hidden)] if lstm else [None, None]
-        name = f"{kind.name}-{steps}x{batch}x{width}-{hidden}-{a.direction.name}"
+        name = f"{kind.name}-{steps}x{batch}x{width}-{hidden}-{a.direction.name}-{half.name}"
         return Sample(a, tuple(inputs), (1, 2, 3) if constant else (), name)
 
     for kind in RecurrentKind:
@@ -73,6 +86,10 @@ def samples() -> Iterable[Sample]:
         yield case(kind, 33, 1, 8, 4, direction=Direction.BIDIRECTIONAL)
         yield case(kind, 2, 33, 8, 8, linear_before_reset=kind is RecurrentKind.GRU)
         yield case(kind, 4, 2, 5, 21, constant=False, clip=0.5)
+        for half in HALF:
+            yield case(kind, 5, 3, 8, 20, half=half, direction=Direction.BIDIRECTIONAL)
+            yield case(kind, 2, 1, 257, 63, half=half, direction=Direction.BIDIRECTIONAL)
+            yield case(kind, 3, 7, 6, 34, half=half, linear_before_reset=kind is RecurrentKind.GRU)
         yield case(kind, 6, 3, 5, 9, lens=np.array([6, 2, 0], np.int32), direction=Direction.BIDIRECTIONAL)
     yield from int8.samples()
 
@@ -88,11 +105,19 @@ SPEC = OpSpec(
     tactics=(
         _tactic(
             "recurrent_f32_n16",
-            when=_has_constant_weights,
+            when=lambda node: _takes_packed(node, DType.F32),
             pack={1: pack_weights, 2: pack_weights, 3: pack_bias},
         ),
-        _tactic("recurrent_f32", when=_is_float),
+        *(
+            _tactic(
+                kernel,
+                when=lambda node, dtype=dtype: _takes_packed(node, dtype),
+                pack={1: pack_half_weights, 2: pack_half_weights, 3: pack_bias},
+            )
+            for kernel, dtype in (("recurrent_f16_n16", DType.F16), ("recurrent_bf16_n16k2", DType.BF16))
+        ),
         *int8.TACTICS,
+        _tactic("recurrent_f32", when=lambda node: _is_float(node) and node.inputs[1].type.dtype is DType.F32),
     ),
     samples=samples,
     cast_to={DType.F16: DType.F32, DType.BF16: DType.F32},
@@ -101,6 +126,7 @@ SPEC = OpSpec(
     weights=lambda node: {1: (0, 1), 2: (0, 1)},
     states=(5, 6),
     fine=with_fine,
+    half=Half(able=_has_constant_weights, operands=(), weights=lambda node: (1, 2), results=False),
 )
 
 #: name in ONNX: kind, and the constants it takes when the node gives none; None where it takes none

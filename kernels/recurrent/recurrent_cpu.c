@@ -16,7 +16,11 @@ static const char *check_params(const ingot_recurrent_params *p) {
     return NULL;
 }
 
-static const char *check(const ingot_call *call, int plain) {
+/* How the weights lie: as in ONNX, or in panels of float32 or of half. */
+typedef enum weights_form { PLAIN, PACKED, HALF } weights_form;
+
+static const char *check(const ingot_call *call, weights_form form) {
+    const int plain = form == PLAIN;
     const ingot_recurrent_params *p = call->params;
     const ingot_arg *in = call->in, *out = call->out;
     const char *bad = check_params(p);
@@ -34,6 +38,13 @@ static const char *check(const ingot_call *call, int plain) {
     if (plain) {
         EXPECT(&in[RECURRENT_W], INGOT_F32, s.directions, s.gates * s.hidden, s.inputs);
         EXPECT(&in[RECURRENT_R], INGOT_F32, s.directions, s.gates * s.hidden, s.hidden);
+    } else if (form == HALF) {
+        const uint8_t dtype = in[RECURRENT_W].dtype;
+        if (!ingot_is_half(dtype)) {
+            return "recurrent: weights that are not half";
+        }
+        EXPECT(&in[RECURRENT_W], dtype, s.directions, s.width / 16, ingot_half_steps(s.inputs), INGOT_HALF_BLOCK);
+        EXPECT(&in[RECURRENT_R], dtype, s.directions, s.width / 16, ingot_half_steps(s.hidden), INGOT_HALF_BLOCK);
     } else {
         EXPECT(&in[RECURRENT_W], INGOT_F32, s.directions, s.width / 16, s.inputs, 16);
         EXPECT(&in[RECURRENT_R], INGOT_F32, s.directions, s.width / 16, s.hidden, 16);
@@ -63,8 +74,9 @@ static const char *check(const ingot_call *call, int plain) {
     return NULL;
 }
 
-static const char *check_packed(const ingot_call *call) { return check(call, 0); }
-static const char *check_plain(const ingot_call *call) { return check(call, 1); }
+static const char *check_packed(const ingot_call *call) { return check(call, PACKED); }
+static const char *check_half(const ingot_call *call) { return check(call, HALF); }
+static const char *check_plain(const ingot_call *call) { return check(call, PLAIN); }
 
 static uint32_t units(const ingot_call *call) {
     const recurrent_shape s = recurrent_f32_shape_of(call);
@@ -86,4 +98,5 @@ static uint64_t scratch_plain(const ingot_call *call) { return scratch_bytes(cal
         .out_max = 3, .check = check_, .units = units, .scratch_size = scratch_,                                       \
     }
 const ingot_family ingot_family_recurrent_f32_n16 = FAMILY(check_packed, scratch_packed);
+const ingot_family ingot_family_recurrent_half = FAMILY(check_half, scratch_packed);
 const ingot_family ingot_family_recurrent_f32 = FAMILY(check_plain, scratch_plain);

@@ -7,6 +7,7 @@
 
 #include "recurrent/recurrent_cells.h"
 #include "recurrent/recurrent_product.h"
+#include "recurrent/recurrent_half.h"
 #include "recurrent/recurrent_shape.h"
 
 /* -- one direction of some batch rows ------------------------------------------------------------------------------ */
@@ -16,7 +17,9 @@ typedef struct recurrent_task {
     const ingot_activation *act;
     recurrent_shape shape;
     recurrent_scratch buffer;
-    const float *w, *r, *bias, *hidden_bias; /* packed, of this direction */
+    const void *w, *r; /* packed, of this direction */
+    const float *bias, *hidden_bias;
+    uint8_t dtype; /* of the weights */
     const float *peepholes;
     int64_t direction, first, rows;
     int64_t length[RECURRENT_BATCH];
@@ -27,6 +30,18 @@ typedef struct recurrent_task {
 /* The time at which a batch row does its `step`th step. */
 static int64_t recurrent_time(const recurrent_task *t, int64_t row, int64_t step) {
     return t->reverse ? t->length[row] - 1 - step : step;
+}
+
+/* Products with weights from panel `first` on. */
+static void recurrent_multiply(const recurrent_task *t, float *const *out, const float *const *init,
+                               const float *const *x, int64_t rows, int64_t n, const void *weights, int64_t first,
+                               int64_t count) {
+    if (t->dtype == INGOT_F32) {
+        recurrent_product(out, init, x, rows, n, (const float *)weights + first * n * 16, count);
+    } else {
+        recurrent_half_product(t->dtype, out, init, x, rows, n,
+                               (const uint16_t *)weights + first * ingot_half_steps(n) * INGOT_HALF_BLOCK, count);
+    }
 }
 
 /* ahead[step - from][row] = x W + bias for the steps [from, from + steps). Where the reset gate comes after the product
@@ -45,7 +60,7 @@ static void recurrent_look_ahead(const recurrent_task *t, const float *x, int64_
             out[count] = t->buffer.ahead + count * s->ahead;
         }
     }
-    recurrent_product(out, init, in, count, s->inputs, t->w, panels - apart / 16);
+    recurrent_multiply(t, out, init, in, count, s->inputs, t->w, 0, panels - apart / 16);
     if (apart > 0) {
         const int64_t before = s->width - apart;
         for (int64_t i = 0; i < count; i++) {
@@ -53,7 +68,7 @@ static void recurrent_look_ahead(const recurrent_task *t, const float *x, int64_
             out[i] += s->width;
             init[i] += before;
         }
-        recurrent_product(out, init, in, count, s->inputs, t->w + before * s->inputs, apart / 16);
+        recurrent_multiply(t, out, init, in, count, s->inputs, t->w, before / 16, apart / 16);
     }
 }
 
@@ -69,11 +84,11 @@ static void recurrent_step_gru(const recurrent_task *t, recurrent_rows *rows) {
     const ingot_recurrent_params *p = t->params;
     const int64_t n = s->padded;
     if (p->linear_before_reset) {
-        recurrent_product(rows->gates, rows->ahead, rows->state, rows->count, s->hidden, t->r, s->width / 16);
+        recurrent_multiply(t, rows->gates, rows->ahead, rows->state, rows->count, s->hidden, t->r, 0, s->width / 16);
     } else {
         const float *init[RECURRENT_BATCH], *kept[RECURRENT_BATCH];
         float *candidate[RECURRENT_BATCH];
-        recurrent_product(rows->gates, rows->ahead, rows->state, rows->count, s->hidden, t->r, 2 * n / 16);
+        recurrent_multiply(t, rows->gates, rows->ahead, rows->state, rows->count, s->hidden, t->r, 0, 2 * n / 16);
         for (int64_t i = 0; i < rows->count; i++) {
             float *reset = rows->gates[i] + n, *product = t->buffer.kept + i * n;
             recurrent_gate(p, &t->act[0], reset, n);
@@ -82,7 +97,7 @@ static void recurrent_step_gru(const recurrent_task *t, recurrent_rows *rows) {
             kept[i] = product;
             candidate[i] = rows->gates[i] + 2 * n;
         }
-        recurrent_product(candidate, init, kept, rows->count, s->hidden, t->r + 2 * n * s->hidden, n / 16);
+        recurrent_multiply(t, candidate, init, kept, rows->count, s->hidden, t->r, 2 * n / 16, n / 16);
     }
     for (int64_t i = 0; i < rows->count; i++) {
         if (t->usual) {
@@ -113,7 +128,7 @@ static void recurrent_step(const recurrent_task *t, const float *ahead, int64_t 
         recurrent_step_gru(t, &rows);
         return;
     }
-    recurrent_product(rows.gates, rows.ahead, rows.state, rows.count, s->hidden, t->r, s->width / 16);
+    recurrent_multiply(t, rows.gates, rows.ahead, rows.state, rows.count, s->hidden, t->r, 0, s->width / 16);
     for (int64_t i = 0; i < rows.count; i++) {
         if (t->usual) {
             recurrent_usual_lstm(rows.gates[i], rows.h[i], rows.c[i], s->padded);
@@ -220,9 +235,11 @@ static void recurrent_weights(recurrent_task *t, const ingot_call *call, int pla
     const float *bias = recurrent_optional(call, RECURRENT_BIAS);
     t->w = call->in[RECURRENT_W].data;
     t->r = call->in[RECURRENT_R].data;
+    t->dtype = call->in[RECURRENT_W].dtype;
     if (plain) {
-        recurrent_pack(s, t->buffer.w, t->w + t->direction * s->gates * s->hidden * s->inputs, s->inputs);
-        recurrent_pack(s, t->buffer.r, t->r + t->direction * s->gates * s->hidden * s->hidden, s->hidden);
+        const float *w = t->w, *r = t->r;
+        recurrent_pack(s, t->buffer.w, w + t->direction * s->gates * s->hidden * s->inputs, s->inputs);
+        recurrent_pack(s, t->buffer.r, r + t->direction * s->gates * s->hidden * s->hidden, s->hidden);
         t->w = t->buffer.w;
         t->r = t->buffer.r;
         if (bias != NULL) {
@@ -230,8 +247,10 @@ static void recurrent_weights(recurrent_task *t, const ingot_call *call, int pla
             bias = t->buffer.bias;
         }
     } else {
-        t->w += t->direction * s->width * s->inputs;
-        t->r += t->direction * s->width * s->hidden;
+        const int pads = t->dtype != INGOT_F32; /* to whole steps */
+        const int64_t row = t->direction * s->width * ingot_half_size(t->dtype);
+        t->w = (const char *)t->w + row * (s->inputs + (pads && s->inputs % INGOT_HALF_STEP));
+        t->r = (const char *)t->r + row * (s->hidden + (pads && s->hidden % INGOT_HALF_STEP));
         bias = bias == NULL ? NULL : bias + t->direction * 2 * s->width;
     }
     memset(t->buffer.zeros, 0, (size_t)s->width * sizeof(float));
@@ -297,4 +316,6 @@ static int recurrent_run(const ingot_call *call, uint32_t begin, uint32_t end, v
 }
 
 INGOT_KERNEL_FN(recurrent_f32_n16) { return recurrent_run(call, begin, end, scratch, 0); }
+INGOT_KERNEL_FN(recurrent_f16_n16) { return recurrent_run(call, begin, end, scratch, 0); }
+INGOT_KERNEL_FN(recurrent_bf16_n16k2) { return recurrent_run(call, begin, end, scratch, 0); }
 INGOT_KERNEL_FN(recurrent_f32) { return recurrent_run(call, begin, end, scratch, 1); }

@@ -1,0 +1,5 @@
+#include "conv_transpose_half.h"
+
+INGOT_KERNEL_FN(conv_transpose_bf16_n16k2) {
+    return ingot_conv_transpose_half_run(call, begin, end, scratch, &ingot_half__neon, &ingot_bf16_dot__neonbf16);
+}
