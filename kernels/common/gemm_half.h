@@ -53,7 +53,7 @@ typedef struct ingot_half_finish {
     int64_t column, columns;
     float lo, hi;
     const ingot_activation *activation; /* NULL when the clamp does it */
-    int32_t mr;
+    int32_t mr, stores_only;            /* stores_only: the sums are the results */
     uint8_t out_dtype, residual_dtype;
 } ingot_half_finish;
 

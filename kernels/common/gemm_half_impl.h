@@ -197,47 +197,43 @@ INGOT_INLINE void half_few_as(const uint8_t dtype, const ingot_half_sums *t) {
 
 static void half_few(const ingot_half_sums *t) { HALF_EACH_TYPE(t->dtype, half_few_as, t); }
 
-INGOT_INLINE v16 half_load_n(const uint8_t dtype, const void *p, int64_t at, int64_t n) {
-    return dtype == INGOT_F32   ? v16_load_n((const float *)p + at, n)
-           : dtype == INGOT_F16 ? v16_widen_n(INGOT_F16, (const uint16_t *)p + at, n)
-                                : v16_widen_n(INGOT_BF16, (const uint16_t *)p + at, n);
-}
-
-INGOT_INLINE void half_store_n(const uint8_t dtype, void *p, int64_t at, v16 x, int64_t n) {
-    if (dtype == INGOT_F32) {
-        v16_store_n((float *)p + at, x, n);
-    } else if (dtype == INGOT_F16) {
-        v16_narrow_n(INGOT_F16, (uint16_t *)p + at, x, n);
-    } else {
-        v16_narrow_n(INGOT_BF16, (uint16_t *)p + at, x, n);
+/* Adds bias and residual to the sums of row r, and applies the activation. */
+static void half_add(const ingot_half_finish *t, int r, float *sums) {
+    const v16 lo = v16_set1(t->lo), hi = v16_set1(t->hi);
+    float widened[INGOT_HALF_SUMS];
+    const float *residual = NULL;
+    if (t->residual != NULL && t->residual_dtype == INGOT_F32) {
+        residual = (const float *)t->residual[r] + t->column;
+    } else if (t->residual != NULL) {
+        half_widen(t->residual_dtype, (const uint16_t *)t->residual[r] + t->column, 0, widened, 0, 1, t->columns);
+        residual = widened;
     }
-}
-
-/* Adds bias and residual to sixteen sums of a row, `n` of which are there. */
-INGOT_INLINE v16 half_add(const ingot_half_finish *t, const float *sums, int r, int64_t j, int64_t n) {
-    v16 v = v16_load(sums + j);
-    if (t->bias != NULL) {
-        v = v16_add(v, v16_load_n(t->bias + t->column + j, n));
+    for (int64_t j = 0; j < t->columns; j += INGOT_GEMM_NR) {
+        const int64_t n = t->columns - j < INGOT_GEMM_NR ? t->columns - j : INGOT_GEMM_NR;
+        v16 v = v16_load(sums + j);
+        if (t->bias != NULL) {
+            v = v16_add(v, v16_load_n(t->bias + t->column + j, n));
+        }
+        if (residual != NULL) {
+            v = v16_add(v, v16_load_n(residual + j, n));
+        }
+        v16_store(sums + j, v16_min(hi, v16_max(lo, v)));
     }
-    if (t->residual != NULL) {
-        v = v16_add(v, half_load_n(t->residual_dtype, t->residual[r], t->column + j, n));
+    if (t->activation != NULL) {
+        ingot_activate_f32(t->activation, sums, t->columns);
     }
-    return v16_min(v16_set1(t->hi), v16_max(v16_set1(t->lo), v));
 }
 
 static void half_finish(const ingot_half_finish *t) {
     float *sums = t->sums;
     for (int r = 0; r < t->mr; r++, sums += INGOT_HALF_SUMS) {
-        if (t->activation != NULL) {
-            for (int64_t j = 0; j < t->columns; j += 16) {
-                v16_store(sums + j, half_add(t, sums, r, j, t->columns - j < 16 ? t->columns - j : 16));
-            }
-            ingot_activate_f32(t->activation, sums, t->columns);
+        if (!t->stores_only) {
+            half_add(t, r, sums);
         }
-        for (int64_t j = 0; j < t->columns; j += 16) {
-            const int64_t n = t->columns - j < 16 ? t->columns - j : 16;
-            const v16 v = t->activation != NULL ? v16_load(sums + j) : half_add(t, sums, r, j, n);
-            half_store_n(t->out_dtype, t->out[r], t->column + j, v, n);
+        if (t->out_dtype == INGOT_F32) {
+            memcpy((float *)t->out[r] + t->column, sums, (size_t)t->columns * sizeof *sums);
+        } else {
+            half_narrow(t->out_dtype, sums, 0, (uint16_t *)t->out[r] + t->column, 0, 1, t->columns);
         }
     }
 }

@@ -153,8 +153,8 @@ INGOT_INLINE void v16_narrow_n(const uint8_t dtype, uint16_t *p, v16 x, int64_t 
     _mm256_mask_storeu_epi16(p, (__mmask16)((1u << n) - 1u), v16_narrow_(dtype, x));
 }
 #else
-/* Without a call of memcpy: the loops around it keep everything in registers. */
-INGOT_INLINE void v16_copy_n(uint16_t *to, const uint16_t *from, int64_t n) {
+/* Out of line: it is rare. */
+static __attribute__((noinline)) void v16_copy_n(uint16_t *to, const uint16_t *from, int64_t n) {
     for (int64_t part = 8; part > 0; part /= 2) {
         if (n & part) {
             for (int64_t i = 0; i < part; i++) {
