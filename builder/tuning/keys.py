@@ -1,0 +1,67 @@
+"""What a measured time belongs to, and what was measured: the words that packs, timing caches and the search share."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+
+from ingot.builder.ir import Node
+from ingot.kernels.spec import Tactic
+from ingot.targets import Target
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Key:
+    """A tactic doing a problem on a target. ``problem`` says all that time may depend on, and no name or address.
+
+    ``target`` is a :func:`fingerprint`, ``tactic`` a ``Tactic.key``, ``abi`` that of its kernel. No field holds a tab
+    or a line break.
+    """
+
+    target: str
+    problem: str
+    tactic: str
+    abi: int
+    threads: int
+
+    @property
+    def program(self) -> str:
+        """The name of the candidate's program in a tuning pack, which may be run with any number of threads."""
+        return f"{self.target}\t{self.problem}\t{self.tactic}\t{self.abi}"
+
+    @property
+    def text(self) -> str:
+        """The key as it begins a line of a timing cache."""
+        return f"{self.program}\t{self.threads}"
+
+    @classmethod
+    def parse(cls, text: str) -> Key:
+        """The key of that text; ``ValueError`` when it is none."""
+        target, problem, tactic, abi, threads = text.split("\t")
+        return cls(target, problem, tactic, int(abi), int(threads))
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Median time of a run, and the standard error of that median as ``samples`` measurements show it; nanoseconds."""
+
+    median_ns: float
+    spread_ns: float
+    samples: int
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A tactic that could do a node. Its constants are the node's, not yet packed."""
+
+    problem: str
+    tactic: Tactic
+    node: Node
+
+
+def fingerprint(target: Target) -> str:
+    """The target's name, and a digest of all that its file declares but the description."""
+    declared = {"backend": target.backend, "arch": target.arch, **target.figures}
+    text = json.dumps(declared, sort_keys=True, separators=(",", ":"))
+    return f"{target.name}/{hashlib.sha256(text.encode()).hexdigest()[:8]}"
