@@ -211,13 +211,6 @@ class Tactic:
     inplace: tuple[int, ...] = ()
     #: "exact": same bits everywhere. "fp32": within D4. "fast": trades accuracy for speed within D4, can be turned off
     numerics: str = "fp32"
-    #: words that tell alternatives of one kernel apart, such as "tile=6x2"
-    variant: str = ""
-
-    @property
-    def key(self) -> str:
-        """What tells the tactic from all others of its operator, in timing caches and reports."""
-        return f"{self.kernel} {self.variant}" if self.variant else self.kernel
     #: what tells tactics of one kernel apart: words such as "tile=6x2", in a fixed order
     variant: str = ""
     #: how operands and result 0 lie in memory where that is not row-major; only types that the layout takes
