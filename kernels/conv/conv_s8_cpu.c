@@ -58,16 +58,42 @@ static uint32_t conv_units(const ingot_call *call) {
     return ingot_conv_plan_units(&plan);
 }
 
+/* Behind the plan and its padding stands for each panel whether it has weights in other parts than the first. */
 static uint64_t conv_state_size(const ingot_call *call) {
     ingot_conv_plan plan;
     conv_plan_make(call, &plan);
-    return ingot_conv_plan_state_size(&plan);
+    return ingot_conv_plan_state_size(&plan) + (uint64_t)call->in[INGOT_CONV_W].dims[0];
+}
+
+static uint8_t *panel_flags(ingot_conv_plan *plan) { return plan->padding + plan->padding_bytes; }
+
+/* Parts of the weights, which are taps that read the same pixel; the first axis goes through them. */
+static int64_t count_parts(const ingot_conv_plan *plan) {
+    return plan->shape.dilation[0] == 0 ? plan->shape.kernel[0] : 1;
+}
+
+/* Steps of the first part. */
+static int64_t first_steps(const ingot_conv_plan *plan) {
+    return ingot_s8_padded(plan->shape.taps / count_parts(plan) * plan->shape.group_in) / INGOT_S8_STEP;
 }
 
 static void conv_prepare(const ingot_call *call) {
+    const ingot_arg *w = &call->in[INGOT_CONV_W];
     ingot_conv_plan *plan = call->state;
     conv_plan_make(call, plan);
     memset(plan->padding, plan->fill, (size_t)plan->padding_bytes);
+    memset(panel_flags(plan), 1, (size_t)w->dims[0]);
+    if (count_parts(plan) == 1 || w->data == NULL) {
+        return;
+    }
+    const int8_t *panel = w->data;
+    for (int64_t p = 0; p < w->dims[0]; p++, panel += w->dims[1] * INGOT_S8_BLOCK) {
+        uint8_t any = 0;
+        for (int64_t i = first_steps(plan) * INGOT_S8_BLOCK; i < w->dims[1] * INGOT_S8_BLOCK; i++) {
+            any |= (uint8_t)panel[i];
+        }
+        panel_flags(plan)[p] = any != 0;
+    }
 }
 
 static uint64_t conv_scratch_size(const ingot_call *call) {
@@ -130,6 +156,8 @@ int ingot_conv_s8_n16k4_run(const ingot_call *call, uint32_t begin, uint32_t end
     if (begin >= end) {
         return INGOT_KERNEL_OK;
     }
+    const uint8_t *flags = panel_flags(call->state);
+    const int64_t parts = count_parts(plan);
     ingot_gemm_s8 tile = {.panel_stride = w->dims[1] * INGOT_S8_BLOCK};
     tile_begin(call, &rows, &tile);
     ingot_conv_unit unit = ingot_conv_unit_at(plan, begin);
@@ -150,12 +178,26 @@ int ingot_conv_s8_n16k4_run(const ingot_call *call, uint32_t begin, uint32_t end
             pointed_tile = unit.tile;
             pointed_group = unit.group;
         }
-        const int64_t panel = unit.slice * plan->slice_panels;
-        const int64_t left = s->group_out - panel * INGOT_GEMM_NR, wide = plan->slice_panels * INGOT_GEMM_NR;
-        tile.column = unit.group * s->group_out + panel * INGOT_GEMM_NR;
-        tile.columns = left < wide ? left : wide;
-        tile.weights = (const int8_t *)w->data + (unit.group * plan->panels + panel) * tile.panel_stride;
-        fn(&tile);
+        const int64_t end_panel = (unit.slice + 1) * plan->slice_panels;
+        const int64_t last = end_panel < plan->panels ? end_panel : plan->panels;
+        const int64_t taps = tile.taps, steps = tile.steps, group = unit.group * plan->panels;
+        for (int64_t panel = unit.slice * plan->slice_panels, next; panel < last; panel = next) {
+            next = panel + 1;
+            while (next < last && flags[group + next] == flags[group + panel]) {
+                next++;
+            }
+            const int64_t left = s->group_out - panel * INGOT_GEMM_NR, wide = (next - panel) * INGOT_GEMM_NR;
+            if (!flags[group + panel]) { /* the first part is all there is */
+                tile.taps = is_gathered(plan) ? 1 : taps / parts;
+                tile.steps = is_gathered(plan) ? first_steps(plan) : steps;
+            }
+            tile.column = unit.group * s->group_out + panel * INGOT_GEMM_NR;
+            tile.columns = left < wide ? left : wide;
+            tile.weights = (const int8_t *)w->data + (group + panel) * tile.panel_stride;
+            fn(&tile);
+            tile.taps = taps;
+            tile.steps = steps;
+        }
     }
     return INGOT_KERNEL_OK;
 }

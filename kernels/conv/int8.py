@@ -169,6 +169,8 @@ def _sample(
     images = random.integers(-128, 128, (batch, *size, channels), np.int8)
     split = (parts,) if parts > 1 else ()
     w = random.integers(-128, 128, (out, channels // groups, *split, *kernel), np.int8)
+    if parts > 1:
+        w[PANEL:, :, 1:] = 0  # in most panels nothing has to be added
     spatial = [
         (n + pads[i] + pads[i + len(size)] - (kernel[i] - 1) * dilations[i] - 1) // attrs.strides[i] + 1
         for i, n in enumerate(size)
