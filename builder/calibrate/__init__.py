@@ -48,6 +48,8 @@ __all__ = [
 ]
 
 Log = Callable[[str], None]
+#: of the tensors of a model, in a cache of TensorRT's: it fuses layers and then leaves out what is between
+LEAST_KNOWN = 0.25
 _EQUALIZED = "equalize changes the ranges of the model: give data, or build without it"
 
 
@@ -150,9 +152,13 @@ def checked(
     if found.source == "tensorrt":
         if variant:
             raise CacheError(place, 1, f"{_EQUALIZED}, and ranges of TensorRT's are of the model as it is")
-        found.translate(aliases(graph))
-        if not any(name in found.ranges for name in observable(graph)):
-            raise CacheError(place, 2, "for another model: none of its tensors is in this one")
+        names = aliases(graph)
+        # Names that begin with % are made up: they mean other tensors in other models.
+        named = {name for own in observable(graph) if not (name := names.get(own, own)).startswith("%")}
+        known = len(named & set(found.ranges))
+        if known < LEAST_KNOWN * len(named):
+            raise CacheError(place, 2, f"for another model: it has {known} of the {len(named)} tensors of this one")
+        found.translate(names)
     elif found.digest_model != wanted:
         if found.digest_model == model_digest(source):
             raise CacheError(place, 2, f"{_EQUALIZED}, and these ranges are of the model as it is")

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,10 @@ class Kept:
         return [self._found[digest] for digest in sorted(self._found)]
 
 
+#: what NumPy raises for files that are not as they should be
+_UNREADABLE = (ValueError, EOFError, KeyError, MemoryError, zipfile.BadZipFile, NotImplementedError)
+
+
 class DataError(BuildError):
     """Calibration data that cannot be used: says which file, or which item of the iterable."""
 
@@ -63,11 +68,7 @@ def samples(
             empty = False
             yield f"{place}, sample {index}", sample
     if empty:
-        raise DataError(f"{_name(data)}: no calibration data in it")
-
-
-def _name(data: Any) -> str:
-    return str(data) if isinstance(data, (str, Path)) else "calibration data"
+        raise DataError(f"{data if isinstance(data, (str, Path)) else 'calibration data'}: no samples in it")
 
 
 def _items(
@@ -94,7 +95,10 @@ def _files(path: Path) -> list[Path]:
         return [path]
     if not path.is_dir():
         raise DataError(f"{path}: no such file or folder")
-    found = sorted(p for p in path.iterdir() if p.suffix.lower() in {".npy", ".npz", *IMAGES} and p.is_file())
+    kept = (".npy", ".npz", *IMAGES)
+    found = sorted(p for p in path.iterdir() if p.suffix.lower() in kept and p.is_file() and not p.name.startswith("."))
+    if not found:
+        raise DataError(f"{path}: no calibration data in it: no file ends in {', '.join(kept)}")
     kinds = {p.suffix.lower() in IMAGES for p in found}
     if len(kinds) > 1:
         raise DataError(f"{path}: holds both arrays and images: give a folder of either")
@@ -119,14 +123,25 @@ def _read(path: Path, inputs: Sequence[TensorInfo], preprocess: Preprocess | Non
         with held:
             names = held.files
             if names and all(name == f"arr_{i}" for i, name in enumerate(sorted(names, key=_number))):
-                return {info.name: held[f"arr_{i}"] for i, info in enumerate(inputs) if f"arr_{i}" in names}
-            return {name: held[name] for name in names}
+                return {info.name: _entry(path, held, f"arr_{i}") for i, info in enumerate(inputs) if i < len(names)}
+            return {name: _entry(path, held, name) for name in names}
     except OSError as error:
         if error.strerror:
             raise DataError(f"{path}: {error.strerror}") from None
         raise DataError(f"{path}: not a file of numbers, or a damaged one") from None
-    except (ValueError, EOFError, KeyError, MemoryError, zipfile.BadZipFile, NotImplementedError):
+    except _UNREADABLE:
         raise DataError(f"{path}: not a file of numbers, or a damaged one") from None
+
+
+def _entry(path: Path, held: Mapping[str, Any], name: str) -> np.ndarray:
+    """An array of an ``.npz`` file."""
+    try:
+        array = held[name]
+    except (*_UNREADABLE, zlib.error):
+        raise DataError(f"{path}: entry {name!r} is no array of numbers, or a damaged one") from None
+    if not isinstance(array, np.ndarray):  # another kind of file in the archive
+        raise DataError(f"{path}: entry {name!r} is no array")
+    return array
 
 
 def _number(name: str) -> tuple[int, str]:

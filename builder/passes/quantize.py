@@ -91,9 +91,10 @@ class _Plan:
         reason = node.op.float_only(node)
         if reason:
             return reason
-        missing = [v.name for v in _data(node) if self.request.ranges.scale(v.name) is None]
+        missing = [v for v in _data(node) if self.request.ranges.scale(v.name) is None]
         if missing:
-            return f"there is no calibrated range for {missing[0]}"
+            held = provenance_of(missing[0])
+            return f"there is no calibrated range for {held[0].name if held else missing[0].name}"
         if has_weights(node):
             self.weights[node] = {i: quantise(node.inputs[i].data, axis) for i, axis in weight_axes(node).items()}
         elif any(node.inputs[i].is_constant for i in weight_axes(node)):

@@ -14,6 +14,8 @@ from ingot.errors import BuildError
 from ingot.kernels.elementwise.op import is_exact
 from ingot.kernels.spec import DType
 
+#: layers that an error names
+MOST_NAMED = 4
 _EXACT = 4  # INGOT_KERNEL_EXACT
 
 
@@ -32,7 +34,9 @@ def check(graph: Graph, request: Request) -> None:
         if request.asked(node) == "int8":
             problems.append(f"{node.name} ({node.op.name}): {why(node, request)}")
     if problems:
-        lines = "; ".join(problems)
+        lines = "; ".join(problems[:MOST_NAMED])
+        if len(problems) > MOST_NAMED:
+            lines += f"; and {len(problems) - MOST_NAMED} more"
         raise BuildError(
             f"asked for int8, these layers can only have fp32: {lines}. Allow it (allow_fallback, --allow-fallback) or "
             'ask for fp32 there (layer_precision={"NAME": "fp32"})'

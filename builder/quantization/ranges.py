@@ -40,12 +40,14 @@ class Calibrate:
         return f"equalized {sorted(self.input_ranges.items())}" if self.equalize else ""
 
     def check(self, graph: Graph) -> None:
-        """BuildError for options that exclude each other or name no input."""
+        """BuildError for options that exclude each other, name no input, or a file that could not be written."""
         from ingot.builder.calibrate.synthetic import check_ranges
 
         check_ranges(self.input_ranges, graph)
         if self.synthetic and self.data is not None:
             raise BuildError("calibration data and calibration_synthetic: give one of them")
+        if self.cache is not None and not Path(self.cache).absolute().parent.is_dir():
+            raise BuildError(f"{os.fspath(self.cache)}: its folder does not exist")
 
     @property
     def is_given(self) -> bool:
@@ -143,6 +145,8 @@ def _find(graph: Graph, source: Model, given: Calibrate, log: Callable[[str], No
     if data is None:
         if any(node.op.name == "quantize" for node in graph.nodes):
             return None
+        if cache is not None:
+            raise BuildError(f"{os.fspath(cache)}: No such file or directory: give calibration data, and it is written")
         raise BuildError("int8 needs ranges: give calibration data, a calibration cache, or a model that is quantised")
     if isinstance(data, Mapping) and all(isinstance(value, (int, float)) for value in data.values()):
         return Scales(data)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -135,9 +136,12 @@ def refused(model: onnx.ModelProto, data: object, *parts: str) -> None:
 
 class TestBadData:
     def test_nothing(self, model: onnx.ModelProto, images: np.ndarray, tmp_path: Path) -> None:
-        refused(model, [], "no calibration data")
-        refused(model, {"image": images[:0]}, "no calibration data")
-        refused(model, tmp_path, str(tmp_path), "no calibration data")
+        refused(model, [], "no samples")
+        refused(model, {"image": images[:0]}, "no samples")
+        refused(model, tmp_path, str(tmp_path), "no calibration data", ".npz")
+        (tmp_path / "._a.npy").write_bytes(b"what some systems leave beside files")
+        (tmp_path / "notes.txt").write_text("nothing")
+        refused(model, tmp_path, str(tmp_path), "no calibration data", ".npz")
         refused(model, tmp_path / "nowhere", "nowhere", "no such file or folder")
         refused(model, 7, "int is no path")
         refused(model, [images], "item 0", "ndarray")
@@ -163,6 +167,17 @@ class TestBadData:
         refused(model, path, str(path), "damaged")
         np.save(tmp_path / "b.npy", np.array([{}]), allow_pickle=True)
         refused(model, tmp_path / "b.npy", "b.npy", "damaged")
+        np.savez(path, image=np.array([{"a": 1}], dtype=object))
+        refused(model, path, str(path), "entry 'image' is no array of numbers")
+        raw = bytearray()
+        np.savez(path, image=images)
+        raw += path.read_bytes()
+        raw[400] ^= 1
+        path.write_bytes(raw)
+        refused(model, path, str(path), "entry 'image'", "damaged")
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("image", b"1 2 3")
+        refused(model, path, str(path), "entry 'image' is no array")
         (tmp_path / "c.txt").write_text("1 2 3")
         refused(model, tmp_path / "c.txt", "c.txt", "not a .npy")
 
@@ -233,9 +248,11 @@ class TestTensorRTNames:
             assert f"\n{name}: " in to_tensorrt(found)
 
     def test_another_model(self, model: onnx.ModelProto, tmp_path: Path) -> None:
-        (tmp_path / "trt").write_text("TRT-8601-EntropyCalibration2\nsomething: 3c000000\n")
-        with pytest.raises(BuildError, match=r"trt:2: for another model"):
-            ingot.build(model, precision="int8", calibration_cache=tmp_path / "trt")
+        """A name that many models have does not make it one of this, nor do names that we make up."""
+        for name in ("something", "image", "%conv.transpose.1"):
+            (tmp_path / "trt").write_text(f"TRT-8601-EntropyCalibration2\n{name}: 3c000000\n")
+            with pytest.raises(BuildError, match=r"trt:2: for another model: it has [01] of the 5 tensors"):
+                ingot.build(model, precision="int8", calibration_cache=tmp_path / "trt")
 
 
 def joined_and_added() -> onnx.ModelProto:

@@ -133,6 +133,9 @@ class TestBuild:
         cli(*build, "--calibration-cache", here).failed(2, "--calibration-cache is for")
         int8 = [*build, "--precision", "int8"]
         cli(*int8).failed(1, "int8 needs ranges")
+        cli(*int8, "--calibration-cache", here / "none").failed(1, f"{here / 'none'}: No such file", "calibration data")
+        nowhere = ["--calibration", here / "data.npz", "--calibration-cache", here / "no" / "c"]
+        cli(*int8, *nowhere).failed(1, f"{here / 'no' / 'c'}: its folder does not exist")
         cli(*int8, "--calibration", here, "--calibration-synthetic").failed(2, "either")
         cli(*int8, "--calibration", here / "data.npz", "--layer-precision", "x").failed(2, "PATTERN=PRECISION")
         (here / "c").write_text("TRT-1-EntropyCalibration2\nimage: 7fc00000\n")
