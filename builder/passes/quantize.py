@@ -164,7 +164,7 @@ class _Plan:
 
     def _alike(self, node: Node) -> Sequence[Value]:
         """The inputs that take the scale of the result."""
-        if node.op.name in CARRIES or (node.op.name == "pool" and node.attrs.kind.name == "MAX"):
+        if node.op.name in CARRIES or _picks(node):
             return node.inputs[:1]
         if node.op.name == "concat":
             return [value for value in node.inputs if len(self.users[value]) == 1]
@@ -174,6 +174,13 @@ class _Plan:
         """That of int8, by calibration."""
         scale = float(np.float32(self.request.ranges.scale(value.name)))
         return scale if np.isfinite(scale) and scale > 0 else float(np.float32(1.0 / 127))
+
+
+def _picks(node: Node) -> bool:
+    """Whether every element of the result is one of the first input: another scale would gain nothing."""
+    if node.op.name in ("pool", "reduce"):
+        return node.attrs.kind.name in ("MAX", "MIN")
+    return node.op.name == "resize" and node.attrs.mode == "nearest"
 
 
 def _quant(scale: float, low: float) -> Quant:

@@ -36,9 +36,14 @@ def _is_positive(node: Node, found: set[Value]) -> bool:
         return node.inputs[0] in found and node.attrs.kind.name != "LP"
     if name == "reduce":
         return node.inputs[0] in found and node.attrs.kind.name in ("MEAN", "SUM", "MAX", "MIN")
-    if name == "resize":  # the cubic one swings below its neighbours
-        return node.inputs[0] in found and node.attrs.mode in ("nearest", "linear") and node.attrs.extrapolation >= 0
+    if name == "resize":
+        return node.inputs[0] in found and _stays_between(node)
     return name in _KEEP and all(v in found for v in node.inputs if v is not None and v.type.dtype.is_float)
+
+
+def _stays_between(node: Node) -> bool:
+    """Whether a resize gives nothing below 0 or its neighbours, as the cubic one does."""
+    return node.attrs.mode in ("nearest", "linear") and node.attrs.extrapolation >= 0
 
 
 def _activation(activation: Activation) -> bool:
@@ -86,13 +91,21 @@ def lower_bounds(graph: Graph) -> dict[Value, float]:
     return found
 
 
+#: pooling and reductions that give nothing below 0 or all of what they read
+_BETWEEN = ("MAX", "MIN", "AVERAGE", "AVERAGE_PADDED", "MEAN")
+#: what moves elements, picks them or takes their mean
+_KEEP_BOUND = ("reshape", "transpose", "slice", "expand", "gather", "concat", "pool", "reduce", "resize")
+
+
 def _bound(node: Node, found: dict[Value, float]) -> float | None:
     if node.op.name == "elementwise":
         activation = as_activation(node.attrs) if len(set(node.inputs)) == 1 else None
         return None if activation is None else _DIPS.get(activation.kind)
-    if node.op.name == "pool" and node.attrs.kind.name == "LP":
+    if node.op.name in ("pool", "reduce") and node.attrs.kind.name not in _BETWEEN:
         return None
-    if node.op.name not in ("reshape", "transpose", "slice", "expand", "gather", "concat", "pool"):
+    if node.op.name == "resize" and not _stays_between(node):
+        return None
+    if node.op.name not in _KEEP_BOUND:
         return None
     bounds = [found.get(v) for v in node.inputs if v is not None and v.type.dtype.is_float]
     return None if not bounds or None in bounds else min(bounds)
