@@ -1,6 +1,5 @@
 /* lookup_s8: every element is replaced by its entry of a table. */
-#include "lookup.h"
-#include "strided_copy/movement.h"
+#include "lookup/lookup_body.h"
 
 static const char *check(const ingot_call *call) {
     const ingot_arg *x = &call->in[0], *table = &call->in[1], *y = &call->out[0];
@@ -13,20 +12,9 @@ static const char *check(const ingot_call *call) {
     return table->dtype == INGOT_I8 && table->rank == 1 && table->count == 256 ? NULL : "lookup: table";
 }
 
-static uint32_t units(const ingot_call *call) { return ingot_units_for(call->out[0].count, 1); }
+static uint32_t units(const ingot_call *call) { return lookup_units(call); }
 
-INGOT_KERNEL_FN(lookup_s8) {
-    const uint32_t count = units(call);
-    const int8_t *const x = call->in[0].data;
-    const int8_t *const zero = (const int8_t *)call->in[1].data + 128;
-    int8_t *const y = call->out[0].data;
-    const int64_t first = ingot_unit_begin(call->out[0].count, count, begin);
-    const int64_t last = ingot_unit_begin(call->out[0].count, count, end);
-    for (int64_t i = first; i < last; i++) {
-        y[i] = zero[x[i]];
-    }
-    return INGOT_KERNEL_OK;
-}
+LOOKUP_S8(lookup_each)
 
 const ingot_family ingot_family_lookup_s8 = {
     .params_size = sizeof(ingot_lookup_params),

@@ -34,6 +34,10 @@ def _samples() -> Iterable[Sample]:
     yield Sample(LookupAttrs(), (every, table), (1,), "every value")
     yield Sample(LookupAttrs(), (TensorType(DType.I8, (3, 17, 40, 19)), table), (1,), "many")
     yield Sample(LookupAttrs(), (TensorType(DType.I8, (2, 0)), table), (1,), "empty")
+    mixed = np.random.default_rng(1)
+    for n in (127, 128, 129, 1000):
+        x = mixed.integers(-128, 128, n).astype(np.int8)
+        yield Sample(LookupAttrs(), (x, mixed.integers(-128, 128, 256).astype(np.int8)), (1,), f"any {n}")
 
 
 SPEC = OpSpec(
