@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -21,6 +21,12 @@ def select_tactic(node: Node) -> Tactic:
     raise Unsupported(f"{node.op.name} of {types}: no kernel takes these operands")
 
 
+def compute_types(node: Node) -> Mapping[DType, DType]:
+    """Element types in whose place the node computes in others. Integer forms, which have attributes of their own, have
+    kernels for theirs."""
+    return node.op.cast_to if type(node.attrs) is node.op.attrs else {}
+
+
 def cast_array(array: np.ndarray, source: DType, target: DType) -> np.ndarray:
     """Convert between element types; float16 and bfloat16 by round to nearest even."""
     if source is DType.BF16:
@@ -34,7 +40,7 @@ def cast_array(array: np.ndarray, source: DType, target: DType) -> np.ndarray:
 def evaluate(node: Node, *, isa: str | None = "portable") -> list[np.ndarray]:
     """The values of the node's outputs. All present inputs must be constants."""
     arrays = [None if v is None else v.data for v in node.inputs]
-    if any(v is not None and v.type.dtype in node.op.cast_to for v in [*node.inputs, *node.outputs]):
+    if any(v is not None and v.type.dtype in compute_types(node) for v in [*node.inputs, *node.outputs]):
         return _evaluate_cast(node, arrays, isa)
     types = [v.type.dtype for v in [*node.inputs, *node.outputs] if v is not None]
     if node.op.name == "elementwise" and DType.BF16 in types:
@@ -61,7 +67,7 @@ def evaluate(node: Node, *, isa: str | None = "portable") -> list[np.ndarray]:
 
 def _evaluate_cast(node: Node, arrays: Sequence[np.ndarray | None], isa: str | None) -> list[np.ndarray]:
     """Compute in the type that the operator casts to, then convert the results back."""
-    wide = node.op.cast_to
+    wide = compute_types(node)
 
     def widen(value: Value | None, array: np.ndarray | None) -> Value | None:
         if value is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ingot.builder.evaluate import compute_types
 from ingot.builder.ir import Graph, Node, Value
 from ingot.kernels.elementwise.op import cast_program
 from ingot.kernels.spec import DType, OpSpec, TensorType
@@ -26,7 +27,7 @@ def run(graph: Graph) -> None:
         return casts[key]
 
     for node in graph.nodes:
-        wide = node.op.cast_to
+        wide = compute_types(node)
         narrow = [v for v in [*node.inputs, *node.outputs] if v is not None and v.type.dtype in wide]
         if not narrow or (node.op is elementwise and is_cast(node)):
             nodes.append(node)

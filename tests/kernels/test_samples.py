@@ -15,6 +15,7 @@ import pytest
 
 from ingot import kernels
 from ingot._kernel import available_isas, make_params, run_kernel
+from ingot.builder.evaluate import evaluate, select_tactic
 from ingot.builder.ir import Node, Value
 from ingot.kernels.common.half import from_bfloat16, to_bfloat16
 from ingot.kernels.spec import DType, OpSpec, Sample, Tactic, TensorType
@@ -131,6 +132,18 @@ def test_sample(spec: OpSpec, sample: Sample) -> None:
             for splits in SPLITS[1:]:
                 for got, wanted in zip(run(node, tactic, arrays, isa, splits), whole):
                     assert got.tobytes() == wanted.tobytes(), f"{isa}: {splits} parts give other bits"
+
+
+@pytest.mark.parametrize(("spec", "sample"), [case for case in CASES if "int8" in case.id])
+def test_constants_in_int8_fold_to_what_runs(spec: OpSpec, sample: Sample) -> None:
+    """A node of constants alone is evaluated when the engine is built: by the kernel that would run, in its types."""
+    node, arrays = make_node(spec, sample)
+    wanted = run(node, select_tactic(node), arrays, "portable", 1)
+    for value, array in zip(node.inputs, arrays):
+        if value is not None:
+            value.data = array
+    for got, array in zip(evaluate(node), wanted, strict=True):
+        assert (got.dtype, got.tobytes()) == (array.dtype, array.tobytes())
 
 
 def test_every_operator_has_samples() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 
 import ingot
@@ -200,3 +201,24 @@ def test_layers_left_in_float() -> None:
     engine = ingot.build(m.finish(m.op("Conv", z, w), SHAPE), precision="int8")
     rows = [r for r in engine.inspect()["metadata"]["ledger"] if r["got"] != r["asked"]]
     assert any("leaves it in float" in row["why"] for row in rows)
+
+
+@pytest.mark.parametrize("precision", ["int8", "fp32"])
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8])
+def test_products_of_constants_are_folded(dtype, precision: str) -> None:
+    """QLinearMatMul of constants: nothing but the sum behind it is left to run."""
+    random, m = np.random.default_rng(3), Model(dtype)
+    zero = 3 if dtype is np.int8 else 130
+
+    def whole(*shape: int) -> str:
+        return m.constant((random.integers(0, 255, shape) + np.iinfo(dtype).min).astype(dtype))
+
+    a, b, y = (m.quant(scale, zero) for scale in (0.02, 0.03, 0.2))
+    product = m.op("QLinearMatMul", whole(5, 7), *a, whole(7, 5), *b, *y)
+    model = m.finish(m.op("Add", m.op("DequantizeLinear", product, *y), "x"), (5, 5))
+    x = random.standard_normal((5, 5)).astype(np.float32)
+    engine = ingot.build(model, precision=precision)
+    assert [step["kernel"] for step in engine.inspect()["programs"][0]["steps"]] == ["elementwise"]
+    (got,) = engine.context().run({"x": x}).values()
+    (wanted,) = onnxruntime.InferenceSession(model.SerializeToString()).run(None, {"x": x})
+    np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-5)
