@@ -19,7 +19,7 @@ def trace(engine: Engine, inputs: Mapping[str, Any]) -> Iterator[list[np.ndarray
     """The results of each step of the engine, in the order of the program, on one thread: the bits of a whole run.
 
     The arrays have the engine's own types and order of axes, and are views of its memory that later steps overwrite.
-    ``None`` for a result that is not wanted. Raises as :meth:`ingot.Context.run` does.
+    bfloat16, which NumPy lacks, comes as float32; ``None`` for a result that is not wanted. Raises as :meth:`ingot.Context.run` does.
     """
     with engine.context() as context:
         context._take(inputs)
@@ -33,6 +33,11 @@ def trace(engine: Engine, inputs: Mapping[str, Any]) -> Iterator[list[np.ndarray
 def _array(operand: Any) -> np.ndarray | None:
     if operand.dtype == lib.INGOT_DTYPE_NONE:
         return None
+    array = _stored(operand)
+    return array if operand.dtype != lib.INGOT_BF16 else (array.astype(np.uint32) << 16).view(np.float32)
+
+
+def _stored(operand: Any) -> np.ndarray:
     dtype, shape = NUMPY[operand.dtype], tuple(operand.dims[0 : operand.rank])
     if not shape or 0 in shape:
         return np.frombuffer(ffi.buffer(operand.data, dtype.itemsize * math.prod(shape)), dtype).reshape(shape)

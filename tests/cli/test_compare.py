@@ -57,6 +57,15 @@ def test_fp32_steps_are_tensors_of_the_model(name: str) -> None:
     assert rows and all(row.relative < 1e-5 and row.added < 1e-5 and row.precision == "fp32" for row in rows)
 
 
+@pytest.mark.parametrize(("precision", "bound"), [("fp16", 2e-3), ("bf16", 2e-2)])
+def test_half(precision: str, bound: float) -> None:
+    engine = ingot.build(example(EXAMPLES[0]), precision=precision)
+    sample = {i.name: np.random.default_rng(2).random(i.shape).astype(np.float32) for i in engine.inputs}
+    rows = layers(example(EXAMPLES[0]), engine, sample)
+    assert any(row.precision == precision for row in rows)
+    assert all(row.relative < bound and row.added < bound for row in rows)
+
+
 @pytest.mark.parametrize("which", ["onnxruntime", "onnx"])
 @pytest.mark.parametrize("seed", [1, 2])
 def test_fp32_of_a_net_of_all_kinds(seed: int, which: str, tmp_path: Path) -> None:
