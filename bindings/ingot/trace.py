@@ -19,7 +19,8 @@ def trace(engine: Engine, inputs: Mapping[str, Any]) -> Iterator[list[np.ndarray
     """The results of each step of the engine, in the order of the program, on one thread: the bits of a whole run.
 
     The arrays have the engine's own types and order of axes, and are views of its memory that later steps overwrite.
-    bfloat16, which NumPy lacks, comes as float32; ``None`` for a result that is not wanted. Raises as :meth:`ingot.Context.run` does.
+    bfloat16, which NumPy lacks, comes as float32; ``None`` for a result that is not wanted. Raises as
+    :meth:`ingot.Context.run` does.
     """
     with engine.context() as context:
         context._take(inputs)
