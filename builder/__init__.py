@@ -19,6 +19,7 @@ from ingot.builder.passes import half, quantize
 from ingot.builder.pipeline import FROM_QUANTIZE, PASSES, PLACEMENT_PASSES, TO_QUANTIZE, run_passes
 from ingot.builder.plan import Program, copies_where_needed, make_program
 from ingot.builder.quantization import ledger
+from ingot.builder.quantization.mixed import Best, measure, watch
 from ingot.builder.quantization.ranges import (
     Calibrate,
     correct_biases,
@@ -55,6 +56,9 @@ def build(
     input_ranges: Mapping[str, tuple[float, float]] | None = None,
     equalize: bool = False,
     bias_correction: bool = True,
+    max_error: float | None = None,
+    max_accuracy_drop: float | None = None,
+    labels: Any = None,
     layer_precision: Mapping[str, str] | None = None,
     allow_fallback: bool = False,
     dump_after: str | None = None,
@@ -74,11 +78,23 @@ def build(
     convolutions to like ranges, as generated inputs show them; ``bias_correction`` takes the mean error of rounded
     weights, estimated on generated inputs, out of the biases. ``input_ranges`` gives (low, high) of inputs by name, for
     all that generates them. ``layer_precision`` maps patterns of layer names to a precision; a layer that cannot
-    have int8 is an error unless ``allow_fallback``. The same model and options give the same bytes on any machine.
-    Raises :class:`ingot.BuildError` when the model cannot be built.
+    have int8 is an error unless ``allow_fallback``.
+
+    ``precision`` "best" is "int8" but for the fewest layers without which every output stays within ``max_error`` of
+    the float model on the samples (norm of the difference over norm of the output; 0.05 when nothing is said), and
+    within ``max_accuracy_drop`` points of its top-1 accuracy. That needs ``labels``: whole numbers, one for each sample
+    or for each row of the classifier's output, as an array or a file (see ``ingot.builder.precision.labels``), or an
+    array ``labels`` beside the inputs in the data. What was measured is kept in the calibration cache.
+
+    The same model, options and cache give the same bytes on any machine. Raises :class:`ingot.BuildError` when the
+    model cannot be built.
     """
-    if precision not in PRECISIONS:
-        raise BuildError(f"precision {precision!r} is not supported; use {', '.join(PRECISIONS)}")
+    if precision not in (*PRECISIONS, "best"):
+        raise BuildError(f"precision {precision!r} is not supported; use {', '.join(PRECISIONS)} or best")
+    only_best = {"max_error": max_error, "max_accuracy_drop": max_accuracy_drop, "labels": labels}
+    unused = [name for name, value in only_best.items() if value is not None and precision != "best"]
+    if unused:
+        raise BuildError(f'{unused[0]} is for precision "best"')
     device = _target(target)
     if profiles is not None and len(profiles) != 1:
         raise BuildError(f"{len(profiles)} profiles were given; one with fixed shapes is supported")
@@ -96,7 +112,7 @@ def build(
         input_ranges or {},
         equalize,
     )
-    if "int8" not in request.precisions:
+    if request.precisions.isdisjoint({"int8", "best"}):
         if "fp16" in request.precisions and calibrate.is_given:
             request.largest = find_largest(source, shapes, constants, calibrate, log)
         run_passes(graph, PASSES, dump_after=dump_after, log=log)
@@ -106,17 +122,23 @@ def build(
         if equalize:
             equalize_channels(graph, source, calibrate, log)
             verify(graph)
+        best = None
+        if precision == "best":
+            options = {"equalize": equalize, "bias_correction": bias_correction}
+            best = Best(max_error, max_accuracy_drop, labels, options)
+            calibrate = watch(graph, calibrate, best)
         request.ranges = find_ranges(graph, source, calibrate, log)
         if request.ranges is not None and bias_correction:
             correct_biases(graph, source, calibrate, request, log)
         save_cache(request.ranges, calibrate)
         request.largest = largest_seen(request.ranges)
+        measure(graph, source, request, calibrate, best, output_names, log)
         quantize_graph(graph, request, dump_after=dump_after, log=log)
     if not request.precisions.isdisjoint(HALVES):
         store_half(graph, request, dump_after=dump_after)
     request = None if request.precisions == {"fp32"} else request
     program = lower(graph, graph.name, output_names, dump_after=dump_after, log=log)
-    metadata = _metadata(source, device, shapes, graph, program, request)
+    metadata = _metadata(source, device, shapes, graph, program, request, output_names)
     abi = {k.name: (k.abi, k.params_size) for k in kernels().values()}
     variant = Variant(device.name, [program])
     engine = write_engine([variant], metadata, abi)
@@ -151,6 +173,7 @@ def quantize_graph(
         verify(graph)
         if dump_after == "quantize":
             print(f"# after quantize\n{graph}")
+    ledger.note_weights(graph, request)
     run_passes(graph, FROM_QUANTIZE, dump_after=dump_after, log=log)
     ledger.check(graph, request)
 
@@ -189,10 +212,11 @@ def _metadata(
     graph: Graph,
     program: Program,
     request: Request | None,
+    output_names: Sequence[str],
 ) -> dict[str, Any]:
     """What people may want to know of an engine: no times, no paths, nothing that differs from build to build."""
     precision = "fp32" if request is None else request.precision
-    return {
+    metadata = {
         "builder": VERSION,
         "model": {
             "name": source.proto.graph.name,
@@ -207,3 +231,6 @@ def _metadata(
         "passes": [f"{name}: {message}" for name, message in graph.report],
         "ledger": ledger.entries(graph, request),
     }
+    if request is not None:
+        metadata |= {"outputs": ledger.outputs(graph, output_names, request), "measured": request.measured}
+    return metadata

@@ -58,6 +58,9 @@ def build(
     input_ranges: Mapping[str, tuple[float, float]] | None = None,
     equalize: bool = False,
     bias_correction: bool = True,
+    max_error: float | None = None,
+    max_accuracy_drop: float | None = None,
+    labels: Any = None,
     layer_precision: Mapping[str, str] | None = None,
     allow_fallback: bool = False,
     dump_after: str | None = None,
@@ -67,14 +70,17 @@ def build(
     """Build an engine from an ONNX model (a file, its bytes, or a ``ModelProto``) and load it.
 
     ``profiles`` is a list with one dict from input name to shape, for inputs whose shape the model leaves open;
-    ``constants`` takes inputs as constants; ``precision`` is "fp32", "fp16", "bf16" or "int8", which takes its ranges
-    from ``calibration`` data (a folder, an ``.npz`` file, an iterable of ``{name: array}``; images by way of
-    ``calibration_preprocess``, which makes an array of a path), from the file ``calibration_cache``, or with
+    ``constants`` takes inputs as constants; ``precision`` is "fp32", "fp16", "bf16", "int8" or "best". The last two
+    take their ranges from ``calibration`` data (a folder, an ``.npz`` file, an iterable of ``{name: array}``; images by
+    way of ``calibration_preprocess``, which makes an array of a path), from the file ``calibration_cache``, or with
     ``calibration_synthetic`` from generated inputs, to which ``input_ranges`` gives (low, high) by name;
     ``calibration_method`` is "auto", "entropy", "minmax", "percentile" or "mse". With "fp16" the same data say which
     layers would overflow. ``equalize`` brings the channels between convolutions to like ranges and
     ``bias_correction`` takes the mean error of rounded weights out of the biases; ``layer_precision`` may ask
     otherwise for layers by patterns of their names (what cannot have int8 is an error unless ``allow_fallback``);
+    "best" keeps the fewest layers out of int8 with which every output errs by at most ``max_error`` (relative, on the
+    calibration data, by default 0.05), and top-1 accuracy falls by at most ``max_accuracy_drop`` points, judged with
+    ``labels``: a whole number for each sample;
     ``dump_after`` prints the graph after a pass; ``log`` gets a line for each piece of work. The same model and options
     give the same bytes on any machine. Needs ``pip install "ingot[build]"``.
 
@@ -96,6 +102,9 @@ def build(
             input_ranges=input_ranges,
             equalize=equalize,
             bias_correction=bias_correction,
+            max_error=max_error,
+            max_accuracy_drop=max_accuracy_drop,
+            labels=labels,
             layer_precision=layer_precision,
             allow_fallback=allow_fallback,
             dump_after=dump_after,

@@ -23,6 +23,7 @@ def load(
     check_sha256: bool = False,
     public_keys: Sequence[bytes] = (),
     isa: str | None = None,
+    same_bits: bool = False,
 ) -> Engine:
     """Open an engine file, or the bytes of one, after checking all of it.
 
@@ -30,12 +31,19 @@ def load(
     locked memory instead, which a control loop should do. Bytes are copied. ``check_sha256`` also verifies the
     identity; ``public_keys`` (Ed25519, 32 bytes each) demands a signature by one of them. ``isa`` is the best
     instruction set to use, by default what ``INGOT_ISA`` in the environment says, else the best of the processor.
+    With ``same_bits`` the engine gives the same bits on any machine: floating-point steps are computed by portable
+    kernels, which are slower; INT8 steps are exact in any case.
 
     Raises :class:`EngineError` when the file is damaged or not an engine, :class:`ResourceError` when it cannot be read
     or does not fit the machine, :class:`ArgumentError` for a wrong option.
     """
     options = ffi.new("ingot_options *", {"size": ffi.sizeof("ingot_options")})
-    options.flags = (lib.INGOT_OPEN_LOCK if lock else 0) | (lib.INGOT_OPEN_CHECK_SHA256 if check_sha256 else 0)
+    wanted = {
+        lib.INGOT_OPEN_LOCK: lock,
+        lib.INGOT_OPEN_CHECK_SHA256: check_sha256,
+        lib.INGOT_OPEN_SAME_BITS: same_bits,
+    }
+    options.flags = sum(flag for flag, is_wanted in wanted.items() if is_wanted)
     held: list[Any] = []
     if public_keys:
         keys = [bytes(key) for key in public_keys]

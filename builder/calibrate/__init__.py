@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +17,7 @@ from ingot.builder.calibrate import data as calibration_data
 from ingot.builder.calibrate import empirical, synthetic, twins
 from ingot.builder.calibrate.aliases import aliases
 from ingot.builder.calibrate.cache import CacheError, Calibration, Range
-from ingot.builder.calibrate.data import DataError
+from ingot.builder.calibrate.data import DataError, Item
 from ingot.builder.calibrate.histogram import Histogram
 from ingot.builder.calibrate.methods import LEVELS, NAMES, UNSIGNED_LEVELS, choose
 from ingot.builder.calibrate.observe import Observation, copy_graph, observable, observe
@@ -34,6 +34,7 @@ __all__ = [
     "CacheError",
     "Calibration",
     "DataError",
+    "Item",
     "Observation",
     "Range",
     "Synthetic",
@@ -41,16 +42,19 @@ __all__ = [
     "calibrate_graph",
     "copy_graph",
     "correct_biases",
+    "graph_samples",
     "load_cache",
     "model_digest",
     "observable",
     "observe",
+    "show",
 ]
 
 Log = Callable[[str], None]
 #: of the tensors of a model, in a cache of TensorRT's: it fuses layers and then leaves out what is between
 LEAST_KNOWN = 0.25
 _EQUALIZED = "equalize changes the ranges of the model: give data, or build without it"
+Keep = Callable[[int, Item], None]
 
 
 def calibrate(
@@ -104,19 +108,23 @@ def calibrate_graph(
     preprocess: calibration_data.Preprocess | None = None,
     variant: str = "",
     log: Log | None = None,
+    keep: Keep | None = None,
 ) -> Calibration:
-    """The same for the graph of a model, which stays as it is; ``variant`` as for :func:`model_digest`."""
+    """The same for the graph of a model, which stays as it is; ``variant`` as for :func:`model_digest`.
+
+    ``keep`` is shown every sample and its digest.
+    """
     if method not in NAMES:
         raise BuildError(f"calibration method {method!r} is unknown; there is {', '.join(NAMES)}")
     if isinstance(data, Synthetic):
-        return _calibrate_synthetic(graph, data, source, method, variant, log)
-    inputs = [TensorInfo(v.name, v.type.dtype.numpy, v.type.shape, v.type.shape) for v in graph.inputs]
-    samples = calibration_data.samples(data, inputs, preprocess)
+        return _calibrate_synthetic(graph, data, source, method, variant, log, keep)
+    items = graph_samples(graph, data, preprocess)
     kept = calibration_data.Kept(empirical.sample_count(graph))
-    digest, count, (histograms,) = _run([observe(graph, observable(graph))], samples, log, kept)
+    keepers = [kept.add] if keep is None else [kept.add, keep]
+    digest, count, (histograms,) = _run([observe(graph, observable(graph))], items, log, keepers)
     ranges, skipped = choose_ranges(histograms, method, graph, log)
     found = Calibration(ranges, model_digest(source, variant), f"{digest:064x}", method, count, skipped=skipped)
-    found.aliases, found.kept = aliases(graph), kept.samples
+    found.aliases, found.kept = aliases(graph), [item.arrays for item in kept.items]
     return found
 
 
@@ -137,6 +145,29 @@ def correct_biases(graph: Graph, request: Request, log: Log | None = None) -> No
         )
         return
     request.corrections = found.corrections.shifts
+
+
+def graph_samples(graph: Graph, data: Any, preprocess: calibration_data.Preprocess | None = None) -> Iterator[Item]:
+    """The samples of the data for a graph's inputs."""
+    inputs = [TensorInfo(v.name, v.type.dtype.numpy, v.type.shape, v.type.shape) for v in graph.inputs]
+    return calibration_data.samples(data, inputs, preprocess)
+
+
+def show(
+    graph: Graph, data: Any, source: onnx_model.Model, preprocess: calibration_data.Preprocess | None, keep: Keep
+) -> None:
+    """Give ``keep`` the samples that :func:`calibrate_graph` would run on."""
+    if isinstance(data, Synthetic):
+        items: Iterable[Item] = _generated(graph, data, source)
+    else:
+        items = graph_samples(graph, data, preprocess)
+    for item in items:
+        keep(calibration_data.digest(item.arrays), item)
+
+
+def _generated(graph: Graph, data: Synthetic, source: onnx_model.Model) -> Iterator[Item]:
+    samples = synthetic.generate(graph, data, twins.normalisers(source.proto))
+    return (Item(f"generated sample {index}", sample) for index, sample in enumerate(samples))
 
 
 def load_cache(path: str | os.PathLike[str], graph: Graph, source: onnx_model.Model, variant: str = "") -> Calibration:
@@ -169,16 +200,20 @@ def checked(
 
 
 def _calibrate_synthetic(
-    graph: Graph, data: Synthetic, source: onnx_model.Model, method: str, variant: str, log: Log | None
+    graph: Graph,
+    data: Synthetic,
+    source: onnx_model.Model,
+    method: str,
+    variant: str,
+    log: Log | None,
+    keep: Keep | None,
 ) -> Calibration:
     """Observe the model and its twin on generated samples, with kernels that compute the same bits on any machine."""
     synthetic.check_ranges(data.ranges, graph)
     twin = _twin_graph(source, graph)
     graphs = [graph] if twin is None else [graph, twin]
     observations = [observe(g, observable(g), isa="portable") for g in graphs]
-    generated = synthetic.generate(graph, data, twins.normalisers(source.proto))
-    named = ((f"generated sample {index}", sample) for index, sample in enumerate(generated))
-    _, count, (plain, *others) = _run(observations, named, log)
+    _, count, (plain, *others) = _run(observations, _generated(graph, data, source), log, [keep] if keep else [])
     histograms = synthetic.prefer(others[0], plain) if others else plain
     chosen, skipped = choose_ranges(histograms, method, graph, log)
     ranges = {name: replace(found, amax=synthetic.widen(found.amax)) for name, found in chosen.items()}
@@ -203,24 +238,21 @@ def _twin_graph(source: onnx_model.Model, graph: Graph) -> Graph | None:
 
 
 def _run(
-    observations: Sequence[Observation],
-    samples: Iterable[tuple[str, calibration_data.Sample]],
-    log: Log | None,
-    kept: calibration_data.Kept | None = None,
+    observations: Sequence[Observation], samples: Iterable[Item], log: Log | None, keepers: Sequence[Keep]
 ) -> tuple[int, int, list[dict[str, Histogram]]]:
     """(digest of the samples, how many there were, histograms by name for each observation)."""
     histograms = [{name: Histogram() for name in observation.names} for observation in observations]
     digest, count = 0, 0
-    for place, sample in samples:
+    for item in samples:
         if log:
-            log(f"calibrating: {place}")
+            log(f"calibrating: {item.place}")
         for observation, found in zip(observations, histograms):
-            for name, array in observation.run(sample).items():
+            for name, array in observation.run(item.arrays).items():
                 found[name].add(array)
-        own = calibration_data.digest(sample)
+        own = calibration_data.digest(item.arrays)
         digest, count = calibration_data.add_digests(digest, own), count + 1
-        if kept is not None:
-            kept.add(own, sample)
+        for keep in keepers:
+            keep(own, item)
     return digest, count, histograms
 
 

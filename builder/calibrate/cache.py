@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ingot.builder.calibrate import corrections, trt_cache, trt_extras
+from ingot.builder.calibrate import corrections, measurements, trt_cache, trt_extras
 from ingot.builder.calibrate.aliases import under_both_names
 from ingot.builder.calibrate.corrections import Corrections
 from ingot.builder.calibrate.data import Sample, add_digests
@@ -79,6 +79,10 @@ class Calibration:
     corrections: Corrections = field(default_factory=Corrections, compare=False)
     #: a few samples, for what looks at the model once the ranges are known; not kept in the file
     kept: list[Sample] = field(default_factory=list, compare=False)
+    #: the same for other choices of int8 layers, by the digest of the quantised graph
+    choices: dict[str, Corrections] = field(default_factory=dict, compare=False)
+    #: what was measured with these ranges, by :mod:`ingot.builder.precision.record`
+    measured: dict[str, float] = field(default_factory=dict)
 
     def scale(self, name: str) -> float | None:
         """The scale of the symmetric INT8 form of a tensor, a float32 value; None for a tensor that was not seen."""
@@ -107,6 +111,9 @@ class Calibration:
         ]
         lines += [f"{self.ranges[name]} {json.dumps(name, ensure_ascii=False)}" for name in sorted(self.ranges)]
         lines += corrections.lines(self.corrections)
+        lines += measurements.lines(self.measured)
+        lines.append(f"choices {len(self.choices)}")
+        lines += [line for graph in sorted(self.choices) for line in corrections.lines(self.choices[graph])]
         body = "".join(f"{line}\n" for line in lines)
         return f"{body}sha256 {hashlib.sha256(body.encode()).hexdigest()}\n"
 
@@ -197,12 +204,14 @@ def _parse(path: str | os.PathLike[str], lines: list[str]) -> Calibration:
         ranges[name] = found
     try:
         shifts = corrections.parse(numbered)
+        measured = measurements.parse(numbered)
+        choices = corrections.parse_several("choices", numbered)
     except corrections.FormatError as error:
         raise CacheError(path, error.line or len(lines), error.what) from None
     _checksum(path, lines, numbered)
     digests = ["" if fields[key] == "-" else fields[key] for key in ("model", "data")]
     found = Calibration(ranges, *digests, fields["method"], int(fields["samples"]), fields["source"])
-    found.corrections = shifts
+    found.corrections, found.measured, found.choices = shifts, measured, choices
     return found
 
 

@@ -66,6 +66,16 @@ def parse(numbered: Iterator[tuple[int, str]]) -> Corrections:
     return Corrections("" if heading[2] == "-" else heading[2], shifts)
 
 
+def parse_several(word: str, numbered: Iterator[tuple[int, str]]) -> dict[str, Corrections]:
+    """Corrections by the graph they are for: a heading with this word and their number, then each as above."""
+    line, text = next(numbered, (0, ""))
+    heading = re.fullmatch(rf"{word} (\d{{1,15}})", text, re.ASCII)
+    if heading is None:
+        raise FormatError(line, f"truncated or damaged: {word} NUMBER should stand here")
+    found = (parse(numbered) for _ in range(int(heading[1])))
+    return {corrections.graph: corrections for corrections in found}
+
+
 def _row(text: str) -> tuple[str | None, np.ndarray | None]:
     digits, _, quoted = text.partition(" ")
     try:

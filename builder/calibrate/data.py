@@ -4,7 +4,8 @@ DATA is a folder of ``.npy``/``.npz`` files or of images, an ``.npz`` or ``.npy`
 ``{name: array}``. An array has the shape of the input, or one more axis in front with one entry a sample, or as many
 rows on the first axis as several samples have; ``[C, H, W]`` is enough for an input ``[1, C, H, W]``. A ``.npy`` file
 serves models with one input. In an ``.npz`` file arrays are named like the inputs; ``arr_0``, ``arr_1``, ... (what
-``numpy.savez`` makes of unnamed arrays) are the inputs in their order.
+``numpy.savez`` makes of unnamed arrays) are the inputs in their order. An array called ``labels``, unless an input is
+called so, has one entry a sample: whole numbers, kept with the sample.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -24,6 +25,18 @@ from ingot.builder.calibrate.images import read_image
 from ingot.errors import ArgumentError, BuildError
 
 Sample = dict[str, np.ndarray]
+#: the key of labels in files and in items of an iterable
+LABELS = "labels"
+
+
+class Item(NamedTuple):
+    """A sample, the place it comes from, for messages, and the label or labels given with it."""
+
+    place: str
+    arrays: Sample
+    label: np.ndarray | None = None
+
+
 #: from the path of an image to the array of the model's only input
 Preprocess = Callable[[Path], np.ndarray]
 
@@ -33,19 +46,21 @@ class Kept:
 
     def __init__(self, most: int) -> None:
         self.most = most
-        self._found: dict[int, Sample] = {}
+        self._found: dict[tuple[int, bytes], Item] = {}
 
-    def add(self, digest: int, sample: Sample) -> None:
+    def add(self, digest: int, item: Item) -> None:
         """Look at a sample; what is kept is a copy."""
-        if len(self._found) < self.most or digest < max(self._found):
-            self._found[digest] = {name: array.copy() for name, array in sample.items()}
+        key = digest, b"" if item.label is None else item.label.tobytes()
+        if len(self._found) < self.most or key < max(self._found):
+            arrays = {name: array.copy() for name, array in item.arrays.items()}
+            self._found[key] = item._replace(arrays=arrays)
         if len(self._found) > self.most:
             del self._found[max(self._found)]
 
     @property
-    def samples(self) -> list[Sample]:
+    def items(self) -> list[Item]:
         """By their digests, each once."""
-        return [self._found[digest] for digest in sorted(self._found)]
+        return [self._found[key] for key in sorted(self._found)]
 
 
 #: what NumPy raises for files that are not as they should be
@@ -58,15 +73,13 @@ class DataError(BuildError):
     status = "data"
 
 
-def samples(
-    data: Any, inputs: Sequence[TensorInfo], preprocess: Preprocess | None = None
-) -> Iterator[tuple[str, Sample]]:
-    """Each sample with the place it comes from, for messages. Raises :class:`DataError`, also when there is none."""
+def samples(data: Any, inputs: Sequence[TensorInfo], preprocess: Preprocess | None = None) -> Iterator[Item]:
+    """Each sample. Raises :class:`DataError`, also when there is none."""
     empty = True
     for place, arrays in _items(data, inputs, preprocess):
-        for index, sample in enumerate(_split(place, arrays, inputs)):
+        for item in _split(place, arrays, inputs):
             empty = False
-            yield f"{place}, sample {index}", sample
+            yield item
     if empty:
         raise DataError(f"{data if isinstance(data, (str, Path)) else 'calibration data'}: no samples in it")
 
@@ -76,7 +89,7 @@ def _items(
 ) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """What a file or an element of the iterable holds: one sample or several stacked."""
     if isinstance(data, (str, Path)):
-        for path in _files(Path(data)):
+        for path in files(Path(data)):
             yield str(path), _read(path, inputs, preprocess)
         return
     if isinstance(data, Mapping):
@@ -90,7 +103,8 @@ def _items(
         yield place, item
 
 
-def _files(path: Path) -> list[Path]:
+def files(path: Path) -> list[Path]:
+    """The files of a folder that hold samples, in the order in which they are read; a file is its own only one."""
     if path.is_file():
         return [path]
     if not path.is_dir():
@@ -155,9 +169,13 @@ def _only(path: Path, inputs: Sequence[TensorInfo]) -> str:
     return inputs[0].name
 
 
-def _split(place: str, arrays: Mapping[str, Any], inputs: Sequence[TensorInfo]) -> Iterator[Sample]:
+def _split(place: str, arrays: Mapping[str, Any], inputs: Sequence[TensorInfo]) -> Iterator[Item]:
     """The samples stacked in the arrays, checked."""
     known = {info.name: info for info in inputs}
+    labels = None
+    if LABELS in arrays and LABELS not in known:
+        labels = arrays[LABELS]
+        arrays = {name: array for name, array in arrays.items() if name != LABELS}
     for name in arrays:
         if name not in known:
             raise DataError(f"{place}: no input is called {name!r}; inputs: {', '.join(known)}")
@@ -169,13 +187,25 @@ def _split(place: str, arrays: Mapping[str, Any], inputs: Sequence[TensorInfo]) 
     if len(set(counts.values())) > 1:
         text = ", ".join(f"{count} for {name}" for name, count in counts.items())
         raise DataError(f"{place}: different numbers of samples: {text}")
-    for index in range(next(iter(counts.values()), 0)):
+    count = next(iter(counts.values()), 0)
+    rows = None if labels is None else label_rows(place, labels, count)
+    for index in range(count):
         sample = {name: np.ascontiguousarray(array[index]) for name, array in stacked.items()}
         for name, array in sample.items():
             if array.dtype.kind == "f" and not np.isfinite(array).all():
                 what = "NaN" if np.isnan(array).any() else "infinity"
                 raise DataError(f"{place}, sample {index}: input {name!r} holds {what}")
-        yield sample
+        yield Item(f"{place}, sample {index}", sample, None if rows is None else rows[index])
+
+
+def label_rows(place: str, labels: Any, count: int) -> np.ndarray:
+    """Labels as int64 [count, labels a sample]; :class:`DataError` unless they are whole numbers, so many a sample."""
+    array = np.asarray(labels)
+    if array.dtype.kind not in "iu":
+        raise DataError(f"{place}: labels are {array.dtype}: give whole numbers, the class of each sample")
+    if not array.ndim or array.size < count or array.size % max(count, 1) or array.shape[0] not in (count, array.size):
+        raise DataError(f"{place}: {array.size} labels for {count} samples: give one for each")
+    return array.astype(np.int64).reshape(count, -1)
 
 
 def _stack(place: str, info: TensorInfo, value: Any) -> np.ndarray:

@@ -30,7 +30,7 @@ _ANY = Quant(0.0625)
 
 def run(graph: Graph, request: Request) -> None:
     """Insert the nodes. Why layers stay in float32 is noted in ``request.refused``."""
-    plan = _Plan(graph, request)
+    plan = Plan(graph, request)
     if plan.integer:
         _Insertion(graph, plan, request).run()
         text = f"{plural(len(plan.stored), 'value')} in int8, {plural(len(plan.integer), 'layer')} computing in it"
@@ -43,7 +43,7 @@ def _data(node: Node) -> list[Value]:
     return [v for v in given if not v.is_constant and v.type.dtype is DType.F32]
 
 
-class _Plan:
+class Plan:
     """Which nodes compute in int8 (``integer``), which values are stored in it (``stored``), and with which scale."""
 
     def __init__(self, graph: Graph, request: Request) -> None:
@@ -86,8 +86,10 @@ class _Plan:
 
     def _obstacle(self, node: Node) -> str:
         """Why the node cannot compute in int8; empty when it can."""
-        if self.request.asked(node) != "int8":
+        if self.request.asked(node) not in ("int8", "best"):
             return "asked for"
+        if node.name in self.request.kept_out:
+            return self.request.kept_out[node.name]
         reason = node.op.float_only(node)
         if reason:
             return reason
@@ -195,7 +197,7 @@ def _quant(scale: float, low: float) -> Quant:
 class _Insertion:
     """Puts the nodes in and lets the readers read them."""
 
-    def __init__(self, graph: Graph, plan: _Plan, request: Request) -> None:
+    def __init__(self, graph: Graph, plan: Plan, request: Request) -> None:
         self.graph = graph
         self.plan = plan
         self.request = request

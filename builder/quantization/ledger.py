@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from ingot._kernel import kernels
@@ -83,20 +84,47 @@ def why(node: Node, request: Request) -> str:
     return "nothing that computes in int8 reads its result" if node.op.name not in LAYERS else "no int8 kernel"
 
 
+def note_weights(graph: Graph, request: Request) -> None:
+    """Remember the scales of weights, which are constants of dequantize nodes before they are folded."""
+    for node in graph.nodes:
+        maker = node.inputs[1].producer if node.op.name in LAYERS and node.inputs[1] is not None else None
+        if is_op(maker, "dequantize") and maker.inputs[0].is_constant:
+            request.weight_scales[node.source] = (min(maker.attrs.scales), max(maker.attrs.scales))
+
+
 def entries(graph: Graph, request: Request | None) -> list[dict[str, Any]]:
     """One entry a step, in their order. ``exact_across_targets``: every step it depends on is exact, and so is it.
 
-    ``results`` lists for each result the tensors of the model that it holds (:mod:`ingot.builder.provenance`).
+    What computes in int8 says its scales: ``input_scales`` and ``scale`` with ``zero_point`` of activations,
+    ``weight_scales`` the least and the largest of its channels; and its measured error, ``sqnr_db``. ``results`` lists
+    for each result the tensors of the model that it holds (:mod:`ingot.builder.provenance`).
     """
+    exact = _exact(graph)
+    return [
+        _entry(node, request, all(exact[value] for value in node.outputs))
+        for node in graph.nodes
+        if node.tactic.kernel != ""
+    ]
+
+
+def outputs(graph: Graph, names: Sequence[str], request: Request) -> list[dict[str, Any]]:
+    """One entry an output of the engine: whether its bits are the same on all targets, and its measured error."""
+    exact, errors = _exact(graph), request.measured.get("errors", {})
+    return [
+        {"output": name, "exact_across_targets": exact.get(value, True)}
+        | ({"error": errors[name]} if name in errors else {})
+        for name, value in zip(names, graph.outputs)
+    ]
+
+
+def _exact(graph: Graph) -> dict[Value, bool]:
+    """Whether a value has the same bits on all targets: all steps that it depends on are exact."""
     flags = {k.name: k.flags for k in kernels().values()}
     exact: dict[Value, bool] = {value: True for value in graph.inputs}
-    rows = []
     for node in graph.nodes:
         sound = _is_exact(node, flags) and all(exact.get(v, True) for v in node.inputs if v is not None)
         exact.update((value, sound) for value in node.outputs)
-        if node.tactic.kernel != "":
-            rows.append(_entry(node, request, sound))
-    return rows
+    return exact
 
 
 def _is_exact(node: Node, flags: dict[str, int]) -> bool:
@@ -114,9 +142,18 @@ def _entry(node: Node, request: Request | None, exact: bool) -> dict[str, Any]:
     if request is None:
         return entry | {"exact_across_targets": False}
     entry["exact_across_targets"] = exact
-    if asked != got:
+    if got != ("int8" if asked == "best" else asked):
         entry["why"] = why(node, request)
+    if got == "int8":
+        quants = [quant_of(value) for value in node.inputs if value is not None]
+        entry["input_scales"] = [quant.scale for quant in quants if quant is not None]
+        parts = [source for source in request.weight_scales if set(source) <= set(node.source)]
+        if parts:
+            entry["weight_scales"] = list(request.weight_scales[parts[-1]])
     quant = quant_of(node.output)
     if quant is not None:
         entry |= {"scale": quant.scale, "zero_point": quant.zero_point}
+    measured = [ratio for source, ratio in request.sqnr.items() if set(source) <= set(node.source)]
+    if measured:
+        entry["sqnr_db"] = round(min(measured), 1)
     return entry

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -33,6 +33,8 @@ class Calibrate:
     #: (low, high) of inputs by name, for whatever generates them
     input_ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     equalize: bool = False
+    #: shown every sample; where ranges are not made of the samples it gets a way to see them later
+    keep: Keeper | None = None
 
     @property
     def variant(self) -> str:
@@ -52,6 +54,15 @@ class Calibrate:
     @property
     def is_given(self) -> bool:
         return self.data is not None or self.cache is not None or self.synthetic
+
+
+class Keeper(Protocol):
+    """Who wants to see the samples: :class:`ingot.builder.precision.samples.Judged`."""
+
+    later: Callable[[], None] | None
+
+    def add(self, digest: int, item: Any) -> None:
+        """One sample."""
 
 
 def find_ranges(graph: Graph, source: Model, given: Calibrate, log: Callable[[str], None] | None) -> Ranges | None:
@@ -141,6 +152,8 @@ def _find(graph: Graph, source: Model, given: Calibrate, log: Callable[[str], No
     if given.synthetic:
         data = calibrate.Synthetic(given.input_ranges)
     if cache is not None and Path(cache).exists():
+        if given.keep is not None and data is not None:
+            given.keep.later = lambda: calibrate.show(graph, data, source, given.preprocess, given.keep.add)
         return calibrate.load_cache(cache, graph, source, given.variant)
     if data is None:
         if any(node.op.name == "quantize" for node in graph.nodes):
@@ -155,5 +168,12 @@ def _find(graph: Graph, source: Model, given: Calibrate, log: Callable[[str], No
     if hasattr(data, "scale"):
         return data
     return calibrate.calibrate_graph(
-        graph, data, source, method=given.method, preprocess=given.preprocess, variant=given.variant, log=log
+        graph,
+        data,
+        source,
+        method=given.method,
+        preprocess=given.preprocess,
+        variant=given.variant,
+        log=log,
+        keep=None if given.keep is None else given.keep.add,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -40,15 +40,27 @@ class Scales:
 
 @dataclass(slots=True)
 class Request:
-    """``layers`` maps patterns of layer names to a precision; the last one that matches holds, else ``precision``."""
+    """``layers`` maps patterns of layer names to a precision; the last one that matches holds, else ``precision``.
+
+    "best" is int8 but for the layers of ``kept_out``, by name, with the reason.
+    """
 
     ranges: Ranges | None = None
+    #: what layers that stay out of int8 get
+    fallback: str = "fp32"
+    kept_out: Mapping[str, str] = field(default_factory=dict)
     layers: Mapping[str, str] = field(default_factory=dict)
     allow_fallback: bool = False
     #: what the biases of layers gain, by the name of their results, as data showed
     corrections: Mapping[str, np.ndarray] = field(default_factory=dict)
     #: where there are none, means of the channels of the inputs of layers, by value name, for bias correction
     means: Mapping[str, np.ndarray] = field(default_factory=dict)
+    #: the least and the largest scale of weights, by the ONNX nodes that a layer does the work of
+    weight_scales: dict[tuple[str, ...], tuple[float, float]] = field(default_factory=dict)
+    #: signal-to-quantisation-noise ratios in dB, by the ONNX nodes that a node does the work of
+    sqnr: dict[tuple[str, ...], float] = field(default_factory=dict)
+    #: what was measured of the whole, for the metadata: on what, errors of the outputs
+    measured: dict[str, Any] = field(default_factory=dict)
     #: layer -> why it stays in float32
     refused: dict[str, str] = field(default_factory=dict)
     precision: str = "int8"

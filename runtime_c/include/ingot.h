@@ -82,7 +82,9 @@ typedef enum ingot_open_flags {
     INGOT_OPEN_LOCK = 1,         /* open_file: copy the file into locked, prefaulted memory instead of mapping it */
     INGOT_OPEN_CHECK_SHA256 = 2, /* also verify the SHA-256 identity, at about 2 GB/s or less */
     INGOT_OPEN_REQUIRE_SIGNATURE = 4, /* refuse a file not signed by one of the keys; implies CHECK_SHA256 */
-    INGOT_OPEN_TRUST_CONSTANTS = 8 /* do not read the constants for their checksum: instant start from trusted flash */
+    INGOT_OPEN_TRUST_CONSTANTS = 8, /* do not read the constants for their checksum: instant start from trusted flash */
+    INGOT_OPEN_SAME_BITS = 16 /* the same bits on any machine: floating-point kernels in their portable form, slower;
+                                 INT8 is exact in every form and stays as fast as it is */
 } ingot_open_flags;
 
 typedef struct ingot_options {

@@ -4,8 +4,8 @@
 
 #include "internal.h"
 
-/* Finds the kernels of one program. */
-static ingot_status bind_program(const ingot_file *f, const ingot_program *record, ingot_isa_set isas,
+/* Finds the kernels of one program; with `same_bits` those that give the same bits on any machine. */
+static ingot_status bind_program(const ingot_file *f, const ingot_program *record, ingot_isa_set isas, int same_bits,
                                  ingot_bound_program *bound, ingot_isa *best, ingot_error *error) {
     const ingot_table *kernels = &f->tables[INGOT_SECTION_KERNELS];
     bound->record = record;
@@ -29,9 +29,11 @@ static ingot_status bind_program(const ingot_file *f, const ingot_program *recor
                               "kernel %.80s: the engine has abi %u with %u bytes of parameters, "
                               "this runtime abi %u with %u: build the engine again, or change the runtime",
                               name, ref->abi, ref->params_size, kernel->abi, kernel->family->params_size);
+        const int differs = same_bits && !(kernel->family->flags & INGOT_KERNEL_EXACT);
         ingot_isa isa;
-        bound->steps[i] = (ingot_bound_step){kernel, ingot_kernel_select(kernel, isas, &isa),
-                                             f->tables[INGOT_SECTION_PARAMS].base + s->params, s};
+        bound->steps[i] =
+            (ingot_bound_step){kernel, ingot_kernel_select(kernel, differs ? 1U << INGOT_ISA_PORTABLE : isas, &isa),
+                               f->tables[INGOT_SECTION_PARAMS].base + s->params, s};
         if (isa > *best) *best = isa;
         bound->operand_count += (uint32_t)s->in_count + s->out_count;
     }
@@ -89,7 +91,8 @@ static ingot_status load(ingot_engine *engine, const void *bytes, size_t size, c
         const ingot_program *record = (const ingot_program *)ingot_record(&f->tables[INGOT_SECTION_PROGRAMS],
                                                                           engine->variant->programs.first + i);
         engine->program_count = i + 1;
-        status = bind_program(f, record, engine->isas, &engine->programs[i], &engine->best_isa, error);
+        const int same_bits = options && (options->flags & INGOT_OPEN_SAME_BITS);
+        status = bind_program(f, record, engine->isas, same_bits, &engine->programs[i], &engine->best_isa, error);
         if (!status) status = ingot_verify_steps(f, &engine->programs[i], error);
         if (!status) status = ingot_verify_sharing(f, record, error);
     }
@@ -106,8 +109,8 @@ static ingot_status check_arguments(const void *bytes, const ingot_options *opti
     if (!bytes || (uintptr_t)bytes % 64)
         return ingot_fail(error, INGOT_ERR_ARGUMENT, INGOT_NO_OFFSET,
                           "the engine's bytes are NULL or not aligned to 64");
-    const uint32_t known =
-        INGOT_OPEN_LOCK | INGOT_OPEN_CHECK_SHA256 | INGOT_OPEN_REQUIRE_SIGNATURE | INGOT_OPEN_TRUST_CONSTANTS;
+    const uint32_t known = INGOT_OPEN_LOCK | INGOT_OPEN_CHECK_SHA256 | INGOT_OPEN_REQUIRE_SIGNATURE |
+                           INGOT_OPEN_TRUST_CONSTANTS | INGOT_OPEN_SAME_BITS;
     if (options && (options->size != sizeof *options || (options->flags & ~known)))
         return ingot_fail(error, INGOT_ERR_ARGUMENT, INGOT_NO_OFFSET, "ingot_options: wrong size or unknown flags");
     return INGOT_OK;

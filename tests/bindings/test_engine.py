@@ -168,6 +168,27 @@ class TestRefusals:
         monkeypatch.setenv("INGOT_ISA", "portable")
         assert ingot.load(engine.bytes).isa == "portable"
 
+    def test_same_bits(self) -> None:
+        """Floating-point steps are portable, INT8 steps as fast as ever; so the results are the portable ones."""
+        random = np.random.default_rng(5)
+        w = random.normal(size=(8, 8, 3, 3)).astype(np.float32) / 8
+        nodes = [
+            onnx.helper.make_node("Conv", ["x", "w"], ["a"], name="whole", pads=[1] * 4),
+            onnx.helper.make_node("Conv", ["a", "w"], ["b"], name="real", pads=[1] * 4),
+            onnx.helper.make_node("Tanh", ["b"], ["y"]),
+        ]
+        ends = [onnx.helper.make_tensor_value_info(name, 1, [1, 8, 9, 9]) for name in "xy"]
+        graph = onnx.helper.make_graph(nodes, "g", ends[:1], ends[1:], [onnx.numpy_helper.from_array(w, "w")])
+        model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=9)
+        samples = [{"x": random.normal(size=(1, 8, 9, 9)).astype(np.float32)}]
+        options = {"precision": "int8", "calibration": samples, "layer_precision": {"real": "fp32"}}
+        engine = ingot.build(model, **options)
+        portable, same = ingot.load(engine.bytes, isa="portable"), ingot.load(engine.bytes, same_bits=True)
+        results = [e.context().run(samples[0])["y"] for e in (portable, same)]
+        np.testing.assert_array_equal(*results)
+        fast = ingot.build(model, precision="int8", calibration=samples)
+        assert ingot.load(fast.bytes, same_bits=True).isa == fast.isa
+
     def test_what_is_neither_path_nor_bytes(self, saved: Path) -> None:
         for source in (3, None, [1, 2]):
             with pytest.raises(ingot.ArgumentError, match="path or bytes"):

@@ -21,7 +21,10 @@ def calibration(**ranges: float) -> Calibration:
     names = {"x": 1.5, "conv/out:0": 0.1, 'odd "name"\n é': 7.25} | ranges
     made = {name: Range(-amax / 2, amax, amax, "mse", 1.25e-4) for name, amax in names.items()}
     shifts = {"x": bfloat16(np.array([0.1, -3.0, 0.0])), "conv/out:0": bfloat16(np.array([-1e-30]))}
-    return Calibration(made, MODEL, "12" * 32, "auto", 17, corrections=Corrections("34" * 32, shifts))
+    found = Calibration(made, MODEL, "12" * 32, "auto", 17, corrections=Corrections("34" * 32, shifts))
+    found.measured = {"a judged y": 0.25, 'b sqnr "é"': 200.0}
+    found.choices = {"56" * 32: Corrections("56" * 32, {"x": shifts["x"]})}
+    return found
 
 
 def saved(tmp_path: Path, text: str | bytes) -> Path:
@@ -80,8 +83,16 @@ class TestOwn:
             ("source data", "source dreams", 5, "source"),
             ("tensors 3", "tensors 4", 11, "truncated: 3 of 4"),
             ("tensors 3", "tensors 2", 10, "corrections"),
-            ("corrections 2", "corrections 1", 13, "SHA-256"),
+            ("corrections 2", "corrections 1", 13, "measured"),
             ("corrections 2", "corrections 3", 14, "damaged"),
+            ("measured 2", "measured 1", 16, "choices"),
+            ("measured 2", "measured 3", 17, "damaged"),
+            ("measured 2", "measured -", 14, "measured NUMBER"),
+            ('0.25 "a', 'nan "a', 15, "damaged"),
+            ('0.25 "a', '0.25 "c', 16, "sorted"),
+            ('0.25 "a judged y"', "0.25 5", 15, "damaged"),
+            ("choices 1", "choices 0", 18, "SHA-256"),
+            ("choices 1", "choices 2", 20, "corrections"),
             ("corrections 2", "corrections two", 11, "corrections"),
             (f"corrections 2 {'34' * 32}", "corrections 2 34", 11, "corrections"),
             ('3dcdc0400000 "x"', '3dcd7f800000 "x"', 13, "damaged"),
@@ -91,7 +102,7 @@ class TestOwn:
             ("7.25 -3.625", "seven -3.625", 9, "damaged"),
             ('"x"', "x", 10, "damaged"),
             ('"x"', '"a"', 10, "sorted"),
-            ("1.5 -0.75", "1.6 -0.75", 14, "SHA-256"),
+            ("1.5 -0.75", "1.6 -0.75", 20, "SHA-256"),
         ],
     )
     def test_damage_is_named(self, tmp_path: Path, old: str, new: str, line: int, part: str) -> None:

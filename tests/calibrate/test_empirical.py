@@ -14,7 +14,7 @@ from ingot.builder import onnx_model
 from ingot.builder.calibrate import Calibration, calibrate, empirical
 from ingot.builder.calibrate.cache import to_tensorrt
 from ingot.builder.calibrate.corrections import bfloat16
-from ingot.builder.calibrate.data import Kept
+from ingot.builder.calibrate.data import Item, Kept
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "quantization"))
 from nets import mixed
@@ -112,8 +112,8 @@ def test_kept_samples_are_copies_of_the_same_few() -> None:
     for kept, order in ((forwards, range(9)), (backwards, range(8, -1, -1))):
         for number in order:
             buffer[:] = number
-            kept.add((number * 7) % 9, {"x": buffer})
-    values = [[s["x"][0] for s in kept.samples] for kept in (forwards, backwards)]
+            kept.add((number * 7) % 9, Item("", {"x": buffer}))
+    values = [[item.arrays["x"][0] for item in kept.items] for kept in (forwards, backwards)]
     assert values[0] == values[1] == [0, 4, 8]
 
 

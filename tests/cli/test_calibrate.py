@@ -129,7 +129,8 @@ class TestBuild:
 
     def test_failures(self, cli, here: Path) -> None:
         build = ["build", here / "net.onnx", "-o", here / "a"]
-        cli(*build, "--calibration", here).failed(2, "--calibration is for --precision int8")
+        cli(*build, "--calibration", here).failed(2, "--calibration is for --precision int8, fp16 or best")
+        cli(*build, "--no-bias-correction").failed(2, "--no-bias-correction is for --precision int8 or best")
         cli(*build, "--calibration-cache", here).failed(2, "--calibration-cache is for")
         int8 = [*build, "--precision", "int8"]
         cli(*int8).failed(1, "int8 needs ranges")
@@ -140,3 +141,57 @@ class TestBuild:
         cli(*int8, "--calibration", here / "data.npz", "--layer-precision", "x").failed(2, "PATTERN=PRECISION")
         (here / "c").write_text("TRT-1-EntropyCalibration2\nimage: 7fc00000\n")
         cli(*int8, "--calibration-cache", here / "c").failed(1, f"{here / 'c'}:2:", "nan")
+
+
+class TestBest:
+    def test_builds_from_data_and_again_from_the_cache(self, cli, here: Path) -> None:
+        build = ["build", here / "net.onnx", "--precision", "best", "--calibration-cache", here / "c"]
+        first = cli(*build, "-o", here / "a", "--calibration", here / "data.npz", "--json")
+        assert first.status == 0
+        measured = first.json["measured"]
+        assert (measured["layers"], measured["samples"]) == (1, 6) and measured["errors"]["r"] <= 0.05
+        again = cli(*build, "-o", here / "b")
+        assert again.status == 0 and "best: 0 of 1 layers kept in fp32" in again.out
+        assert (here / "a").read_bytes() == (here / "b").read_bytes()
+
+    def test_inspect_shows_the_ledger(self, cli, here: Path) -> None:
+        build = [
+            "build",
+            here / "net.onnx",
+            "-o",
+            here / "a",
+            "--precision",
+            "best",
+            "--calibration",
+            here / "data.npz",
+        ]
+        assert cli(*build, "--max-error", "1e-5").status == 0
+        text = cli("inspect", here / "a").out
+        assert "best: 1 of 1 layers kept out of int8" in text and "measured on 6 samples of calibration data" in text
+        assert "kept in fp32 by best: alone it costs" in text and "of the output `r`" in text
+        assert "output r: bits may differ between targets, relative error" in text
+        content = cli("inspect", here / "a", "--json").json["metadata"]
+        (row,) = [row for row in content["ledger"] if "first" in row["layer"] and row["kernel"].startswith("conv")]
+        assert (row["asked"], row["got"]) == ("best", "fp32") and row["sqnr_db"] > 20
+        assert cli(*build, "--equalize", "--no-bias-correction").status == 0
+        assert "first" in cli("inspect", here / "a").out
+
+    def test_failures(self, cli, here: Path) -> None:
+        build = ["build", here / "net.onnx", "-o", here / "a"]
+        data = ["--calibration", here / "data.npz"]
+        cli(*build, "--precision", "int8", *data, "--max-error", "0.1").failed(2, "--max-error is for --precision best")
+        best = [*build, "--precision", "best"]
+        cli(*best).failed(1, "needs ranges")
+        cli(*best, *data, "--max-error", "0").failed(2, "--max-error 0: give a number above 0")
+        cli(*best, *data, "--max-error", "nan").failed(2, "--max-error nan")
+        cli(*best, *data, "--max-accuracy-drop", "101").failed(2, "from 0 to 100")
+        cli(*best, *data, "--labels", here / "x.csv").failed(2, "--labels is for --max-accuracy-drop")
+        cli(*best, "--calibration-synthetic", "--max-accuracy-drop", "1").failed(2, "labelled samples")
+        drop = [*best, *data, "--max-accuracy-drop", "1"]
+        cli(*drop).failed(1, "data.npz, sample", "no label", "--labels FILE")
+        cli(*drop, "--labels", here / "no.csv").failed(1, f"{here / 'no.csv'}: No such file")
+        np.save(here / "five.npy", np.arange(5))
+        cli(*drop, "--labels", here / "five.npy").failed(1, "5 labels for 6 calibration samples")
+        np.save(here / "six.npy", np.arange(6))
+        cli(*drop, "--labels", here / "six.npy").failed(1, "one output should hold a row of scores")
+        cli(*best, *data, "--max-error", "1e-9", "--layer-precision", "first=int8").failed(1, "cannot be had: the best")

@@ -13,12 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import ingot
-from ingot.cli.calibration import add_method, add_preprocess, parse_preprocess
 from ingot.cli.common import Progress, UsageError, add_json, print_json, size_text
-from ingot.cli.inputs import add_input_ranges, parse_input_ranges
+from ingot.cli.quantisation import PRECISIONS, add_quantisation, check_quantisation, quantisation
 from ingot.engine import Engine
-
-PRECISIONS = ("fp32", "fp16", "bf16", "int8")
 
 EXAMPLE = 'ingot build model.onnx -o model.ingot --profile "image=1x3x224x224"'
 
@@ -29,29 +26,16 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "-o", "--output", type=Path, required=True, metavar="OUT.ingot", help="the engine file to write"
     )
     parser.add_argument("--target", default="cpu", metavar="NAME", help="what to build for; see ingot targets (cpu)")
-    parser.add_argument("--precision", choices=PRECISIONS, default="fp32", help="what to store and compute in (fp32)")
+    parser.add_argument(
+        "--precision",
+        choices=(*PRECISIONS, "best"),
+        default="fp32",
+        help="what to store and compute in; best: int8 but for the layers that cost too much (fp32)",
+    )
     parser.add_argument(
         "--profile", action="append", default=[], metavar="NAME=SHAPE", help="the shape of an input, may be repeated"
     )
-    parser.add_argument("--calibration", type=Path, metavar="DATA", help="int8, fp16: samples; see ingot calibrate")
-    parser.add_argument("--calibration-synthetic", action="store_true", help="int8, fp16: generate samples")
-    add_input_ranges(parser, "int8, fp16: for inputs that are generated")
-    add_method(parser, "--calibration-method")
-    parser.add_argument(
-        "--calibration-cache",
-        type=Path,
-        metavar="FILE",
-        help="int8, fp16: ranges are read from here, or written when new",
-    )
-    add_preprocess(parser, "--calibration-preprocess")
-    parser.add_argument(
-        "--layer-precision",
-        action="append",
-        default=[],
-        metavar="PATTERN=PRECISION",
-        help=f"{', '.join(PRECISIONS)} for layers whose name matches, may be repeated",
-    )
-    parser.add_argument("--allow-fallback", action="store_true", help="int8: layers that cannot have it stay in fp32")
+    add_quantisation(parser)
     parser.add_argument("--dump-after", metavar="PASS", help="print the graph after this pass")
     add_json(parser)
 
@@ -64,8 +48,7 @@ def run(options: argparse.Namespace) -> int:
         check_pass(options.dump_after)
     if not options.output.absolute().parent.is_dir():
         raise UsageError(f"{options.output}: its folder does not exist")
-    check_calibration(options)
-    layers = dict(map(parse_layer_precision, options.layer_precision))
+    check_quantisation(options)
     start = time.perf_counter()
     # With --json the graph dump goes to stderr: stdout is for the object alone.
     stdout = contextlib.redirect_stdout(sys.stderr) if options.json else contextlib.nullcontext()
@@ -75,14 +58,7 @@ def run(options: argparse.Namespace) -> int:
             target=options.target,
             precision=options.precision,
             profiles=[profile] if profile else None,
-            calibration=options.calibration,
-            calibration_method=options.calibration_method,
-            calibration_cache=options.calibration_cache,
-            calibration_preprocess=parse_preprocess(options.calibration_preprocess),
-            calibration_synthetic=options.calibration_synthetic,
-            input_ranges=parse_input_ranges(options.input_range),
-            layer_precision=layers,
-            allow_fallback=options.allow_fallback,
+            **quantisation(options),
             dump_after=options.dump_after,
             log=progress,
         )
@@ -99,6 +75,9 @@ def run(options: argparse.Namespace) -> int:
             f"{size_text(memory['arena'])}, constants {size_text(memory['constants'])}, {result['seconds']:.2f} s\n"
             f"SHA-256 {result['digest']}"
         )
+        for line in result["passes"]:
+            if line.startswith("best: "):
+                print(line)
     return 0
 
 
@@ -117,6 +96,7 @@ def summary(engine: Engine, path: Path, seconds: float) -> dict[str, Any]:
         "inputs": program["inputs"],
         "outputs": program["outputs"],
         "passes": passes,
+        "measured": metadata.get("measured", {}),
         "warnings": [line.partition("warning: ")[2] for line in passes if "warning: " in line],
         "seconds": seconds,
     }
@@ -133,29 +113,6 @@ def parse_profile(text: str) -> tuple[str, tuple[int, ...]]:
     if not all(e.isascii() and e.isdigit() and len(e) < 16 for e in extents):
         raise UsageError(f"--profile {text!r}: {shape!r} is no shape; write it like 1x3x224x224")
     return name, tuple(map(int, extents))
-
-
-def parse_layer_precision(text: str) -> tuple[str, str]:
-    """``PATTERN=PRECISION`` in its two parts."""
-    pattern, equals, precision = text.rpartition("=")
-    if not equals or not pattern or precision not in PRECISIONS:
-        choices = ", ".join(PRECISIONS)
-        raise UsageError(f'--layer-precision {text!r}: write PATTERN=PRECISION, one of {choices}, e.g. "head*=fp32"')
-    return pattern, precision
-
-
-def check_calibration(options: argparse.Namespace) -> None:
-    """:class:`UsageError` for options of calibration that nobody would look at, or that exclude each other."""
-    given = [
-        name
-        for name in ("calibration", "calibration_synthetic", "calibration_cache", "input_range")
-        if getattr(options, name)
-    ]
-    asked = {options.precision, *(precision for _, precision in map(parse_layer_precision, options.layer_precision))}
-    if given and asked.isdisjoint({"int8", "fp16"}):
-        raise UsageError(f"--{given[0].replace('_', '-')} is for --precision int8 or fp16")
-    if options.calibration and options.calibration_synthetic:
-        raise UsageError("give either --calibration DATA or --calibration-synthetic")
 
 
 def check_pass(name: str) -> None:

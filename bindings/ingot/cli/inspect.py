@@ -13,6 +13,7 @@ from typing import Any
 import ingot
 from ingot.arrays import shape_text
 from ingot.cli.common import add_json, print_json, shorten, size_text, table
+from ingot.cli.ledger import describe_ledger
 
 EXAMPLE = "ingot inspect model.ingot"
 
@@ -47,7 +48,7 @@ def describe(name: str, content: dict[str, Any]) -> str:
         lines.append(f"\nvariant {variant['name']} ({variant['backend']}{arch}), {len(variant['programs'])} profile(s)")
         for index in variant["programs"]:
             lines += _program(content["programs"][index])
-    lines += _ledger(metadata.get("ledger", []))
+    lines += describe_ledger(metadata)
     if metadata.get("passes"):
         lines += ["\npasses", *(f"  {line}" for line in metadata["passes"])]
     lines.append(f"\nself-test: {_self_test(content['self_test'])}")
@@ -80,18 +81,6 @@ def _program(program: dict[str, Any]) -> list[str]:
 def _shape(io: dict[str, Any]) -> str:
     least = io["min_shape"]
     return shape_text(io["shape"]) if least == io["shape"] else f"{shape_text(least)} to {shape_text(io['shape'])}"
-
-
-def _ledger(ledger: list[dict[str, Any]]) -> list[str]:
-    """Layers that got what was asked are one line; the others are listed."""
-    if not ledger:
-        return []
-    counts: dict[str, int] = {}
-    for row in ledger:
-        counts[row["got"]] = counts.get(row["got"], 0) + 1
-    lines = [f"\nprecision: {', '.join(f'{n} steps {p}' for p, n in counts.items())}"]
-    other = [row for row in ledger if row["got"] != row["asked"]]
-    return lines + [f"  {row['layer']}: asked {row['asked']}, got {row['got']}: {row.get('why', '')}" for row in other]
 
 
 def _self_test(records: list[dict[str, Any]]) -> str:
