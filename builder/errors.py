@@ -1,7 +1,8 @@
-"""What is wrong with a model, all of it at once."""
+"""What is wrong with a model, all of it at once; what is wrong with a cache."""
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
 from ingot.errors import BuildError
@@ -35,3 +36,12 @@ class UnsupportedModel(BuildError):
     def __init__(self, model: str, problems: list[Problem]) -> None:
         self.problems = problems
         super().__init__(f"{model}: {len(problems)} node(s) cannot be built: " + " | ".join(map(str, problems)))
+
+
+class CacheError(BuildError):
+    """A cache that is damaged, of another kind or for another model: says the file and the line."""
+
+    status = "cache"
+
+    def __init__(self, path: str | os.PathLike[str], line: int, what: str) -> None:
+        super().__init__(f"{os.fspath(path)}:{line}: {what}")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from ingot.kernels.spec import OpSpec, Tactic, TensorType
+from ingot.kernels.spec import DENSE, Layout, OpSpec, Tactic, TensorType
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,8 @@ class Value:
     """A tensor. ``data`` is set for constants and read-only; ``producer`` for results of nodes.
 
     ``provenance`` says which tensors of the model it holds, side by side on its last axis: mostly one, none where
-    nobody knows. See :mod:`ingot.builder.provenance`.
+    nobody knows. See :mod:`ingot.builder.provenance`. ``layout`` says how the elements follow each other in memory;
+    only chosen tactics make it another than row-major.
     """
 
     name: str
@@ -44,10 +45,16 @@ class Value:
     data: np.ndarray | None = None
     producer: Node | None = None
     provenance: tuple[ModelTensor, ...] = ()
+    layout: Layout = DENSE
 
     @property
     def is_constant(self) -> bool:
         return self.data is not None
+
+    @property
+    def stored(self) -> TensorType:
+        """The type that a kernel sees."""
+        return self.layout.stored(self.type)
 
 
 @dataclass(slots=True, eq=False)
@@ -106,6 +113,25 @@ class Graph:
         for node in self.nodes:
             node.inputs = [new if value is old else value for value in node.inputs]
         self.outputs = [new if value is old else value for value in self.outputs]
+
+    def copy(self) -> Graph:
+        """A graph of its own nodes and values; operators, attributes and the data of constants are shared."""
+        copies: dict[Value, Value] = {}
+
+        def of(value: Value | None, producer: Node | None = None) -> Value | None:
+            if value is None:
+                return None
+            if value not in copies:
+                copies[value] = replace(value, producer=producer)
+            return copies[value]
+
+        inputs, nodes = [of(value) for value in self.inputs], []
+        for node in self.nodes:
+            twin = replace(node, inputs=[of(value) for value in node.inputs], outputs=[])
+            twin.outputs = [of(value, twin) for value in node.outputs]
+            nodes.append(twin)
+        views = {of(value): replace(view, base=of(view.base)) for value, view in self.views.items()}
+        return Graph(inputs, [of(value) for value in self.outputs], nodes, self.name, views, list(self.report))
 
     def constants(self) -> Iterator[Value]:
         """Each constant once, in the order of first use."""

@@ -83,7 +83,7 @@ class Lifetimes:
             return
         for position in tactic.inplace:
             value = node.inputs[position] if position < len(node.inputs) else None
-            if value is None or value.is_constant or value.type.shape != result.type.shape:
+            if value is None or value.is_constant or value.stored.shape != result.stored.shape:
                 continue
             root = root_of(self._graph, value)
             if root not in index or root.type.nbytes != result.type.nbytes or not self._dense(value):

@@ -118,7 +118,7 @@ class Place:
 
 
 def _last(value: Value) -> int:
-    return value.type.shape[-1] if value.type.shape else 1
+    return value.stored.shape[-1] if value.type.shape else 1
 
 
 class Placement:
@@ -249,7 +249,7 @@ class _Maker:
             buffer = self.buffer(place.root)
             self.tensors[value] = len(self.program.tensors)
             self.program.tensors.append(
-                Tensor(value.name, value.type, buffer, place.offset * value.type.dtype.size, place.pitch)
+                Tensor(value.name, value.stored, buffer, place.offset * value.type.dtype.size, place.pitch)
             )
         return self.tensors[value]
 

@@ -24,7 +24,9 @@ def tensor(name: str, shape: Sequence[int]) -> Provenance:
 
 
 def provenance_of(value: Value) -> Provenance:
-    """What the value holds: as noted, or as follows from what it was made of."""
+    """What the value holds: as noted, or as follows from what it was made of; nothing where it is not row-major."""
+    if value.layout.block:
+        return ()
     if value.provenance or value.producer is None:
         return value.provenance
     source = _source(value.producer)

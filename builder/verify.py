@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ingot.builder.ir import Graph, Node, Value
+from ingot.kernels.spec import DENSE
 
 
 class GraphError(AssertionError):
@@ -36,6 +37,7 @@ def verify(graph: Graph) -> None:
                 _check_input(value, defined, f"{where}: input {index}")
                 claim(value, where)
         _check_types(node, where)
+        _check_layouts(node, where)
         for value in node.outputs:
             if value in defined:
                 raise GraphError(f"{where}: {value.name} is also a result of {defined[value]}")
@@ -47,6 +49,8 @@ def verify(graph: Graph) -> None:
             defined[value] = where
     for value in graph.outputs:
         _check_input(value, defined, "graph: output")
+        if value.layout.block:
+            raise GraphError(f"graph: output {value.name} is {value.layout}")
         claim(value, "graph")
     for value, view in graph.views.items():
         if value not in defined:
@@ -79,10 +83,24 @@ def _check_types(node: Node, where: str) -> None:
             raise GraphError(f"{where}: {value.name} is {value.type}, the operator gives {kind}")
 
 
+def _check_layouts(node: Node, where: str) -> None:
+    """What a tactic reads and writes lies as it says; without one all is row-major."""
+    reads = node.tactic.reads if node.tactic else {}
+    for index, value in enumerate(node.inputs):
+        if value is not None and not value.is_constant and value.layout != reads.get(index, DENSE):
+            raise GraphError(f"{where}: {value.name} is {value.layout}, {reads.get(index, DENSE)} is read")
+    for index, value in enumerate(node.outputs):
+        written = node.tactic.writes if node.tactic and index == 0 else DENSE
+        if value.layout != written or not written.takes(value.type):
+            raise GraphError(f"{where}: {value.name} is {value.layout}, {written} is written")
+
+
 def _check_view(value: Value, view, graph: Graph) -> None:
     base = view.base
     if base is value or base in graph.views:
         raise GraphError(f"graph: view {value.name} does not stand on a root but on {base.name}")
+    if value.layout.block or base.layout.block:
+        raise GraphError(f"graph: view {value.name} and its base {base.name} are not both row-major")
     if value.type.dtype != base.type.dtype:
         raise GraphError(f"graph: view {value.name} is {value.type}, its base {base.name} {base.type}")
     row = value.type.shape[-1] if value.type.rank else 1

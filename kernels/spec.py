@@ -142,6 +142,9 @@ class Layout:
         return f"blocked by {self.block}" if self.block else "row-major"
 
 
+DENSE = Layout()
+
+
 @dataclass(frozen=True, slots=True)
 class Work:
     """What a node computes, whatever the kernel: ``ops`` counts a multiply-add as two; ``dtype`` is what it multiplies.
@@ -215,7 +218,7 @@ class Tactic:
     variant: str = ""
     #: how operands and result 0 lie in memory where that is not row-major; only types that the layout takes
     reads: Mapping[int, Layout] = field(default_factory=dict)
-    writes: Layout = Layout()
+    writes: Layout = DENSE
     #: inputs whose producer this tactic computes itself
     absorbs: tuple[int, ...] = ()
     #: the share of the target's peak, of arithmetic or of memory, that it is expected to reach; None: nobody knows

@@ -16,12 +16,13 @@ from ingot.builder import onnx_model, pipeline
 from ingot.builder.calibrate import data as calibration_data
 from ingot.builder.calibrate import empirical, synthetic, twins
 from ingot.builder.calibrate.aliases import aliases
-from ingot.builder.calibrate.cache import CacheError, Calibration, Range
+from ingot.builder.calibrate.cache import Calibration, Range
 from ingot.builder.calibrate.data import DataError, Item
 from ingot.builder.calibrate.histogram import Histogram
 from ingot.builder.calibrate.methods import LEVELS, NAMES, UNSIGNED_LEVELS, choose
-from ingot.builder.calibrate.observe import Observation, copy_graph, observable, observe
+from ingot.builder.calibrate.observe import Observation, observable, observe
 from ingot.builder.calibrate.synthetic import Synthetic
+from ingot.builder.errors import CacheError
 from ingot.builder.ir import Graph
 from ingot.builder.onnx_import import import_model
 from ingot.builder.passes import quantize
@@ -40,7 +41,6 @@ __all__ = [
     "Synthetic",
     "calibrate",
     "calibrate_graph",
-    "copy_graph",
     "correct_biases",
     "graph_samples",
     "load_cache",
@@ -135,7 +135,7 @@ def correct_biases(graph: Graph, request: Request, log: Log | None = None) -> No
     samples either.
     """
     found = request.ranges
-    rounded = copy_graph(graph)
+    rounded = graph.copy()
     quantize.run(rounded, replace(request, refused={}, corrections={}, means={}))
     if found.kept and found.corrections.graph != empirical.graph_digest(rounded):
         found.corrections = empirical.measure(graph, rounded, found.kept, log)

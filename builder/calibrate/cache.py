@@ -10,7 +10,6 @@ import hashlib
 import json
 import math
 import os
-import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +20,8 @@ from ingot.builder.calibrate import corrections, measurements, trt_cache, trt_ex
 from ingot.builder.calibrate.aliases import under_both_names
 from ingot.builder.calibrate.corrections import Corrections
 from ingot.builder.calibrate.data import Sample, add_digests
+from ingot.builder.errors import CacheError
+from ingot.builder.files import write_text
 from ingot.errors import BuildError
 
 HEADER = "ingot calibration cache 1"
@@ -29,15 +30,6 @@ LEVELS = 127
 #: the least scale: its reciprocal, by which kernels multiply, is a normal number too
 LEAST_SCALE = float(np.finfo(np.float32).tiny)
 _DIGITS = frozenset("0123456789abcdef")
-
-
-class CacheError(BuildError):
-    """A calibration cache that is damaged, of another kind or for another model: says the file and the line."""
-
-    status = "cache"
-
-    def __init__(self, path: str | os.PathLike[str], line: int, what: str) -> None:
-        super().__init__(f"{os.fspath(path)}:{line}: {what}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,23 +128,6 @@ class Calibration:
         if trt_cache.is_header(lines[0]):
             return _from_tensorrt(path, lines)
         return _parse(path, lines)
-
-
-def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """Write a file that is either the old or the new one, never half of either."""
-    target = os.path.abspath(os.fspath(path))
-    temporary = os.path.join(os.path.dirname(target), f".{os.path.basename(target)}.{secrets.token_hex(4)}")
-    try:
-        try:
-            with open(temporary, "x", encoding="utf-8", newline="\n") as file:
-                file.write(text)
-            os.replace(temporary, target)
-        except BaseException:
-            if os.path.exists(temporary):
-                os.unlink(temporary)
-            raise
-    except OSError as error:
-        raise BuildError(f"{os.fspath(path)}: {error.strerror or error}") from None
 
 
 def to_tensorrt(calibration: Calibration, version: int = trt_cache.VERSION) -> str:

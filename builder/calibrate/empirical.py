@@ -21,7 +21,7 @@ import numpy as np
 
 from ingot.builder.calibrate.corrections import Corrections, bfloat16
 from ingot.builder.calibrate.means import channel_mean
-from ingot.builder.calibrate.observe import Observation, copy_graph, observe
+from ingot.builder.calibrate.observe import Observation, observe
 from ingot.builder.ir import Graph, Node, Value
 from ingot.builder.passes.fold_qdq import spell_out
 from ingot.builder.passes.rewrite import frozen, is_op
@@ -136,7 +136,7 @@ class _Walk:
     def _run(self, index: int, values: Sequence[Value], copy: bool = False):
         """For each sample the arrays of ``values``."""
         segment = self.segments[index]
-        part = copy_graph(Graph(segment.reads, list(values), segment.nodes))
+        part = Graph(segment.reads, list(values), segment.nodes).copy()
         spell_out(part)
         names = [value.name for value in values]
         observation = Observation(part, names, min(os.cpu_count() or 1, 4), "portable")

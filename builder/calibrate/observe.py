@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
 
 import ingot
 from ingot._kernel import kernels
 from ingot.builder import lower
-from ingot.builder.ir import Graph, Node, Value
+from ingot.builder.ir import Graph, Value
 from ingot.builder.passes.rewrite import drop_dead
 from ingot.builder.writer import Variant, write_engine
 from ingot.errors import BuildError
@@ -26,26 +25,6 @@ def observable(graph: Graph, *, floats: bool = True) -> list[str]:
     """The names of the inputs and of every node's results, in order; with ``floats`` only floats that NumPy knows."""
     values = [*graph.inputs, *(value for node in graph.nodes for value in node.outputs)]
     return [v.name for v in values if not floats or (v.type.dtype.is_float and v.type.dtype is not DType.BF16)]
-
-
-def copy_graph(graph: Graph) -> Graph:
-    """A graph of its own nodes and values; operators, attributes and the data of constants are shared."""
-    copies: dict[Value, Value] = {}
-
-    def of(value: Value | None, producer: Node | None = None) -> Value | None:
-        if value is None:
-            return None
-        if value not in copies:
-            copies[value] = Value(value.name, value.type, value.data, producer)
-        return copies[value]
-
-    inputs, nodes = [of(value) for value in graph.inputs], []
-    for node in graph.nodes:
-        twin = Node(node.op, node.attrs, [of(value) for value in node.inputs], [], node.source, node.tactic)
-        twin.outputs = [of(value, twin) for value in node.outputs]
-        nodes.append(twin)
-    views = {of(value): replace(view, base=of(view.base)) for value, view in graph.views.items()}
-    return Graph(inputs, [of(value) for value in graph.outputs], nodes, graph.name, views, list(graph.report))
 
 
 class Observation:
@@ -89,4 +68,4 @@ def observe(graph: Graph, values: Sequence[str], *, threads: int | None = None, 
     ``threads`` changes the time taken and nothing else; by default one for each processor, four at most. ``isa`` as in
     :func:`ingot.load`: with "portable" any machine computes the same bits.
     """
-    return Observation(copy_graph(graph), values, threads or min(os.cpu_count() or 1, 4), isa)
+    return Observation(graph.copy(), values, threads or min(os.cpu_count() or 1, 4), isa)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
-from ingot.builder.calibrate import copy_graph, empirical
+from ingot.builder.calibrate import empirical
 from ingot.builder.calibrate.corrections import Corrections
 from ingot.builder.ir import Graph
 from ingot.builder.passes import quantize
@@ -15,7 +15,7 @@ from ingot.builder.quantization.request import Request
 
 @dataclass(slots=True)
 class Corrector:
-    """Measures on ``samples`` of those not judged, at most, what ``known`` does not have by the digest of a graph."""
+    """Measures on ``samples`` of the judged ones, at most, what ``known`` does not have by the digest of a graph."""
 
     graph: Graph
     judged: Judged
@@ -29,14 +29,14 @@ class Corrector:
 
         What is ``settled`` becomes known.
         """
-        rounded = copy_graph(self.graph)
+        rounded = self.graph.copy()
         plain = replace(request, corrections={}, means={}, allow_fallback=True, refused={})
         plain.kept_out = dict.fromkeys(kept_out, "-")
         quantize.run(rounded, plain)
         digest = empirical.graph_digest(rounded)
         found = self.known.get(digest) or self._tried.get(digest)
         if found is None:
-            samples = [item.arrays for item in self.judged.rest(self.samples)]
+            samples = [item.arrays for item in self.judged.take(self.samples)]
             found = self._tried[digest] = empirical.measure(self.graph, rounded, samples, self.log)
         if settled:
             self.known[digest] = found

@@ -11,7 +11,6 @@ import numpy as np
 import ingot
 from ingot._kernel import kernels
 from ingot.builder import lower, quantize_graph, store_half
-from ingot.builder.calibrate.observe import copy_graph
 from ingot.builder.ir import Graph
 from ingot.builder.pipeline import FROM_QUANTIZE, run_passes
 from ingot.builder.quantization.request import HALVES, Request
@@ -38,14 +37,14 @@ class Runner:
 
 def float_runner(graph: Graph) -> Runner:
     """The graph before it is quantised, which stays as it is, all in float."""
-    copy = copy_graph(graph)
+    copy = graph.copy()
     run_passes(copy, FROM_QUANTIZE)
     return Runner(copy)
 
 
 def mixed_runner(graph: Graph, request: Request, kept_out: Sequence[str]) -> Runner:
     """The same, quantised but for these layers."""
-    copy = copy_graph(graph)
+    copy = graph.copy()
     mixed = replace(request, kept_out=dict.fromkeys(kept_out, "-"), allow_fallback=True, refused={})
     quantize_graph(copy, mixed)
     if not mixed.precisions.isdisjoint(HALVES):

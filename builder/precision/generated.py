@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from ingot.builder.calibrate import Synthetic, copy_graph, observe, synthetic, twins
+from ingot.builder.calibrate import Synthetic, observe, synthetic, twins
 from ingot.builder.ir import Graph
 from ingot.builder.onnx_model import Model
 from ingot.builder.passes.quantize import Plan
@@ -31,7 +31,7 @@ def generated_sqnr(
     log: Callable[[str], None] | None = None,
 ) -> None:
     """Fill ``request.sqnr`` and ``request.measured``."""
-    plan = Plan(copy_graph(graph), request)
+    plan = Plan(graph.copy(), request)
     names = [value.name for value in plan.stored]
     if not names:
         return

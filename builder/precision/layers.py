@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ingot.builder.calibrate import copy_graph
 from ingot.builder.ir import Graph, Node
 from ingot.builder.passes.quantize import Plan
 from ingot.builder.quantization.forms import LAYERS
@@ -11,7 +10,7 @@ from ingot.builder.quantization.request import Request
 
 def candidates(graph: Graph, request: Request) -> dict[str, list[Node]]:
     """The layers that would compute in int8 and that nothing else was asked for, by name, in the order of the graph."""
-    copy = copy_graph(graph)
+    copy = graph.copy()
     plan = Plan(copy, request)
     found: dict[str, list[Node]] = {}
     for node in copy.nodes:

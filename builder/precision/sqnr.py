@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ingot.builder.calibrate.observe import copy_graph
 from ingot.builder.ir import Graph, Node, Value
 from ingot.builder.passes import quantize
 from ingot.builder.passes.rewrite import Names, drop_dead, is_op, op
@@ -66,7 +65,7 @@ class _SideBySide:
     """The float graph, and the quantised nodes that read its values."""
 
     def __init__(self, graph: Graph, request: Request, factors: Mapping[str, float]) -> None:
-        self.floats = copy_graph(graph)
+        self.floats = graph.copy()
         self.values = {v.name: v for v in [*self.floats.inputs, *(v for n in self.floats.nodes for v in n.outputs)]}
         self.names = Names(self.floats)
         self.constants = {value.name: value for value in self.floats.constants()}
@@ -75,7 +74,7 @@ class _SideBySide:
         self.rounded: dict[str, Value] = {}
         self.nodes: list[Node] = list(self.floats.nodes)
         self.pairs: list[_Pair] = []
-        forced = copy_graph(graph)
+        forced = graph.copy()
         quantize.run(forced, replace(request, allow_fallback=True, refused={}))
         for node in forced.nodes:
             if not is_op(node, "quantize") and not is_op(node, "dequantize"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from ingot.kernels.common.activation import NO_ACTIVATION, Activation
 from ingot.kernels.common.half import half_result
 from ingot.kernels.common.quantized import UNIT
-from ingot.kernels.spec import DType, NodeView, Quant, TensorType, Unsupported
+from ingot.kernels.spec import DType, NodeView, Quant, TensorType, Unsupported, Work
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +104,12 @@ def _check_quantised(attrs: QConvAttrs, inputs: Sequence[TensorType | None], sha
     )
     if not sound:
         raise Unsupported(f"an int8 convolution of {', '.join(map(str, inputs))}", "the operands QConvAttrs names")
+
+
+def work(node: NodeView) -> Work:
+    """A multiply-add for each result and each weight of its output channel."""
+    w = node.inputs[1].type
+    return Work(2 * node.outputs[0].type.count * math.prod(w.shape[1:]), w.dtype)
 
 
 def three(values: Sequence[int], missing: int) -> list[int]:

@@ -12,7 +12,7 @@ from ingot.kernels.common.activation import NO_ACTIVATION, Activation, Activatio
 from ingot.kernels.spec import Builder, DType, NodeView, OpSpec, Sample, Tactic, TensorType, Unsupported, onnx_op
 
 from . import half, int8
-from .attrs import ConvAttrs, HalfConvAttrs, conv_params, infer
+from .attrs import ConvAttrs, HalfConvAttrs, conv_params, infer, work
 from .panels import pack_depthwise, pack_panels
 from .quantized import quantize
 
@@ -136,6 +136,7 @@ SPEC = OpSpec(
     quantize=quantize,
     half=half.RULE,
     weights=lambda node: {1: 0},
+    work=work,
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ from ingot.kernels.common.half import HALF, half_result
 from ingot.kernels.common.quantized import result_type
 from ingot.kernels.conv.attrs import ConvAttrs
 from ingot.kernels.conv.op import channels_first, channels_last, kernel_shape, pack_panels, per_axis
-from ingot.kernels.spec import Builder, DType, NodeView, OpSpec, Sample, Tactic, TensorType, Unsupported, onnx_op
+from ingot.kernels.spec import Builder, DType, NodeView, OpSpec, Sample, Tactic, TensorType, Unsupported, Work, onnx_op
 
 from . import half, int8
 from .attrs import ConvTransposeAttrs, HalfConvTransposeAttrs, conv_transpose_params, sorted_taps
@@ -162,6 +163,12 @@ def samples() -> Iterable[Sample]:
     yield from int8.samples()
 
 
+def _work(node: NodeView) -> Work:
+    """A multiply-add for each element of x and each weight of its input channel."""
+    x, w = node.inputs[0].type, node.inputs[1].type
+    return Work(2 * x.count * math.prod(w.shape[1:]), w.dtype)
+
+
 SPEC = OpSpec(
     name="conv_transpose",
     attrs=ConvTransposeAttrs,
@@ -172,6 +179,7 @@ SPEC = OpSpec(
     quantize=int8.quantize,
     weights=lambda node: {1: 1 if node.attrs.groups == 1 else None},
     half=half.RULE,
+    work=_work,
 )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ingot.kernels.common.activation import NO_ACTIVATION, Activation
 from ingot.kernels.common.half import half_result
 from ingot.kernels.common.quantized import UNIT
-from ingot.kernels.spec import DType, Quant, TensorType, Unsupported, broadcast_shape
+from ingot.kernels.spec import DType, NodeView, Quant, TensorType, Unsupported, Work, broadcast_shape
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +77,14 @@ def infer(attrs: MatMulAttrs, inputs: Sequence[TensorType | None]) -> tuple[Tens
     if residual is not None and residual != result:
         raise Unsupported(f"a residual {residual} for {result}", "a residual of the result's type")
     return (result,)
+
+
+def work(node: NodeView) -> Work:
+    """A multiply-add for each result and each index that is summed over."""
+    a, b = node.inputs[0].type, node.inputs[1].type
+    inner = a.shape[-2 if node.attrs.trans_a else -1]
+    parts = node.attrs.parts if isinstance(node.attrs, QMatMulAttrs) else 1
+    return Work(2 * node.outputs[0].type.count * inner * parts, b.dtype)
 
 
 def _check_quantised(attrs: QMatMulAttrs, inputs: Sequence[TensorType | None], shape: tuple[int, ...]) -> None:

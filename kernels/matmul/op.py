@@ -23,7 +23,7 @@ from ingot.kernels.spec import (
 )
 
 from . import half, int8
-from .attrs import MatMulAttrs, infer
+from .attrs import MatMulAttrs, infer, work
 from .quantized import quantize
 
 
@@ -160,6 +160,7 @@ SPEC = OpSpec(
     quantize=quantize,
     half=half.RULE,
     weights=_weights,
+    work=work,
 )
 
 

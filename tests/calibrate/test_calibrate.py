@@ -17,7 +17,6 @@ from ingot.builder.calibrate import (
     Calibration,
     DataError,
     calibrate,
-    copy_graph,
     float_graph,
     model_digest,
     observable,
@@ -59,7 +58,7 @@ class TestObserve:
 
     def test_a_copy_is_its_own(self, model: onnx.ModelProto) -> None:
         graph = float_graph(onnx_model.read(model))
-        twin = copy_graph(graph)
+        twin = graph.copy()
         assert str(twin) == str(graph)
         mine = {id(v) for n in graph.nodes for v in [*n.inputs, *n.outputs]}
         assert not mine & {id(v) for n in twin.nodes for v in [*n.inputs, *n.outputs] if v is not None}

@@ -18,7 +18,7 @@ from ingot._kernel import available_isas, make_params, run_kernel
 from ingot.builder.evaluate import evaluate, select_tactic
 from ingot.builder.ir import Node, Value
 from ingot.kernels.common.half import from_bfloat16, to_bfloat16
-from ingot.kernels.spec import DType, OpSpec, Sample, Tactic, TensorType
+from ingot.kernels.spec import DENSE, DType, Layout, OpSpec, Sample, Tactic, TensorType
 
 _spec = importlib.util.spec_from_file_location("guard", Path(__file__).with_name("guard.py"))
 guard = sys.modules.setdefault("guard", importlib.util.module_from_spec(_spec))
@@ -64,14 +64,34 @@ def make_node(spec: OpSpec, sample: Sample) -> tuple[Node, list[np.ndarray | Non
     return node, arrays
 
 
+def blocked(array: np.ndarray, layout: Layout) -> np.ndarray:
+    """The array as a row-major one with the bytes of that layout."""
+    if not layout.block:
+        return array
+    split = array.reshape(*array.shape[:-1], -1, layout.block)
+    return np.ascontiguousarray(np.moveaxis(split, -2, 1))
+
+
+def unblocked(array: np.ndarray, layout: Layout) -> np.ndarray:
+    """What :func:`blocked` was given."""
+    if not layout.block:
+        return array
+    joined = np.moveaxis(array, 1, -2)
+    return np.ascontiguousarray(joined).reshape(*joined.shape[:-2], -1)
+
+
 def run(node: Node, tactic: Tactic, arrays: list[np.ndarray | None], isa: str, splits: int) -> list[np.ndarray]:
     inputs = list(arrays)
     for index, pack in tactic.pack.items():
         if index < len(inputs) and inputs[index] is not None:
             inputs[index] = np.ascontiguousarray(pack(node, inputs[index]))
+    for index, layout in tactic.reads.items():
+        inputs[index] = blocked(inputs[index], layout)
+    written = [tactic.writes, *(DENSE for _ in node.outputs[1:])]
     held = [None if a is None else guard.Guarded.of(a) for a in inputs]
     before = [None if h is None else h.raw.copy() for h in held]
-    outputs = [guard.Guarded(v.type.shape, v.type.dtype.numpy) for v in node.outputs]
+    kinds = [layout.stored(v.type) for v, layout in zip(node.outputs, written)]
+    outputs = [guard.Guarded(kind.shape, kind.dtype.numpy) for kind in kinds]
     run_kernel(
         tactic.kernel,
         [None if h is None else h.array for h in held],
@@ -88,7 +108,7 @@ def run(node: Node, tactic: Tactic, arrays: list[np.ndarray | None], isa: str, s
     for h, b in zip(held, before):
         assert h is None or (h.raw == b).all(), "an input was written"
     assert all(o.tail_untouched() for o in outputs), "bytes behind an output were written"
-    return [o.array.copy() for o in outputs]
+    return [unblocked(o.array.copy(), layout) for o, layout in zip(outputs, written)]
 
 
 def assert_close(got: np.ndarray, wanted: np.ndarray, exact: bool, dtype: DType) -> None:

@@ -57,7 +57,8 @@ def run(options: argparse.Namespace) -> int:
     with Progress(f"calibrating {options.model.name}") as progress:
         ingot._builder()  # says what to install when it cannot be imported
         from ingot.builder import calibrate as calibration
-        from ingot.builder.calibrate.cache import to_tensorrt, write_text
+        from ingot.builder.calibrate.cache import to_tensorrt
+        from ingot.builder.files import write_text
 
         found = calibration.calibrate(
             options.model,
