@@ -228,6 +228,41 @@ INGOT_INLINE float v16_sum(v16 x) {
 
 #endif
 
+/* One register of the instruction set, for code that needs many at a time and no particular number of lanes. */
+#if defined(__AVX512F__)
+enum { VREG_LANES = 16 };
+typedef v16 vreg;
+#define V16_SET1_ v16_set1
+#define V16_LOAD_ v16_load
+#define V16_STORE_ v16_store
+#define V16_ADD_ v16_add
+#define V16_MUL_ v16_mul
+#define V16_FMA_ v16_fma
+#define V16_MAX_ v16_max
+#define V16_MIN_ v16_min
+#define V16_SUB_ _mm512_sub_ps
+#else
+enum { VREG_LANES = V16_PART };
+typedef v16_part vreg;
+#if defined(__AVX2__)
+#define V16_SUB_ _mm256_sub_ps
+#elif defined(V16_NEON)
+#define V16_SUB_ vsubq_f32
+#else
+INGOT_INLINE vreg v16_sub_(vreg a, vreg b) { return a - b; }
+#define V16_SUB_ v16_sub_
+#endif
+#endif
+INGOT_INLINE vreg vreg_set1(float x) { return V16_SET1_(x); }
+INGOT_INLINE vreg vreg_load(const float *p) { return V16_LOAD_(p); }
+INGOT_INLINE void vreg_store(float *p, vreg x) { V16_STORE_(p, x); }
+INGOT_INLINE vreg vreg_add(vreg a, vreg b) { return V16_ADD_(a, b); }
+INGOT_INLINE vreg vreg_sub(vreg a, vreg b) { return V16_SUB_(a, b); }
+INGOT_INLINE vreg vreg_mul(vreg a, vreg b) { return V16_MUL_(a, b); }
+INGOT_INLINE vreg vreg_fma(vreg a, vreg b, vreg c) { return V16_FMA_(a, b, c); }
+INGOT_INLINE vreg vreg_max(vreg lo, vreg x) { return V16_MAX_(lo, x); }
+INGOT_INLINE vreg vreg_min(vreg hi, vreg x) { return V16_MIN_(hi, x); }
+
 /* The low eight lanes alone, where that is a register of its own and twice as fast. */
 #if defined(__AVX2__)
 #define INGOT_HAVE_V8 1

@@ -26,9 +26,19 @@ typedef struct ingot_conv_s8_params {
     ingot_conv_params conv; /* activation: none, relu or clip */
     ingot_s8_numbers numbers;
 } ingot_conv_s8_params;
+
+/* A convolution with windows of 3x3 by minimal filtering, and how it is cut into work units. */
+typedef struct ingot_conv_winograd_params {
+    ingot_conv_params conv;
+    int32_t tile;  /* 2 or 4: output pixels of a tile, along both axes */
+    int32_t block; /* tiles of a work unit, 1 to 256 */
+    int32_t slice; /* panels of output channels of a work unit, 1 to 64 */
+    int32_t reserved;
+} ingot_conv_winograd_params;
 /* cffi:end */
 
 _Static_assert(sizeof(ingot_conv_params) == 80, "ingot_conv_params");
 _Static_assert(sizeof(ingot_conv_s8_params) == 104, "ingot_conv_s8_params");
+_Static_assert(sizeof(ingot_conv_winograd_params) == 96, "ingot_conv_winograd_params");
 
 #endif

@@ -11,7 +11,7 @@ import numpy as np
 from ingot.kernels.common.activation import NO_ACTIVATION, Activation, ActivationKind
 from ingot.kernels.spec import Builder, DType, NodeView, OpSpec, Sample, Tactic, TensorType, Unsupported, onnx_op
 
-from . import half, int8
+from . import half, int8, winograd
 from .attrs import ConvAttrs, HalfConvAttrs, conv_params, infer, work
 from .panels import pack_depthwise, pack_panels
 from .quantized import quantize
@@ -63,6 +63,7 @@ TACTICS = (
         pitched_outputs=(0,),
         inplace=(3,),
     ),
+    *winograd.TACTICS,
     Tactic(kernel="conv_plain", params_type="ingot_conv_params", params=conv_params, when=_plain, inplace=(3,)),
 )
 

@@ -1,0 +1,79 @@
+"""Minimal filtering of windows of 3x3: a quarter of the multiplications (tiles of 4x4), or four ninths (2x2)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ingot.kernels.spec import DType, NodeView, Tactic
+
+from .attrs import HalfConvAttrs, QConvAttrs, conv_params
+from .panels import pack_panels
+
+#: tile -> finite points of the polynomials; as in winograd.h
+POINTS = {2: (0.0, 1.0, -1.0), 4: (0.0, 0.625, -0.625, 1.5, -1.5)}
+
+
+def window_matrix(tile: int) -> np.ndarray:
+    """G, [tile + 2, 3], float64: the window as a polynomial at each point, over what the others make of the point."""
+    points = POINTS[tile]
+    rows = [
+        [point**power / math.prod(point - other for other in points if other != point) for power in range(3)]
+        for point in points
+    ]
+    if tile == 2:  # the input transform has the signs of 0 and -1 turned
+        rows[0] = [-value for value in rows[0]]
+    return np.array([*rows, [0.0, 0.0, 1.0]])
+
+
+def transform(w: np.ndarray, tile: int) -> np.ndarray:
+    """G w G': [O, C, 3, 3] -> [O, C, tile + 2, tile + 2], float64, by elementwise sums in a fixed order."""
+    g = window_matrix(tile)
+    w = w.astype(np.float64)
+    lines = [sum(g[i, k] * w[:, :, k] for k in range(3)) for i in range(tile + 2)]
+    half = np.stack(lines, axis=2)
+    columns = [sum(g[i, k] * half[:, :, :, k] for k in range(3)) for i in range(tile + 2)]
+    return np.stack(columns, axis=3)
+
+
+def pack_winograd(w: np.ndarray, tile: int) -> np.ndarray:
+    """[O, C, *, 3, 3] -> [ceil(O / 16), (tile + 2)^2, C, 16], rounded to float32 once."""
+    windows = transform(w.reshape(*w.shape[:2], 3, 3), tile).astype(np.float32)
+    return pack_panels(windows.reshape(1, *w.shape[:2], -1).transpose(0, 1, 3, 2))
+
+
+def fits(node: NodeView) -> bool:
+    """A dense window of 3x3 that moves by one; leading spatial axes have an extent of 1 in the window."""
+    attrs, w = node.attrs, node.inputs[1]
+    if isinstance(attrs, (QConvAttrs, HalfConvAttrs)) or w.data is None:
+        return False
+    floats = node.inputs[0].type.dtype is w.type.dtype is DType.F32
+    plain = attrs.groups == 1 and set(attrs.strides) == {1} and set(attrs.dilations) == {1}
+    spatial = len(attrs.kernel)
+    flat = spatial == 2 or (spatial == 3 and attrs.kernel[0] == 1 and attrs.pads[0] == attrs.pads[3] == 0)
+    return floats and plain and flat and attrs.kernel[-2:] == (3, 3)
+
+
+def _params(tile: int, block: int, slice_panels: int) -> Callable[[NodeView], dict[str, Any]]:
+    return lambda node: {"conv": conv_params(node), "tile": tile, "block": block, "slice": slice_panels}
+
+
+def _tactic(tile: int, block: int, slice_panels: int) -> Tactic:
+    return Tactic(
+        kernel="conv_f32_winograd",
+        params_type="ingot_conv_winograd_params",
+        params=_params(tile, block, slice_panels),
+        when=fits,
+        pack={1: lambda node, w: pack_winograd(w, tile)},
+        pitched_inputs=(0, 3),
+        pitched_outputs=(0,),
+        inplace=(3,),
+        numerics="fast",
+        variant=f"tile={tile} block={block}",
+    )
+
+
+TACTICS = (_tactic(4, 20, 2), _tactic(2, 20, 2))

@@ -1,0 +1,1 @@
+#include "winograd_impl.h"
