@@ -107,6 +107,13 @@ def samples() -> Iterable[Sample]:
     yield _sample("pointwise stride 2", (7, 9), 16, 33, (1, 1), strides=(2, 2), batch=2)
     yield _sample("one pixel", (1, 1), 65, 70, (1, 1), activation=Activation(ActivationKind.HARD_SWISH))
     yield _sample("one window", (3, 3), 17, 70, (3, 3), activation=relu)
+    for height, width, channels, out in ((1, 1, 5, 16), (2, 7, 17, 33), (6, 1, 16, 3), (8, 13, 32, 48), (27, 19, 3, 7)):
+        name = f"3x3 of {height}x{width} {channels}->{out}"
+        yield _sample(name, (height, width), channels, out, (3, 3), batch=2, pads=(1,) * 4, residual=True)
+    yield _sample("3x3 padded unevenly", (9, 10), 6, 20, (3, 3), pads=(2, 0, 3, 5), activation=relu6, bias=False)
+    yield _sample("3x3 of planes", (3, 5, 6), 4, 8, (1, 3, 3), pads=(0, 1, 1) * 2, residual=True)
+    mish = Activation(ActivationKind.MISH)
+    yield _sample("3x3 bent", (7, 6), 20, 37, (3, 3), pads=(1,) * 4, residual=True, activation=mish)
     yield _sample("dilated", (13, 12), 17, 20, (3, 3), pads=(2, 0, 1, 4), dilations=(2, 3), batch=2)
     yield _sample("wide pads", (2, 1), 4, 5, (3, 3), pads=(4, 5, 3, 2))
     yield _sample("one axis", (50,), 5, 17, (9,), strides=(4,), pads=(4, 3), activation=Activation(ActivationKind.TANH))

@@ -87,14 +87,15 @@ def engine_of(spec: OpSpec, sample: Sample, tactic: Tactic) -> bytes | None:
 
 
 def of_kernels(samples: int, largest: int) -> Iterator[tuple[str, bytes]]:
-    """For each kernel so many engines, of the operators' samples spread evenly."""
+    """For each kernel and variant so many engines, of the operators' samples spread evenly."""
     found: dict[str, list[bytes]] = {}
     for spec in kernels.load().values():
         for sample in spec.samples():
             for tactic in spec.tactics:
                 raw = engine_of(spec, sample, tactic)
                 if raw is not None and len(raw) <= largest:
-                    found.setdefault(f"{tactic.kernel}.{spec.name}", []).append(raw)
+                    name = ".".join([tactic.kernel, spec.name, *tactic.variant.split()])
+                    found.setdefault(name, []).append(raw)
     for name, raws in sorted(found.items()):
         for i in range(min(samples, len(raws))):
             yield f"{name}.{i}", raws[i * len(raws) // min(samples, len(raws))]

@@ -15,6 +15,7 @@ from ingot._kernel import aligned, available_isas, empty, make_params, run_kerne
 from ingot.errors import IngotError
 from ingot.kernels.conv.int8 import pack_conv_s8, pack_depthwise_s8
 from ingot.kernels.conv.op import pack_conv, pack_depthwise
+from ingot.kernels.conv.winograd import pack_winograd
 from ingot.kernels.conv_transpose.op import ConvTransposeAttrs, mirror
 from ingot.kernels.matmul.op import MatMulAttrs
 from ingot.kernels.matmul.op import pack as pack_matmul
@@ -73,7 +74,8 @@ def pitched(shape: tuple[int, ...], dtype: Any, gap: int) -> np.ndarray:
     return base[..., : shape[-1]]
 
 
-def check_f32(kernel: str, case: tuple[dict[str, Any], tuple[int, ...], int, int], seed: int) -> None:
+def check_f32(kernel: str, case: tuple[dict[str, Any], tuple[int, ...], int, int], seed: int, **cut: int) -> None:
+    """``cut``: the fields of the parameters of minimal filtering."""
     params, shape, fan_in, fan_out = case
     rng = np.random.default_rng(seed)
     groups = params["groups"]
@@ -83,8 +85,13 @@ def check_f32(kernel: str, case: tuple[dict[str, Any], tuple[int, ...], int, int
     residual = rng.standard_normal(expected.shape).astype(np.float32)
     expected = np.maximum(expected + residual, 0)
     node = SimpleNamespace(attrs=SimpleNamespace(groups=groups))
-    packed = aligned((pack_depthwise if kernel == "conv_f32_dw" else pack_conv)(node, w))
-    fields = make_params("ingot_conv_params", params | {"activation": {"kind": 1}})
+    conv = params | {"activation": {"kind": 1}}
+    if cut:
+        packed, fields = pack_winograd(w, cut["tile"]), make_params("ingot_conv_winograd_params", {"conv": conv} | cut)
+    else:
+        packed = (pack_depthwise if kernel == "conv_f32_dw" else pack_conv)(node, w)
+        fields = make_params("ingot_conv_params", conv)
+    packed = aligned(packed)
     for isa in available_isas(kernel):
         results = []
         for splits, gap in ((1, 0), (3, 0), (2, 5)):
@@ -106,6 +113,54 @@ def test_conv(case: Any, seed: int) -> None:
 @given(cases(depthwise=True), seeds)
 def test_depthwise(case: Any, seed: int) -> None:
     check_f32("conv_f32_dw", case, seed)
+
+
+@st.composite
+def windows(draw: st.DrawFn) -> tuple[dict[str, Any], tuple[int, ...], int, int]:
+    """What minimal filtering can do."""
+    params = {"kernel": [1, 3, 3], "strides": [1] * 3, "dilations": [1] * 3, "groups": 1}
+    params |= {f"pads_{end}": [0, draw(st.integers(0, 3)), draw(st.integers(0, 3))] for end in ("begin", "end")}
+    extents = [draw(st.integers(low, high)) for low, high in ((1, 2), (1, 2), (1, 14), (1, 14))]
+    channels = st.sampled_from([1, 3, 16, 17, 33, 64])
+    fan_in, fan_out = draw(channels), draw(channels)
+    return params, (*extents, fan_in), fan_in, fan_out
+
+
+@common
+@given(windows(), seeds, st.sampled_from([2, 4]), st.sampled_from([1, 3, 10, 21, 256]), st.integers(1, 3))
+def test_minimal_filtering(case: Any, seed: int, tile: int, block: int, panels: int) -> None:
+    check_f32("conv_f32_winograd", case, seed, tile=tile, block=block, slice=panels)
+
+
+WINDOW = {"kernel": [1, 3, 3], "strides": [1] * 3, "dilations": [1] * 3, "pads_begin": [0, 1, 1], "pads_end": [0, 1, 1]}
+
+
+@pytest.mark.parametrize(
+    ("change", "conv"),
+    [
+        ({"tile": 3}, {}),
+        ({"tile": 2}, {}),  # the weights are those of 4
+        ({"block": 0}, {}),
+        ({"block": 257}, {}),
+        ({"slice": 0}, {}),
+        ({"slice": 65}, {}),
+        ({}, {"strides": [1, 1, 2]}),
+        ({}, {"dilations": [1, 2, 1], "pads_begin": [0, 2, 1], "pads_end": [0, 2, 1]}),
+        ({}, {"kernel": [3, 3, 1], "pads_begin": [1, 1, 0], "pads_end": [1, 1, 0]}),
+        ({}, {"groups": 2}),
+        ({}, {"pads_end": [0, 1, 3]}),
+    ],
+)
+def test_minimal_filtering_refuses_what_does_not_fit(change: dict[str, int], conv: dict[str, Any]) -> None:
+    x, y, w = empty((1, 4, 4, 4), np.float32), empty((1, 4, 4, 4), np.float32), empty((1, 36, 4, 16), np.float32)
+
+    def run(change: dict[str, int], conv: dict[str, Any]) -> None:
+        params = {"conv": WINDOW | {"groups": 1} | conv, "tile": 4, "block": 20, "slice": 2} | change
+        run_kernel("conv_f32_winograd", [x, w, None, None], [y], make_params("ingot_conv_winograd_params", params))
+
+    run({}, {})
+    with pytest.raises(IngotError, match="conv"):
+        run(change, conv)
 
 
 def check_s8(kernel: str, case: Any, seed: int, input_zero: int, output_zero: int) -> None:
