@@ -22,6 +22,7 @@ def headers() -> list[Path]:
         ROOT / "runtime_c/include/ingot.h",
         ROOT / "runtime_c/include/ingot_format.h",
         ROOT / "runtime_c/src/direct.h",
+        ROOT / "runtime_c/src/tune/tune.h",
     ]
     kernels = ROOT / "kernels"
     rest = sorted(kernels.glob("common/*.h"))

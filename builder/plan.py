@@ -88,7 +88,8 @@ class Program:
 
     ``edges`` are pairs of steps, the first before the second; ``None`` means serial, each step before the next.
     ``smallest`` gives the smallest extents of inputs (by their position) whose shape may vary; the tensors have the
-    largest.
+    largest. A candidate of a tuning pack belongs to a ``group``, the problem it solves; ``between_bytes`` is what the
+    rest of its model touches between two runs of it.
     """
 
     name: str
@@ -106,6 +107,9 @@ class Program:
     shape_code: list[ShapeInsn] = field(default_factory=list)
     patches: list[Patch] = field(default_factory=list)
     fills: list[Fill] = field(default_factory=list)
+    is_candidate: bool = False
+    group: int = 0
+    between_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)

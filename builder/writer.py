@@ -180,7 +180,7 @@ def _add_program(t: _Tables, p: Program, kernel_abi: Mapping[str, tuple[int, int
     return t.add(
         "ingot_program",
         name=t.string(p.name),
-        role=lib.INGOT_ROLE_RUN,
+        role=lib.INGOT_ROLE_CANDIDATE if p.is_candidate else lib.INGOT_ROLE_RUN,
         flags=lib.INGOT_PROGRAM_SERIAL if p.edges is None else 0,
         register_count=registers,
         buffers=(buffers, len(p.buffers)),
@@ -190,9 +190,11 @@ def _add_program(t: _Tables, p: Program, kernel_abi: Mapping[str, tuple[int, int
         edges=(edges, len(p.edges or ())),
         shape_code=(shape_code, len(p.shape_code)),
         patches=(patches, len(p.patches)),
+        group=p.group,
         arena_size=p.arena_size,
         state_size=p.state_size,
         lower_bound=p.lower_bound,
+        between_bytes=p.between_bytes,
     )
 
 

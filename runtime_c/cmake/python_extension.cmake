@@ -9,7 +9,8 @@ set(extension_source "${CMAKE_CURRENT_BINARY_DIR}/_ingot.c")
 add_custom_command(
   OUTPUT "${extension_source}"
   COMMAND "${Python_EXECUTABLE}" "${root}/bindings/cffi_build.py" "${extension_source}"
-  DEPENDS "${root}/bindings/cffi_build.py" include/ingot.h include/ingot_format.h ${kernel_headers}
+  DEPENDS "${root}/bindings/cffi_build.py" include/ingot.h include/ingot_format.h src/direct.h
+    src/tune/tune.h ${kernel_headers}
   VERBATIM)
 python_add_library(_ingot MODULE USE_SABI 3.10 WITH_SOABI "${extension_source}")
 target_include_directories(_ingot PRIVATE src "${kernels}" "${kernels}/common")

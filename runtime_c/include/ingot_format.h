@@ -115,17 +115,30 @@ typedef struct ingot_range { /* entries [first, first + count) of a section */
     uint32_t count;
 } ingot_range;
 
+/* What a tuning pack for the CPU must be measured on: times of another processor would be of no use. */
+typedef enum ingot_cpu_level {
+    INGOT_CPU_ANY = 0,
+    INGOT_CPU_X86_64_V3 = 1, /* AVX2 and FMA; measured without AVX-512 where the processor has it */
+    INGOT_CPU_X86_64_V4 = 2, /* AVX-512 F, BW, DQ, VL */
+    INGOT_CPU_AARCH64 = 3,
+    INGOT_CPU_LEVEL_COUNT = 4
+} ingot_cpu_level;
+
 typedef struct ingot_variant { /* one target's programs; the loader takes the best variant the machine can run */
     uint32_t name;             /* the target's name */
     uint32_t backend;          /* ingot_backend */
-    uint32_t arch;             /* CPU: 0. CUDA: 10 * major + minor of the machine code, e.g. 87 */
+    uint32_t arch;             /* CPU: 0; of a tuning pack: ingot_cpu_level. CUDA: 10 * major + minor of the machine
+                                  code, e.g. 87 */
     uint32_t preference;       /* among runnable variants the highest wins; ties: the first */
     uint32_t min_driver;       /* CUDA: e.g. 12060; CPU: 0 */
     uint32_t sm_count;         /* CUDA: tuned for; CPU: 0 */
-    ingot_range programs;      /* program first + p runs profile p */
+    ingot_range programs;      /* all of one role. RUN: program first + p runs profile p */
     uint32_t reserved[4];
 } ingot_variant;
 
+/* A candidate is a step of a tuning pack, to be measured and never run for its results: its inputs and outputs are
+ * activations, which no caller binds, and its weights fills or constants. Its name is the tab-separated key under which
+ * its time is noted. docs/timing-cache.md says more. */
 typedef enum ingot_program_role { INGOT_ROLE_RUN = 0, INGOT_ROLE_CANDIDATE = 1 } ingot_program_role;
 
 enum { INGOT_PROGRAM_SERIAL = 1 /* steps run in file order: an edge from each step to the next is implied */ };
@@ -142,11 +155,13 @@ typedef struct ingot_program {
     ingot_range edges;
     ingot_range shape_code;
     ingot_range patches;
-    uint32_t reserved[2];
-    uint64_t arena_size;  /* bytes, a multiple of 64, tail included */
-    uint64_t state_size;  /* bytes of STATE storage */
-    uint64_t lower_bound; /* largest sum of buffers alive at once, for people */
-    uint64_t reserved2[2];
+    uint32_t group; /* CANDIDATE: the problem it solves; candidates of one lie side by side and are measured together */
+    uint32_t reserved;
+    uint64_t arena_size;    /* bytes, a multiple of 64, tail included */
+    uint64_t state_size;    /* bytes of STATE storage */
+    uint64_t lower_bound;   /* largest sum of buffers alive at once, for people */
+    uint64_t between_bytes; /* CANDIDATE: what the model's other steps touch between two runs of this one */
+    uint64_t reserved2;
 } ingot_program;
 
 /* A buffer is a piece of memory with one life: from the first step that writes it to the last that touches it.
@@ -251,13 +266,20 @@ typedef struct ingot_patch {
     uint32_t reserved;
 } ingot_patch;
 
+typedef enum ingot_fill_kind {
+    INGOT_FILL_BYTES = 0,   /* every byte is `value` */
+    INGOT_FILL_UNIFORM = 1, /* floats uniform in [-1, 1), 16-bit ones of either sign and any exponent below that of 2 */
+    INGOT_FILL_MODERATE = 2,  /* floats of either sign with magnitudes in [0.5, 1): no product of two is subnormal */
+    INGOT_FILL_KIND_COUNT = 3 /* integers have their full range and booleans are 0 or 1 in both */
+} ingot_fill_kind;
+
 /* A constant that the runtime expands instead of reading it, so that tuning packs stay small. Values come from
  * SplitMix64 of (seed, element index). Its buffer is a STATE buffer that no step writes. */
 typedef struct ingot_fill {
     uint32_t program;
     uint32_t tensor; /* relative to the program's tensors */
-    uint32_t kind;   /* 0: all bytes `value`; 1: uniform in [-1, 1) for floats, full range for integers */
-    uint32_t value;
+    uint32_t kind;   /* ingot_fill_kind */
+    uint32_t value;  /* BYTES */
     uint64_t seed;
 } ingot_fill;
 

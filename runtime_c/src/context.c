@@ -5,7 +5,7 @@
 #include "context.h"
 #include "fpenv.h"
 
-enum { HOST_ALIGN = 4096, MAX_THREADS = 64 };
+enum { HOST_ALIGN = INGOT_CONTEXT_ALIGN, MAX_THREADS = 64 };
 
 /* A bump allocator over the host block; with base NULL it only counts. */
 typedef struct layout {
@@ -63,10 +63,10 @@ static needs measure(const ingot_engine *engine, const ingot_bound_program *prog
     return n;
 }
 
-/* Lays a context out in `l` and writes the pointers into *c, all NULL when `l` only counts. Returns where the context
- * itself goes. */
+/* Lays a context out in `l` and writes the pointers into *c, all NULL when `l` only counts. `pool` is the number of
+ * threads of a pool that lies in it as well. Returns where the context itself goes. */
 static ingot_context *lay_out(layout *l, const ingot_engine *engine, const ingot_bound_program *program,
-                              const ingot_context_options *options, ingot_context *c, void **workers_memory) {
+                              uint32_t threads, uint32_t pool, ingot_context *c, void **workers_memory) {
     const ingot_program *p = program->record;
     uint32_t steps = p->steps.count, ios = p->io.count;
     int varies = p->shape_code.count || p->patches.count;
@@ -91,7 +91,7 @@ static ingot_context *lay_out(layout *l, const ingot_engine *engine, const ingot
     c->registers = take(l, p->register_count, sizeof *c->registers, 8);
     c->kernel_state = take(l, n.kernel_state, 1, 64);
     c->scratch_stride = ingot_align(n.scratch, 128); /* two lines: neighbours prefetch in pairs */
-    c->scratch = take(l, c->scratch_stride * options->threads + INGOT_TAIL_BYTES, 1, 128);
+    c->scratch = take(l, c->scratch_stride * threads + INGOT_TAIL_BYTES, 1, 128);
     c->state = take(l, p->state_size, 1, 64);
     for (uint32_t i = 0; i < ios; i++) {
         const ingot_tensor *t = ingot_get_tensor(&engine->file, p, ingot_get_io(&engine->file, p, i)->tensor);
@@ -99,9 +99,18 @@ static ingot_context *lay_out(layout *l, const ingot_engine *engine, const ingot
         if (l->base) c->io_own[i] = own;
     }
     c->arena = take(l, p->arena_size, 1, 4096);
-    *workers_memory = options->threads > 1 ? take(l, ingot_workers_memory(options->threads), 1, 4096) : NULL;
+    *workers_memory = pool > 1 ? take(l, ingot_workers_memory(pool), 1, 4096) : NULL;
     l->used = ingot_align(l->used, HOST_ALIGN);
     return place;
+}
+
+/* The bytes of all that. */
+static uint64_t count(const ingot_engine *engine, const ingot_bound_program *program, uint32_t threads, uint32_t pool) {
+    layout l = {0};
+    ingot_context counted = {0};
+    void *workers;
+    lay_out(&l, engine, program, threads, pool, &counted, &workers);
+    return l.used;
 }
 
 ingot_status ingot_context_memory(const ingot_engine *engine, const ingot_context_options *options, ingot_memory *need,
@@ -112,11 +121,11 @@ ingot_status ingot_context_memory(const ingot_engine *engine, const ingot_contex
     if (status) return status;
     if (!need || need->size != sizeof *need)
         return ingot_fail(error, INGOT_ERR_ARGUMENT, INGOT_NO_OFFSET, "ingot_memory: NULL or wrong size");
-    layout l = {0};
-    ingot_context counted = {0};
-    void *workers;
-    lay_out(&l, engine, &engine->programs[0], &filled, &counted, &workers);
-    *need = (ingot_memory){.size = sizeof *need, .host_size = l.used};
+    if (engine->programs[0].record->role != INGOT_ROLE_RUN)
+        return ingot_fail(error, INGOT_ERR_UNSUPPORTED, INGOT_NO_OFFSET,
+                          "this is a tuning pack: ingot-tune measures it, and there is nothing in it to run");
+    *need = (ingot_memory){.size = sizeof *need,
+                           .host_size = count(engine, &engine->programs[0], filled.threads, filled.threads)};
     return INGOT_OK;
 }
 
@@ -183,10 +192,12 @@ static void fill_state(ingot_context *c) {
         const ingot_tensor *t = ingot_get_tensor(f, p, fill->tensor);
         uint64_t bytes = ingot_view_bytes(t->dtype, t->rank, t->dims, t->pitch);
         uint8_t *data = c->state + ingot_get_buffer(f, p, t->buffer)->offset + t->offset;
-        if (fill->kind == 0)
+        if (fill->kind == INGOT_FILL_BYTES)
             memset(data, (int)(fill->value & 0xff), bytes);
-        else
+        else if (fill->kind == INGOT_FILL_UNIFORM)
             ingot_fill_random(data, t->dtype, bytes, fill->seed);
+        else
+            ingot_fill_moderate(data, t->dtype, bytes, fill->seed);
     }
 }
 
@@ -218,6 +229,55 @@ ingot_status ingot_context_not_ready(const ingot_context *c, ingot_error *error)
     return INGOT_OK;
 }
 
+/* A context without threads of its own yet. */
+static ingot_status fill_in(const ingot_engine *engine, const ingot_bound_program *program, uint32_t threads,
+                            uint32_t pool, void *memory, uint64_t size, ingot_context **context, void **workers_memory,
+                            ingot_error *error) {
+    const ingot_program *p = program->record;
+    /* Zeroing touches every page now, so that no run meets a page fault. */
+    memset(memory, 0, size);
+    layout l = {.base = memory};
+    ingot_context pointers = {0};
+    ingot_context *c = lay_out(&l, engine, program, threads, pool, &pointers, workers_memory);
+    *c = pointers;
+    c->engine = engine;
+    c->program = program;
+    c->threads = threads;
+    c->step_count = p->steps.count;
+    c->host_size = size;
+    for (uint32_t i = 0; c->tensors && i < p->tensors.count; i++)
+        c->tensors[i] = *ingot_get_tensor(&engine->file, p, i);
+    for (uint32_t i = 0; i < p->io.count; i++) {
+        const ingot_io *io = ingot_get_io(&engine->file, p, i);
+        memcpy(c->io_dims + (size_t)i * INGOT_MAX_RANK, io->dims_max, sizeof io->dims_max);
+        c->io_bytes[i] =
+            ingot_get_buffer(&engine->file, p, ingot_get_tensor(&engine->file, p, io->tensor)->buffer)->size;
+    }
+    resolve_steps(c);
+    index_io(c);
+    for (uint32_t i = 0; i < p->io.count; i++) point_io(c, i, c->io_own[i], 0);
+    /* Generated values and what kernels prepare must not depend on the caller's rounding either. */
+    ingot_fpenv mode = ingot_fpenv_enter();
+    fill_state(c);
+    ingot_status status = ingot_context_apply_shapes(c, error);
+    ingot_fpenv_leave(mode);
+    *context = c;
+    return status;
+}
+
+uint64_t ingot_context_need(const ingot_engine *engine, const ingot_bound_program *program, uint32_t threads) {
+    return count(engine, program, threads, 0);
+}
+
+ingot_status ingot_context_place(const ingot_engine *engine, const ingot_bound_program *program, uint32_t threads,
+                                 ingot_workers *workers, void *memory, ingot_context **context, ingot_error *error) {
+    void *none;
+    uint64_t size = count(engine, program, threads, 0);
+    ingot_status status = fill_in(engine, program, threads, 0, memory, size, context, &none, error);
+    (*context)->workers = workers;
+    return status;
+}
+
 ingot_status ingot_context_init(const ingot_engine *engine, const ingot_context_options *options,
                                 const ingot_memory *memory, ingot_context **context, ingot_error *error) {
     ingot_memory need = {.size = sizeof need};
@@ -234,44 +294,13 @@ ingot_status ingot_context_init(const ingot_engine *engine, const ingot_context_
                           (unsigned long long)need.host_size);
     ingot_context_options filled;
     check_options(engine, options, &filled, NULL);
-    const ingot_bound_program *program = &engine->programs[0];
-    const ingot_program *p = program->record;
-
-    /* Zeroing touches every page now, so that no run meets a page fault. */
-    memset(memory->host, 0, need.host_size);
-    layout l = {.base = memory->host};
-    ingot_context pointers = {0};
+    ingot_context *c;
     void *workers_memory;
-    ingot_context *c = lay_out(&l, engine, program, &filled, &pointers, &workers_memory);
-    *c = pointers;
-    c->engine = engine;
-    c->program = program;
-    c->threads = filled.threads;
-    c->step_count = p->steps.count;
-    c->host_size = need.host_size;
-    for (uint32_t i = 0; c->tensors && i < p->tensors.count; i++)
-        c->tensors[i] = *ingot_get_tensor(&engine->file, p, i);
-    for (uint32_t i = 0; i < p->io.count; i++) {
-        const ingot_io *io = ingot_get_io(&engine->file, p, i);
-        memcpy(c->io_dims + (size_t)i * INGOT_MAX_RANK, io->dims_max, sizeof io->dims_max);
-        c->io_bytes[i] =
-            ingot_get_buffer(&engine->file, p, ingot_get_tensor(&engine->file, p, io->tensor)->buffer)->size;
-    }
-    resolve_steps(c);
-    index_io(c);
-    for (uint32_t i = 0; i < p->io.count; i++) point_io(c, i, c->io_own[i], 0);
-    /* Generated values and what kernels prepare must not depend on the caller's rounding either. */
-    ingot_fpenv mode = ingot_fpenv_enter();
-    fill_state(c);
-    status = ingot_context_apply_shapes(c, error);
-    ingot_fpenv_leave(mode);
-    if (status) return status;
-    if (filled.threads > 1) {
-        status = ingot_context_start_workers(c, workers_memory, &filled, error);
-        if (status) return status;
-    }
-    *context = c;
-    return INGOT_OK;
+    status = fill_in(engine, &engine->programs[0], filled.threads, filled.threads, memory->host, need.host_size, &c,
+                     &workers_memory, error);
+    if (!status && filled.threads > 1) status = ingot_context_start_workers(c, workers_memory, &filled, error);
+    if (!status) *context = c;
+    return status;
 }
 
 ingot_status ingot_context_create(const ingot_engine *engine, const ingot_context_options *options,

@@ -58,6 +58,14 @@ struct ingot_context {
     void *allocation;   /* what create allocated */
 };
 
+/* context.c: a context for any program of the engine, in memory of the caller's (aligned to INGOT_CONTEXT_ALIGN, of the
+ * bytes that `need` tells). Public contexts are of the first program and have a pool of their own; with several threads
+ * these run on `workers`, which their maker stops. Destroying one is not needed. */
+enum { INGOT_CONTEXT_ALIGN = 4096 };
+uint64_t ingot_context_need(const ingot_engine *engine, const ingot_bound_program *program, uint32_t threads);
+ingot_status ingot_context_place(const ingot_engine *engine, const ingot_bound_program *program, uint32_t threads,
+                                 ingot_workers *workers, void *memory, ingot_context **context, ingot_error *error);
+
 /* context.c: looks for bound buffers that a new shape has made too small or too large. */
 void ingot_context_find_stale(ingot_context *context);
 

@@ -123,7 +123,7 @@ ingot_status ingot_direct_step(ingot_context *c, uint32_t index, ingot_direct_op
     if (failed)
         return ingot_fail(error, INGOT_ERR_INDEX, INGOT_NO_OFFSET,
                           "step %u (%.80s): an index in the data is out of range", index,
-                          ingot_engine_step_name(c->engine, index));
+                          ingot_file_string(&c->engine->file, c->program->steps[index].record->name));
     *count = step->call.out_count;
     for (uint32_t i = 0; i < *count; i++) tell(&step->call.out[i], &results[i]);
     return INGOT_OK;

@@ -33,3 +33,24 @@ void ingot_fill_random(void *memory, uint32_t dtype, uint64_t bytes, uint64_t se
         }
     }
 }
+
+/* The exponent of [0.5, 1) over random bits: sign and mantissa stay. */
+void ingot_fill_moderate(void *memory, uint32_t dtype, uint64_t bytes, uint64_t seed) {
+    static const struct {
+        uint64_t exponent, half; /* the bits of the exponent, and what they are for 0.5 */
+    } floats[INGOT_DTYPE_COUNT] = {
+        [INGOT_F32] = {0x7f800000, 0x3f000000},
+        [INGOT_F64] = {0x7ff0000000000000, 0x3fe0000000000000},
+        [INGOT_F16] = {0x7c00, 0x3800},
+        [INGOT_BF16] = {0x7f80, 0x3f00},
+    };
+    const uint64_t width = ingot_dtype_bits(dtype) / 8, exponent = floats[dtype].exponent, half = floats[dtype].half;
+    if (!half) {
+        ingot_fill_random(memory, dtype, bytes, seed);
+        return;
+    }
+    for (uint64_t i = 0; i < bytes / width; i++) {
+        uint64_t bits = (splitmix64(seed + i) & ~exponent) | half;
+        memcpy((uint8_t *)memory + i * width, &bits, width); /* little-endian: the low bytes */
+    }
+}

@@ -94,8 +94,9 @@ ingot_status ingot_verify_steps(const ingot_file *file, const ingot_bound_progra
 ingot_status ingot_shape_run(const ingot_file *file, const ingot_program *program, const int64_t *io_dims,
                              int64_t *registers, ingot_error *error);
 
-/* fill.c: uniform in [-1, 1) for floats (16-bit ones in (-2, 2)), the full range for integers, 0 or 1 for bool. */
+/* fill.c: what fills of kind UNIFORM and MODERATE hold. */
 void ingot_fill_random(void *memory, uint32_t dtype, uint64_t bytes, uint64_t seed);
+void ingot_fill_moderate(void *memory, uint32_t dtype, uint64_t bytes, uint64_t seed);
 
 /* kernel_table.c */
 const ingot_kernel *ingot_kernel_find(const char *name);

@@ -79,7 +79,7 @@ static ingot_status finish(ingot_context *c, int32_t failed, ingot_error *error)
     c->runs++;
     if (failed < 0) return INGOT_OK;
     return ingot_fail(error, INGOT_ERR_INDEX, INGOT_NO_OFFSET, "step %d (%.80s): an index in the data is out of range",
-                      failed, ingot_engine_step_name(c->engine, (uint32_t)failed));
+                      failed, ingot_file_string(&c->engine->file, c->program->steps[failed].record->name));
 }
 
 ingot_status ingot_context_start_workers(ingot_context *c, void *memory, const ingot_context_options *options,

@@ -76,7 +76,7 @@ ingot_status ingot_check_step(const ingot_file *f, const ingot_program *p, const
         if (!(family->flags & INGOT_KERNEL_PITCHED) && arg->rank && arg->pitch != arg->dims[arg->rank - 1])
             return ingot_fail(error, INGOT_ERR_STEP, at, "step %u (%.60s): kernel %s takes dense operands alone", index,
                               name, step->kernel->name);
-        if ((family->flags & INGOT_KERNEL_OVERREADS) && k < s->in_count &&
+        if ((family->flags & INGOT_KERNEL_OVERREADS) && k < s->in_count && p->role == INGOT_ROLE_RUN &&
             (arg->storage == INGOT_STORAGE_INPUT || arg->storage == INGOT_STORAGE_OUTPUT))
             return ingot_fail(error, INGOT_ERR_STEP, at,
                               "step %u (%.60s): kernel %s reads past its inputs and so takes "

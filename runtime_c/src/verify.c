@@ -61,6 +61,12 @@ static ingot_status check_variants(const ingot_file *f, ingot_error *error) {
         if (!ingot_file_string(f, v->name) || v->backend >= INGOT_BACKEND_COUNT || v->programs.count == 0 ||
             !range_ok(&v->programs, &f->tables[INGOT_SECTION_PROGRAMS]))
             return ingot_fail(error, INGOT_ERR_FORMAT, at, "variant %u: name, backend or programs are out of range", i);
+        const ingot_table *programs = &f->tables[INGOT_SECTION_PROGRAMS];
+        const ingot_program *first = (const ingot_program *)ingot_record(programs, v->programs.first);
+        for (uint32_t k = 1; k < v->programs.count; k++)
+            if (((const ingot_program *)ingot_record(programs, v->programs.first + k))->role != first->role)
+                return ingot_fail(error, INGOT_ERR_FORMAT, at, "variant %u: programs to run and candidates are mixed",
+                                  i);
     }
     return INGOT_OK;
 }
@@ -316,7 +322,7 @@ static ingot_status check_fills(const ingot_file *f, ingot_error *error) {
     const ingot_table *table = &f->tables[INGOT_SECTION_FILLS];
     for (uint32_t i = 0; i < table->count; i++) {
         const ingot_fill *fill = (const ingot_fill *)ingot_record(table, i);
-        int ok = fill->program < f->tables[INGOT_SECTION_PROGRAMS].count && fill->kind <= 1;
+        int ok = fill->program < f->tables[INGOT_SECTION_PROGRAMS].count && fill->kind < INGOT_FILL_KIND_COUNT;
         if (ok) {
             const ingot_program *p =
                 (const ingot_program *)ingot_record(&f->tables[INGOT_SECTION_PROGRAMS], fill->program);

@@ -5,8 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "context.h"
 #include "crc32c.h"
 #include "internal.h"
+#include "tune/tune.h"
 
 uint8_t *harness_allocate(size_t size, size_t alignment) {
     void *block = NULL;
@@ -136,10 +138,31 @@ static void vary_shapes(ingot_context *context, const ingot_engine *engine) {
     }
 }
 
+/* Every candidate of a tuning pack: memory laid out, generated data, some runs. */
+static ingot_status measure_pack(const ingot_engine *engine, const harness_limits *limits, ingot_error *error) {
+    for (uint32_t i = 0; i < engine->program_count; i++)
+        if (ingot_context_need(engine, &engine->programs[i], 1) > limits->memory) return INGOT_OK;
+    ingot_tuner *tuner;
+    ingot_status status = ingot_tuner_create(engine, limits->threads ? limits->threads : 1, &tuner, error);
+    if (status) return status;
+    const int stop = 1; /* after the first run of each */
+    ingot_timing *timings = calloc(ingot_tuner_count(tuner), sizeof *timings);
+    for (uint32_t i = 0; !status && timings && i < ingot_tuner_count(tuner); i = ingot_tuner_next(tuner, i))
+        status = ingot_tuner_measure(tuner, i, 0, &stop, timings, error);
+    free(timings);
+    ingot_tuner_destroy(tuner);
+    return status;
+}
+
 ingot_status harness_exercise(const uint8_t *bytes, size_t size, const harness_limits *limits, ingot_error *error) {
     ingot_engine *engine;
     ingot_status status = ingot_engine_open(bytes, size, NULL, &engine, error);
     if (status) return status;
+    if (engine->programs[0].record->role == INGOT_ROLE_CANDIDATE) {
+        status = measure_pack(engine, limits, error);
+        ingot_engine_close(engine);
+        return status;
+    }
     ingot_context_options options = {.size = sizeof options, .threads = limits->threads};
     ingot_memory memory = {.size = sizeof memory};
     uint32_t count = ingot_engine_io_count(engine);

@@ -1,0 +1,167 @@
+"""Candidates -> tuning packs: engine files whose programs are single steps, run by the runtime to measure them."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from ingot._kernel import kernels, make_params
+from ingot._native import lib
+from ingot.builder.ir import Node, Value
+from ingot.builder.plan import ARENA, CONSTANT, INPUT, NO_INDEX, OUTPUT, STATE, Buffer, Fill, Program, Step, Tensor
+from ingot.builder.tuning.keys import Candidate, Key, fingerprint
+from ingot.builder.writer import CONSTANT_ALIGN, TAIL, Variant, write_engine
+from ingot.errors import BuildError
+from ingot.kernels.spec import DType, Layout, Tactic, TensorType
+from ingot.targets import Target
+
+#: bytes of a pack; a larger one is written as several
+LIMIT = 64 << 20
+#: programs of a file; the loader takes 2**14
+MAX_PROGRAMS = 4096
+#: constants up to here are stored: tables, scales and whatever else must hold what it holds
+STORED = 4096
+#: types of weights. Of larger constants those are generated, since no kernel's time depends on what they are; wider
+#: integers are indices, and those must be in range
+GENERATED = frozenset({DType.F32, DType.F64, DType.F16, DType.BF16, DType.I8, DType.U8, DType.I16, DType.U16})
+#: architectures that a target may declare -> what the pack asks of the processor that measures it
+LEVELS = {
+    "any": lib.INGOT_CPU_ANY,
+    "x86-64-v3": lib.INGOT_CPU_X86_64_V3,
+    "x86-64-v4": lib.INGOT_CPU_X86_64_V4,
+}
+
+
+def make_packs(
+    candidates: Iterable[Candidate], target: Target, *, between_bytes: int, limit: int = LIMIT
+) -> list[bytes]:
+    """Engine files that hold the candidates, those of one problem side by side in one file.
+
+    ``between_bytes`` is what the model touches between two runs of a step: its constants and its arena. A file is as
+    large as ``limit`` bytes, more only where a single problem is. Candidates of the same key are taken once, and those
+    without a kernel, which cost nothing, not at all. The same candidates in the same order give the same bytes on any
+    machine.
+    """
+    device, level = fingerprint(target), _level(target)
+    abi = {k.name: (k.abi, k.params_size) for k in kernels().values()}
+    problems: dict[str, dict[str, Program]] = {}
+    for candidate in candidates:
+        tactic = candidate.tactic
+        if not tactic.kernel:
+            continue
+        name = Key(device, candidate.problem, tactic.key, abi[tactic.kernel][0], threads=1).program
+        programs = problems.setdefault(candidate.problem, {})
+        if name not in programs:
+            programs[name] = _program(candidate, name, between_bytes)
+    packs = []
+    for part in _split([list(programs.values()) for programs in problems.values()], limit):
+        for group, programs in enumerate(part):
+            for program in programs:
+                program.group = group
+        variant = Variant(target.name, list(itertools.chain(*part)), arch=level)
+        packs.append(write_engine([variant], {"pack": {"target": device, "problems": len(part)}}, abi))
+    return packs
+
+
+def _level(target: Target) -> int:
+    if target.backend != "cpu":
+        raise BuildError(f"target {target.name}: tuning packs for backend {target.backend} are not supported")
+    level = lib.INGOT_CPU_AARCH64 if target.arch.startswith("armv8") else LEVELS.get(target.arch)
+    if level is None:
+        known = ", ".join([*LEVELS, "armv8..."])
+        raise BuildError(f"target {target.name}: no tuning pack can ask for arch {target.arch!r}; known: {known}")
+    return level
+
+
+def _split(problems: Sequence[list[Program]], limit: int) -> list[list[list[Program]]]:
+    """Problems for each file."""
+    parts: list[list[list[Program]]] = []
+    room = count = 0
+    for programs in problems:
+        size = sum(_stored_bytes(program) for program in programs)
+        if not parts or size > room or count + len(programs) > MAX_PROGRAMS:
+            parts.append([])
+            room, count = limit, 0
+        parts[-1].append(programs)
+        room -= size
+        count += len(programs)
+    return parts
+
+
+def _stored_bytes(program: Program) -> int:
+    """About what a program takes in a file: its constants and some hundred bytes a record."""
+    constants = sum(b.size + CONSTANT_ALIGN for b in program.buffers if b.data is not None)
+    return constants + 256 * (len(program.tensors) + 2) + len(program.name)
+
+
+def operands(node: Node, tactic: Tactic) -> list[Value | None]:
+    """What the tactic's kernel reads: the node's inputs, those of absorbed producers instead of what they produce."""
+    absorbed = [node.inputs[index] for index in tactic.absorbs]
+    own = [value for index, value in enumerate(node.inputs) if index not in tactic.absorbs]
+    return own + [value for result in absorbed for value in result.producer.inputs]
+
+
+def _program(candidate: Candidate, name: str, between_bytes: int) -> Program:
+    """One step: activations are inputs and outputs, constants are stored or generated."""
+    node, tactic = candidate.node, candidate.tactic
+    maker = _Maker(Program(name, is_candidate=True, between_bytes=between_bytes), node)
+    inputs = [maker.operand(index, value, tactic) for index, value in enumerate(operands(node, tactic))]
+    outputs = []
+    for index, value in enumerate(node.outputs):
+        layout = tactic.writes if index == 0 else Layout()
+        outputs.append(maker.tensor(f"y{index}", layout.stored(value.type), OUTPUT))
+    size = tactic.workspace(node)
+    workspace = maker.tensor("workspace", TensorType(DType.U8, (size,)), ARENA) if size else NO_INDEX
+    params = make_params(tactic.params_type, tactic.params(node))
+    program = maker.program
+    program.steps.append(Step(tactic.key, tactic.kernel, tuple(inputs), tuple(outputs), workspace, params))
+    program.inputs = list(maker.activations.values())
+    program.outputs = outputs
+    program.io_names = [program.tensors[t].name for t in [*program.inputs, *outputs]]
+    program.arena_size = -(-size // 64) * 64 + TAIL if size else 0
+    return program
+
+
+class _Maker:
+    """A program in the making."""
+
+    def __init__(self, program: Program, node: Node) -> None:
+        self.program = program
+        self.node = node
+        self.activations: dict[int, int] = {}  # by id of the value: one that is read twice is one input
+
+    def tensor(self, name: str, kind: TensorType, storage: int, data: np.ndarray | None = None, offset: int = 0) -> int:
+        """A tensor that is the whole of a buffer of its own."""
+        p = self.program
+        p.buffers.append(Buffer(storage, kind.nbytes, data, offset))
+        pitch = kind.shape[-1] if kind.shape else 1
+        p.tensors.append(Tensor(name, kind, len(p.buffers) - 1, 0, pitch))
+        return len(p.tensors) - 1
+
+    def operand(self, index: int, value: Value | None, tactic: Tactic) -> int:
+        if value is None:
+            return NO_INDEX
+        if value.is_constant:
+            return self._constant(index, value, tactic.pack)
+        if id(value) not in self.activations:
+            stored = tactic.reads.get(index, Layout()).stored(value.type)
+            self.activations[id(value)] = self.tensor(f"x{index}", stored, INPUT)
+        return self.activations[id(value)]
+
+    def _constant(self, index: int, value: Value, pack: Mapping) -> int:
+        array = np.ascontiguousarray(pack[index](self.node, value.data) if index in pack else value.data)
+        # as in select.pack: bfloat16 is stored as uint16, and an array cannot tell
+        dtype = value.type.dtype if array.dtype == value.type.dtype.numpy else DType.of(array.dtype)
+        kind = TensorType(dtype, array.shape)
+        name, p = f"x{index}", self.program
+        if kind.nbytes <= STORED or dtype not in GENERATED:
+            return self.tensor(name, kind, CONSTANT, array)
+        tensor = self.tensor(name, kind, STATE, offset=p.state_size)
+        p.state_size += -(-(kind.nbytes + TAIL) // CONSTANT_ALIGN) * CONSTANT_ALIGN
+        p.fills.append(Fill(tensor, lib.INGOT_FILL_MODERATE, seed=index << 32))
+        return tensor
+
+
+__all__ = ["LIMIT", "make_packs", "operands"]
