@@ -14,7 +14,7 @@ from ingot.builder.ir import Graph, Node, Value
 from ingot.kernels.spec import DType, TensorType
 from ingot.kernels.transpose.op import TransposeAttrs
 
-ARENA, CONSTANT, INPUT, OUTPUT, STATE = 0, 1, 2, 3, 4
+ARENA, CONSTANT, INPUT, OUTPUT, STATE, GENERATED = 0, 1, 2, 3, 4, 5
 NO_INDEX = 0xFFFFFFFF
 
 
@@ -74,7 +74,7 @@ class Patch:
 
 @dataclass(frozen=True, slots=True)
 class Fill:
-    """A tensor of a STATE buffer whose content the runtime makes: ``ingot_fill``."""
+    """A tensor of a STATE or GENERATED buffer whose content the runtime makes: ``ingot_fill``."""
 
     tensor: int
     kind: int
@@ -101,6 +101,7 @@ class Program:
     steps: list[Step] = field(default_factory=list)
     arena_size: int = 0
     state_size: int = 0
+    generated_size: int = 0
     lower_bound: int = 0
     edges: list[tuple[int, int]] | None = None
     smallest: dict[int, tuple[int, ...]] = field(default_factory=dict)

@@ -195,6 +195,7 @@ def _add_program(t: _Tables, p: Program, kernel_abi: Mapping[str, tuple[int, int
         state_size=p.state_size,
         lower_bound=p.lower_bound,
         between_bytes=p.between_bytes,
+        generated_size=p.generated_size,
     )
 
 

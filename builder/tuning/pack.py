@@ -10,7 +10,7 @@ import numpy as np
 from ingot._kernel import kernels, make_params
 from ingot._native import lib
 from ingot.builder.ir import Node, Value
-from ingot.builder.plan import ARENA, CONSTANT, INPUT, NO_INDEX, OUTPUT, STATE, Buffer, Fill, Program, Step, Tensor
+from ingot.builder.plan import ARENA, CONSTANT, GENERATED, INPUT, NO_INDEX, OUTPUT, Buffer, Fill, Program, Step, Tensor
 from ingot.builder.tuning.keys import Candidate, Key, fingerprint
 from ingot.builder.writer import CONSTANT_ALIGN, TAIL, Variant, write_engine
 from ingot.errors import BuildError
@@ -23,9 +23,11 @@ LIMIT = 64 << 20
 MAX_PROGRAMS = 4096
 #: constants up to here are stored: tables, scales and whatever else must hold what it holds
 STORED = 4096
-#: types of weights. Of larger constants those are generated, since no kernel's time depends on what they are; wider
-#: integers are indices, and those must be in range
-GENERATED = frozenset({DType.F32, DType.F64, DType.F16, DType.BF16, DType.I8, DType.U8, DType.I16, DType.U16})
+#: types of weights. Of larger constants those are generated; wider integers may be indices, and those must be in range
+WEIGHTS = frozenset({DType.F32, DType.F64, DType.F16, DType.BF16, DType.I8, DType.U8, DType.I16, DType.U16})
+#: unless more than a quarter of them is zero: kernels may leave out what is, such as the high part of wide integers. On
+#: nothing else does the time of a kernel depend
+DENSE = 0.75
 #: architectures that a target may declare -> what the pack asks of the processor that measures it
 LEVELS = {
     "any": lib.INGOT_CPU_ANY,
@@ -156,10 +158,10 @@ class _Maker:
         dtype = value.type.dtype if array.dtype == value.type.dtype.numpy else DType.of(array.dtype)
         kind = TensorType(dtype, array.shape)
         name, p = f"x{index}", self.program
-        if kind.nbytes <= STORED or dtype not in GENERATED:
+        if kind.nbytes <= STORED or dtype not in WEIGHTS or np.count_nonzero(array) < DENSE * array.size:
             return self.tensor(name, kind, CONSTANT, array)
-        tensor = self.tensor(name, kind, STATE, offset=p.state_size)
-        p.state_size += -(-(kind.nbytes + TAIL) // CONSTANT_ALIGN) * CONSTANT_ALIGN
+        tensor = self.tensor(name, kind, GENERATED, offset=p.generated_size)
+        p.generated_size += -(-(kind.nbytes + TAIL) // CONSTANT_ALIGN) * CONSTANT_ALIGN
         p.fills.append(Fill(tensor, lib.INGOT_FILL_MODERATE, seed=index << 32))
         return tensor
 

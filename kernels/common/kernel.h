@@ -21,7 +21,8 @@
  * int64; unused dims are 1; `pitch` >= the last extent; and all elements lie inside the tensor's memory. Operands are
  * dense (pitch == last extent) unless the family has INGOT_KERNEL_PITCHED. `data` is aligned to 64 bytes for arena
  * and constant tensors, and to the element's size for bound inputs and outputs.
- * During `check`, `data` is set for constants only, so that a check may read them. */
+ * During `check`, `data` is set for constants only, so that a check may read them; NULL for those of a tuning pack that
+ * the runtime generates later. */
 typedef struct ingot_arg {
     void *data;
     int64_t dims[INGOT_MAX_RANK];

@@ -49,8 +49,9 @@ typedef enum ingot_storage {
     INGOT_STORAGE_CONSTANT = 1, /* in the CONSTANTS section, read-only */
     INGOT_STORAGE_INPUT = 2,    /* bound by the caller, or the context's own buffer */
     INGOT_STORAGE_OUTPUT = 3,
-    INGOT_STORAGE_STATE = 4, /* the context's, kept from run to run, zero when created */
-    INGOT_STORAGE_COUNT = 5
+    INGOT_STORAGE_STATE = 4,     /* the context's, kept from run to run, zero when created */
+    INGOT_STORAGE_GENERATED = 5, /* the context's, read-only: constants that FILLS make; kernels see CONSTANT */
+    INGOT_STORAGE_COUNT = 6
 } ingot_storage;
 
 typedef enum ingot_backend { INGOT_BACKEND_CPU = 0, INGOT_BACKEND_CUDA = 1, INGOT_BACKEND_COUNT = 2 } ingot_backend;
@@ -157,11 +158,11 @@ typedef struct ingot_program {
     ingot_range patches;
     uint32_t group; /* CANDIDATE: the problem it solves; candidates of one lie side by side and are measured together */
     uint32_t reserved;
-    uint64_t arena_size;    /* bytes, a multiple of 64, tail included */
-    uint64_t state_size;    /* bytes of STATE storage */
-    uint64_t lower_bound;   /* largest sum of buffers alive at once, for people */
-    uint64_t between_bytes; /* CANDIDATE: what the model's other steps touch between two runs of this one */
-    uint64_t reserved2;
+    uint64_t arena_size;     /* bytes, a multiple of 64, tail included */
+    uint64_t state_size;     /* bytes of STATE storage */
+    uint64_t lower_bound;    /* largest sum of buffers alive at once, for people */
+    uint64_t between_bytes;  /* CANDIDATE: what the model's other steps touch between two runs of this one */
+    uint64_t generated_size; /* bytes of GENERATED storage */
 } ingot_program;
 
 /* A buffer is a piece of memory with one life: from the first step that writes it to the last that touches it.
@@ -170,7 +171,8 @@ typedef struct ingot_program {
 typedef struct ingot_buffer {
     uint32_t storage; /* ingot_storage */
     uint32_t reserved;
-    uint64_t offset; /* ARENA, STATE: from their start. CONSTANT: from the start of the section. INPUT, OUTPUT: 0 */
+    uint64_t offset; /* ARENA, STATE, GENERATED: from their start. CONSTANT: from the start of the section. INPUT,
+                        OUTPUT: 0 */
     uint64_t size;   /* bytes, the tail not counted */
 } ingot_buffer;
 
@@ -273,8 +275,8 @@ typedef enum ingot_fill_kind {
     INGOT_FILL_KIND_COUNT = 3 /* integers have their full range and booleans are 0 or 1 in both */
 } ingot_fill_kind;
 
-/* A constant that the runtime expands instead of reading it, so that tuning packs stay small. Values come from
- * SplitMix64 of (seed, element index). Its buffer is a STATE buffer that no step writes. */
+/* Values that the runtime makes instead of reading them, so that tuning packs stay small: from SplitMix64 of seed plus
+ * element index. The tensor's buffer is GENERATED, or STATE, whose first value it then is. */
 typedef struct ingot_fill {
     uint32_t program;
     uint32_t tensor; /* relative to the program's tensors */

@@ -93,6 +93,7 @@ static ingot_context *lay_out(layout *l, const ingot_engine *engine, const ingot
     c->scratch_stride = ingot_align(n.scratch, 128); /* two lines: neighbours prefetch in pairs */
     c->scratch = take(l, c->scratch_stride * threads + INGOT_TAIL_BYTES, 1, 128);
     c->state = take(l, p->state_size, 1, 64);
+    c->generated = take(l, p->generated_size, 1, INGOT_CONSTANT_ALIGN);
     for (uint32_t i = 0; i < ios; i++) {
         const ingot_tensor *t = ingot_get_tensor(&engine->file, p, ingot_get_io(&engine->file, p, i)->tensor);
         void *own = take(l, ingot_get_buffer(&engine->file, p, t->buffer)->size + INGOT_TAIL_BYTES, 1, 64);
@@ -168,6 +169,7 @@ static void resolve_steps(ingot_context *c) {
             const ingot_buffer *b = ingot_get_buffer(f, p, t->buffer);
             if (b->storage == INGOT_STORAGE_ARENA) args[k].data = c->arena + b->offset + t->offset;
             if (b->storage == INGOT_STORAGE_STATE) args[k].data = c->state + b->offset + t->offset;
+            if (b->storage == INGOT_STORAGE_GENERATED) args[k].data = c->generated + b->offset + t->offset;
         }
         if (s->workspace != INGOT_NO_INDEX)
             step->call.workspace =
@@ -191,7 +193,8 @@ static void fill_state(ingot_context *c) {
         if (ingot_record(programs, fill->program) != (const void *)p) continue;
         const ingot_tensor *t = ingot_get_tensor(f, p, fill->tensor);
         uint64_t bytes = ingot_view_bytes(t->dtype, t->rank, t->dims, t->pitch);
-        uint8_t *data = c->state + ingot_get_buffer(f, p, t->buffer)->offset + t->offset;
+        const ingot_buffer *b = ingot_get_buffer(f, p, t->buffer);
+        uint8_t *data = (b->storage == INGOT_STORAGE_STATE ? c->state : c->generated) + b->offset + t->offset;
         if (fill->kind == INGOT_FILL_BYTES)
             memset(data, (int)(fill->value & 0xff), bytes);
         else if (fill->kind == INGOT_FILL_UNIFORM)

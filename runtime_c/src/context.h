@@ -47,7 +47,8 @@ struct ingot_context {
     uint32_t stale;         /* 1 + the first input or output whose bound buffer is not of the current shape, or 0 */
 
     uint8_t *arena;
-    uint8_t *state; /* STATE storage */
+    uint8_t *state;     /* STATE storage */
+    uint8_t *generated; /* GENERATED storage */
     uint8_t *kernel_state;
     uint64_t *kernel_state_size; /* reserved for each step */
 

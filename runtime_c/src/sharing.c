@@ -102,8 +102,9 @@ static ingot_status too_many(ingot_error *error) {
 /* Rules 1 and 2 within one buffer. */
 static ingot_status check_buffer(proof *p, uint32_t buffer, ingot_error *error) {
     const ingot_buffer *b = ingot_get_buffer(p->file, p->program, buffer);
-    int persistent = b->storage == INGOT_STORAGE_STATE,
-        given = b->storage == INGOT_STORAGE_CONSTANT || b->storage == INGOT_STORAGE_INPUT;
+    int persistent = b->storage == INGOT_STORAGE_STATE, given = b->storage == INGOT_STORAGE_CONSTANT ||
+                                                                b->storage == INGOT_STORAGE_INPUT ||
+                                                                b->storage == INGOT_STORAGE_GENERATED;
     if (given || b->size == 0) return INGOT_OK;
     uint32_t begin = p->first[buffer], end = p->first[buffer + 1];
     uint64_t at = ingot_record_offset(&p->file->tables[INGOT_SECTION_BUFFERS], p->program->buffers.first + buffer);

@@ -15,7 +15,8 @@ void ingot_fill_arg(const ingot_tensor *tensor, const ingot_buffer *buffer, ingo
     for (uint32_t d = 0; d < tensor->rank; d++) arg->count *= tensor->dims[d];
     arg->dtype = tensor->dtype;
     arg->rank = tensor->rank;
-    arg->storage = (uint8_t)buffer->storage;
+    uint32_t storage = buffer->storage == INGOT_STORAGE_GENERATED ? INGOT_STORAGE_CONSTANT : buffer->storage;
+    arg->storage = (uint8_t)storage;
 }
 
 static const uint64_t MAX_EXTRA = (uint64_t)1 << 40;

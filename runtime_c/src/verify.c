@@ -79,6 +79,7 @@ static ingot_status check_buffer(const ingot_file *f, const ingot_program *p, ui
     case INGOT_STORAGE_ARENA: room = p->arena_size; break;
     case INGOT_STORAGE_CONSTANT: room = f->tables[INGOT_SECTION_CONSTANTS].size; break;
     case INGOT_STORAGE_STATE: room = p->state_size; break;
+    case INGOT_STORAGE_GENERATED: room = p->generated_size; break;
     case INGOT_STORAGE_INPUT:
     case INGOT_STORAGE_OUTPUT:
         if (b->offset || b->size > MAX_BYTES)
@@ -124,7 +125,7 @@ static ingot_status check_tensor(const ingot_file *f, const ingot_program *p, ui
     if (bytes > MAX_BYTES || t->offset > b->size || bytes > b->size - t->offset ||
         t->offset % (bits < 8 ? 1 : bits / 8))
         return ingot_fail(error, INGOT_ERR_FORMAT, at, "tensor %u reaches outside its buffer, or is not aligned", i);
-    if (b->storage == INGOT_STORAGE_CONSTANT && t->offset % 64)
+    if ((b->storage == INGOT_STORAGE_CONSTANT || b->storage == INGOT_STORAGE_GENERATED) && t->offset % 64)
         return ingot_fail(error, INGOT_ERR_FORMAT, at, "tensor %u is a constant and not aligned to 64", i);
     return INGOT_OK;
 }
@@ -205,7 +206,7 @@ static ingot_status check_step(const ingot_file *f, const ingot_program *p, uint
         uint32_t tensor = ingot_get_operand(f, s, s->in_count + k);
         if (tensor == INGOT_NO_INDEX) continue;
         uint32_t storage = ingot_get_buffer(f, p, ingot_get_tensor(f, p, tensor)->buffer)->storage;
-        if (storage == INGOT_STORAGE_CONSTANT || storage == INGOT_STORAGE_INPUT)
+        if (storage == INGOT_STORAGE_CONSTANT || storage == INGOT_STORAGE_INPUT || storage == INGOT_STORAGE_GENERATED)
             return ingot_fail(error, INGOT_ERR_FORMAT, at, "step %u writes a constant or an input", i);
     }
     return INGOT_OK;
@@ -285,8 +286,10 @@ static ingot_status check_program(const ingot_file *f, uint32_t index, ingot_err
         if (!range_ok(ranges[i].range, &f->tables[ranges[i].kind]) || ranges[i].range->count > ranges[i].limit)
             return ingot_fail(error, INGOT_ERR_FORMAT, at, "program %u: a range of section kind %u is out of range",
                               index, ranges[i].kind);
-    if (p->arena_size % 64 || p->arena_size > MAX_BYTES || p->state_size % 64 || p->state_size > MAX_BYTES)
-        return ingot_fail(error, INGOT_ERR_FORMAT, at, "program %u: arena or state size is out of range", index);
+    if (p->arena_size % 64 || p->arena_size > MAX_BYTES || p->state_size % 64 || p->state_size > MAX_BYTES ||
+        p->generated_size % 64 || p->generated_size > MAX_BYTES)
+        return ingot_fail(error, INGOT_ERR_FORMAT, at, "program %u: arena, state or generated size is out of range",
+                          index);
     ingot_status status = INGOT_OK;
     for (uint32_t i = 0; !status && i < p->buffers.count; i++) status = check_buffer(f, p, i, error);
     for (uint32_t i = 0; !status && i < p->tensors.count; i++) status = check_tensor(f, p, i, error);
@@ -326,8 +329,10 @@ static ingot_status check_fills(const ingot_file *f, ingot_error *error) {
         if (ok) {
             const ingot_program *p =
                 (const ingot_program *)ingot_record(&f->tables[INGOT_SECTION_PROGRAMS], fill->program);
-            ok = fill->tensor < p->tensors.count &&
-                 ingot_get_buffer(f, p, ingot_get_tensor(f, p, fill->tensor)->buffer)->storage == INGOT_STORAGE_STATE;
+            ok = fill->tensor < p->tensors.count;
+            uint32_t storage = ok ? ingot_get_buffer(f, p, ingot_get_tensor(f, p, fill->tensor)->buffer)->storage
+                                  : INGOT_STORAGE_COUNT;
+            ok = storage == INGOT_STORAGE_STATE || storage == INGOT_STORAGE_GENERATED;
         }
         if (!ok)
             return ingot_fail(error, INGOT_ERR_FORMAT, ingot_record_offset(table, i), "fill %u is out of range", i);

@@ -23,7 +23,9 @@ def node_of(spec: OpSpec, sample: Sample, seed: int = 0) -> Node | None:
         elif given is None or index not in sample.constant:
             inputs.append(None if given is None else Value(f"x{index}", given))
         else:
-            data = random.uniform(-1, 1, given.shape) if given.dtype.is_float else random.integers(0, 2, given.shape)
+            least = int(given.dtype in (DType.I8, DType.I16))  # weights without zeros; wider ones may be indices
+            numbers = random.integers(least, least + 2, given.shape)
+            data = random.uniform(-1, 1, given.shape) if given.dtype.is_float else numbers
             data = to_bfloat16(data) if given.dtype is DType.BF16 else data.astype(given.dtype.numpy)
             inputs.append(Value(f"x{index}", given, data))
     try:

@@ -35,8 +35,8 @@ const char *ingot_tuner_name(const ingot_tuner *tuner, uint32_t candidate); /* o
 uint32_t ingot_tuner_next(const ingot_tuner *tuner, uint32_t candidate); /* the first of the next problem, or count */
 
 /* Measures the problem whose first candidate is `first`. Rounds end when the order of the candidates is certain, after
- * `seconds`, or when *stop (may be NULL) becomes other than 0; all but a stop still makes INGOT_TUNER_SAMPLES. `timings` has an entry
- * for each candidate of the problem. */
+ * `seconds`, or when *stop (may be NULL) becomes other than 0; all but a stop still makes INGOT_TUNER_SAMPLES.
+ * `timings` has an entry for each candidate of the problem. */
 ingot_status ingot_tuner_measure(ingot_tuner *tuner, uint32_t first, double seconds, const volatile int *stop,
                                  ingot_timing *timings, ingot_error *error);
 
