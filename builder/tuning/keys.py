@@ -53,7 +53,7 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A tactic that could do a node. Its constants are the node's, not yet packed."""
+    """A tactic that could do a node. Producers that it absorbs are part of the node; constants are not yet packed."""
 
     problem: str
     tactic: Tactic

@@ -98,18 +98,11 @@ def _stored_bytes(program: Program) -> int:
     return constants + 256 * (len(program.tensors) + 2) + len(program.name)
 
 
-def operands(node: Node, tactic: Tactic) -> list[Value | None]:
-    """What the tactic's kernel reads: the node's inputs, those of absorbed producers instead of what they produce."""
-    absorbed = [node.inputs[index] for index in tactic.absorbs]
-    own = [value for index, value in enumerate(node.inputs) if index not in tactic.absorbs]
-    return own + [value for result in absorbed for value in result.producer.inputs]
-
-
 def _program(candidate: Candidate, name: str, between_bytes: int) -> Program:
     """One step: activations are inputs and outputs, constants are stored or generated."""
     node, tactic = candidate.node, candidate.tactic
     maker = _Maker(Program(name, is_candidate=True, between_bytes=between_bytes), node)
-    inputs = [maker.operand(index, value, tactic) for index, value in enumerate(operands(node, tactic))]
+    inputs = [maker.operand(index, value, tactic) for index, value in enumerate(node.inputs)]
     outputs = []
     for index, value in enumerate(node.outputs):
         layout = tactic.writes if index == 0 else Layout()
@@ -132,7 +125,8 @@ class _Maker:
     def __init__(self, program: Program, node: Node) -> None:
         self.program = program
         self.node = node
-        self.activations: dict[int, int] = {}  # by id of the value: one that is read twice is one input
+        #: by id of the value and layout: one that is read twice is one input
+        self.activations: dict[tuple[int, TensorType], int] = {}
 
     def tensor(self, name: str, kind: TensorType, storage: int, data: np.ndarray | None = None, offset: int = 0) -> int:
         """A tensor that is the whole of a buffer of its own."""
@@ -147,10 +141,10 @@ class _Maker:
             return NO_INDEX
         if value.is_constant:
             return self._constant(index, value, tactic.pack)
-        if id(value) not in self.activations:
-            stored = tactic.reads.get(index, Layout()).stored(value.type)
-            self.activations[id(value)] = self.tensor(f"x{index}", stored, INPUT)
-        return self.activations[id(value)]
+        stored = tactic.reads.get(index, Layout()).stored(value.type)
+        if (id(value), stored) not in self.activations:
+            self.activations[id(value), stored] = self.tensor(f"x{index}", stored, INPUT)
+        return self.activations[id(value), stored]
 
     def _constant(self, index: int, value: Value, pack: Mapping) -> int:
         array = np.ascontiguousarray(pack[index](self.node, value.data) if index in pack else value.data)
@@ -164,6 +158,3 @@ class _Maker:
         p.generated_size += -(-(kind.nbytes + TAIL) // CONSTANT_ALIGN) * CONSTANT_ALIGN
         p.fills.append(Fill(tensor, lib.INGOT_FILL_MODERATE, seed=index << 32))
         return tensor
-
-
-__all__ = ["LIMIT", "make_packs", "operands"]

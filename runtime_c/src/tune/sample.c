@@ -15,6 +15,7 @@ enum {
     INPUT_SEED = 0x1a607,
 };
 static const double SLOWER = 1.5;    /* times the best: no need to know how much slower */
+static const double LEAST = 0.1;     /* nanoseconds of a run: nothing takes no time */
 static const double CERTAIN = 0.005; /* of the median: a spread that is small enough */
 
 static double now(void) {
@@ -106,7 +107,7 @@ static double sample(ingot_tuner *t, const ingot_tune_entry *e) {
             sum += now() - before - t->clock.overhead;
         }
     }
-    return sum > 0 ? sum / e->runs : 0;
+    return sum > LEAST * e->runs ? sum / e->runs : LEAST;
 }
 
 /* ---- one problem ------------------------------------------------------------------------------------------------- */
@@ -208,7 +209,7 @@ ingot_status ingot_tuner_measure(ingot_tuner *t, uint32_t first, double seconds,
         if (round >= INGOT_TUNER_SAMPLES && now() > end) break;
         if (round >= JUDGED && judge(t)) break;
         for (uint32_t i = 0; i < t->count && !(stop && *stop); i++) {
-            ingot_tune_entry *e = &t->entries[i];
+            ingot_tune_entry *e = &t->entries[round % 2 ? t->count - 1 - i : i]; /* nobody always follows the same */
             if (e->context && !e->retired) e->samples[e->count++] = sample(t, e);
         }
         if (stop && *stop) break;
