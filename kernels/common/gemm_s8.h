@@ -35,14 +35,14 @@ typedef struct ingot_s8_numbers {
 enum {
     INGOT_S8_STEP = 4,                              /* bytes that one instruction multiplies and adds */
     INGOT_S8_BLOCK = INGOT_GEMM_NR * INGOT_S8_STEP, /* of weights: [16 columns][4] */
-    INGOT_S8_LANES = 64,                            /* channels of a depthwise block */
+    INGOT_S8_LANES = 64,                            /* of a depthwise block */
     INGOT_S8_LANES_BLOCK = INGOT_S8_LANES * INGOT_S8_STEP,
 };
 
 typedef struct ingot_gemm_s8 {
     const void *const *rows; /* of bytes: [taps][INGOT_GEMM_MR], the first mr of each tap are used */
     int64_t taps, steps;     /* steps of four bytes in each run */
-    const int8_t *weights;   /* panels [taps][steps][64]; depthwise: [ceil(columns / 64)][taps / 4][4][4][4][4] */
+    const int8_t *weights;   /* panels [taps][steps][64] */
     int64_t panel_stride;
     void *const *out;              /* [mr], of int8 or float */
     const int8_t *const *residual; /* [mr], or NULL; may be the same bytes as out */
@@ -61,11 +61,35 @@ typedef struct ingot_gemm_s8 {
 
 typedef void (*ingot_gemm_s8_fn)(const ingot_gemm_s8 *tile);
 
-/* Depthwise: column c is the sum over taps of weight[tap][c] * row[tap][c]; taps are a multiple of four, with weights
- * of zero for those added. In a block of 64 channels weights lie [quarter of 16][which 16][channel][tap], as bytes of
- * four rows fall when they are interleaved within 128 bits. */
+/* What belongs to 64 lanes of a run, in the order in which the bytes of four taps fall when they are interleaved within
+ * 128 bits: [quarter of 16][which 16][lane]. */
+typedef struct ingot_depthwise_columns {
+    int32_t offset[2]
+                  [INGOT_S8_LANES]; /* what the zero point of the input adds to each sum; with an instruction's 128 */
+    float scale[INGOT_S8_LANES], bias[INGOT_S8_LANES];
+} ingot_depthwise_columns;
+
+static inline int ingot_depthwise_place(int lane) { return lane % 16 / 4 * 16 + lane / 16 * 4 + lane % 4; }
+
+/* Depthwise: lane j of a run is the sum over taps of weight[tap][j] * taps[tap][offset + j]. Taps come in fours;
+ * weights and columns in blocks of 64 lanes that repeat. Up to 64 bytes behind the last lane of a tap are read. */
+typedef struct ingot_depthwise_s8 {
+    const int8_t *const *taps; /* [4 steps] */
+    int64_t steps, offset, lanes;
+    const int8_t *weights;                  /* [blocks][steps][lane, in that order][4] */
+    const ingot_depthwise_columns *columns; /* [blocks] */
+    int64_t blocks;
+    void *out;              /* of int8 or float */
+    const int8_t *residual; /* or NULL; may be the same bytes as out */
+    int32_t tame;           /* no result before the clamp is NaN, or 2^30 or more in size */
+    ingot_gemm_s8 tile;     /* its numbers */
+} ingot_depthwise_s8;
+
+typedef void (*ingot_depthwise_s8_fn)(const ingot_depthwise_s8 *run);
+
 typedef struct ingot_gemm_s8_isa {
-    ingot_gemm_s8_fn tile, depthwise;
+    ingot_gemm_s8_fn tile;
+    ingot_depthwise_s8_fn depthwise;
 } ingot_gemm_s8_isa;
 
 extern const ingot_gemm_s8_isa ingot_gemm_s8__portable, ingot_gemm_s8__avx2, ingot_gemm_s8__avxvnni,

@@ -1,9 +1,10 @@
-/* The bodies of the INT8 micro-kernels for one instruction set, in terms of its s8_dot.h. Tiles first leave their sums
- * in a small buffer, so that there is one epilogue, written once. */
+/* The bodies of the INT8 micro-kernels for one instruction set, in terms of its s8_dot.h. Blocks leave their sums in a
+ * small buffer for the epilogue; only where a vector is a whole panel, and all of it is stored, do they go there in
+ * registers. */
+#include "depthwise_s8_impl.h"
+#include "finish_s8.h"
 #include "gemm_s8.h"
 #include "s8_dot.h"
-
-enum { S8_COLUMNS = S8_BYTES / INGOT_S8_STEP }; /* of a vector of sums */
 
 /* [panel][row][column], of the panels done together. */
 typedef int32_t s8_panel_sums[INGOT_GEMM_MR][INGOT_GEMM_NR];
@@ -16,6 +17,9 @@ typedef struct s8_job {
     int64_t weights_stride, sums_stride; /* from one vector of columns to the next */
     int32_t *sums;
     int32_t mr;
+    const ingot_gemm_s8 *direct; /* NULL, or whose results the sums become at once */
+    int64_t column;              /* then: the first in out */
+    int32_t row;
 } s8_job;
 
 /* `rows` and `vectors` are constants where this is inlined; rows beyond mr repeat the first. */
@@ -52,6 +56,27 @@ S8_INLINE void s8_block(const s8_job *job, const int rows, const int vectors) {
             }
         }
     }
+#if defined(S8_DIRECT)
+    if (job->direct != NULL) {
+        const ingot_gemm_s8 *t = job->direct;
+        const s8_numbers numbers = s8_read_numbers(t);
+        int8_t *const *out = (int8_t *const *)t->out + job->row;
+        const int8_t *const *residual = t->residual != NULL ? t->residual + job->row : NULL;
+#pragma GCC unroll 4
+        for (int v = 0; v < vectors; v++) {
+            const int64_t column = job->column + v * INGOT_GEMM_NR;
+            const s8_columns c = s8_read_columns(t, column, INGOT_GEMM_NR);
+#pragma GCC unroll 10
+            for (int r = 0; r < rows; r++) {
+                if (r < job->mr) { /* a residual may be where the results go: no row twice */
+                    s8_finish_row(&numbers, &c, sum[r][v], INGOT_GEMM_NR, out[r] + column,
+                                  residual != NULL ? residual[r] + column : NULL, 1);
+                }
+            }
+        }
+        return;
+    }
+#endif
 #pragma GCC unroll 10
     for (int r = 0; r < rows; r++) {
 #pragma GCC unroll 4
@@ -68,115 +93,10 @@ typedef void (*s8_block_fn)(const s8_job *job);
 
 S8_BLOCK_FUNCTIONS
 
-/* The columns of a panel: offset undoes what the zero point of the input and the instruction add to each sum. */
-typedef struct s8_columns {
-    uint32_t offset[INGOT_GEMM_NR];
-    float scale[INGOT_GEMM_NR], bias[INGOT_GEMM_NR];
-} s8_columns;
-
-/* The first `count` of sixteen elements, without a call: the loops around it keep everything in registers. */
-S8_INLINE void s8_copy_n(void *to, const void *from, int64_t count, const size_t element) {
-    char *y = to;
-    const char *x = from;
-    if (count == INGOT_GEMM_NR) {
-        memcpy(y, x, INGOT_GEMM_NR * element);
-        return;
-    }
-#pragma GCC unroll 4
-    for (int64_t part = INGOT_GEMM_NR / 2; part > 0; part /= 2) {
-        if (count & part) {
-            const size_t bytes = (size_t)part * element;
-            memcpy(y, x, bytes);
-            y += bytes;
-            x += bytes;
-        }
-    }
-}
-
-static void s8_read_columns(const ingot_gemm_s8 *t, int64_t column, int64_t count, s8_columns *c) {
-    memset(c, 0, sizeof *c);
-    s8_copy_n(c->offset, t->sums + column, count, sizeof *c->offset);
-    s8_copy_n(c->scale, t->scale + column, count, sizeof *c->scale);
-    if (t->bias != NULL) {
-        s8_copy_n(c->bias, t->bias + column, count, sizeof *c->bias);
-    }
-    for (int j = 0; j < INGOT_GEMM_NR; j++) {
-        c->offset[j] *= 0u - (uint32_t)(t->input_zero + S8_FLIP);
-    }
-    if (t->whole_bias != NULL) {
-        uint32_t whole[INGOT_GEMM_NR] = {0};
-        s8_copy_n(whole, t->whole_bias + column, count, sizeof *whole);
-        for (int j = 0; j < INGOT_GEMM_NR; j++) {
-            c->offset[j] += whole[j];
-        }
-    }
-}
-
-/* The epilogue of `count` columns. Loops over sixteen lanes become vectors; one loop for each size of element, or the
- * smallest of them sets the width of all. `residual` and `stored` (the result is int8) are constants for most. */
-S8_INLINE void s8_finish_rows(const ingot_gemm_s8 *t, const s8_panel_sums sums, const s8_columns *c, int64_t column,
-                              int64_t count, const int8_t *const *residual, const int stored) {
-    const int32_t rows = t->mr, residual_zero = t->residual_zero;
-    const float residual_scale = t->residual_scale;
-    const ingot_requantize q = t->requantize;
-    const ingot_requantize_fast fast = t->fast;
-    void *const *out = t->out;
-    for (int r = 0; r < rows; r++) {
-        float v[INGOT_GEMM_NR];
-        for (int j = 0; j < INGOT_GEMM_NR; j++) {
-            v[j] = ingot_fma_f32((float)(int32_t)((uint32_t)sums[r][j] + c->offset[j]), c->scale[j], c->bias[j]);
-        }
-        if (residual != NULL) {
-            int8_t bytes[INGOT_GEMM_NR] = {0};
-            int32_t whole[INGOT_GEMM_NR];
-            s8_copy_n(bytes, residual[r] + column, count, 1);
-            for (int j = 0; j < INGOT_GEMM_NR; j++) {
-                whole[j] = bytes[j];
-            }
-            for (int j = 0; j < INGOT_GEMM_NR; j++) {
-                v[j] = ingot_fma_f32((float)(whole[j] - residual_zero), residual_scale, v[j]);
-            }
-        }
-        if (stored) {
-            int32_t whole[INGOT_GEMM_NR];
-            int8_t *y = (int8_t *)out[r] + column;
-            for (int j = 0; j < INGOT_GEMM_NR; j++) {
-                whole[j] = ingot_requantize_fast_i32(&fast, v[j]);
-            }
-            if (count == INGOT_GEMM_NR) {
-                s8_narrow(y, whole);
-            } else {
-                int8_t bytes[INGOT_GEMM_NR];
-                s8_narrow(bytes, whole);
-                s8_copy_n(y, bytes, count, 1);
-            }
-        } else {
-            for (int j = 0; j < INGOT_GEMM_NR; j++) {
-                v[j] = ingot_clamp_f32(&q, v[j]);
-            }
-            s8_copy_n((float *)out[r] + column, v, count, sizeof *v);
-        }
-    }
-}
-
-/* The epilogue of a panel that begins at `first` of the tile's columns. */
-static void s8_finish(const ingot_gemm_s8 *t, const s8_panel_sums sums, int64_t first) {
-    const int64_t left = t->columns - first, column = t->column + first;
-    const int64_t count = left < INGOT_GEMM_NR ? left : INGOT_GEMM_NR;
-    s8_columns c;
-    s8_read_columns(t, column, count, &c);
-    if (t->float_out) {
-        s8_finish_rows(t, sums, &c, column, count, t->residual, 0);
-    } else if (t->residual != NULL) {
-        s8_finish_rows(t, sums, &c, column, count, t->residual, 1);
-    } else {
-        s8_finish_rows(t, sums, &c, column, count, NULL, 1);
-    }
-}
-
 /* All rows of the tile by the panels from `first` on, `panels` of them. */
 static void s8_panels(const ingot_gemm_s8 *t, int64_t first, int panels, s8_panel_sums *sums) {
     const int8_t *weights = t->weights + first / INGOT_GEMM_NR * t->panel_stride;
+    const int direct = !t->float_out && t->row_offset == NULL && t->columns - first >= panels * INGOT_GEMM_NR;
     const int wide = S8_COLUMNS == 16; /* a vector is a panel, and a block several of them */
     const int vectors = wide ? panels : S8_VECTORS;
     const int blocks = (t->mr + S8_ROWS - 1) / S8_ROWS, base = t->mr / blocks, longer = t->mr % blocks;
@@ -192,11 +112,19 @@ static void s8_panels(const ingot_gemm_s8 *t, int64_t first, int panels, s8_pane
                 .sums_stride = wide ? INGOT_GEMM_MR * INGOT_GEMM_NR : S8_COLUMNS,
                 .sums = &sums[0][row][v * S8_COLUMNS],
                 .mr = mr,
+                .direct = direct ? t : NULL,
+                .column = t->column + first,
+                .row = row,
             };
             s8_find_block(mr, vectors)(&job);
         }
         row += mr;
     }
+#if defined(S8_DIRECT)
+    if (direct) {
+        return;
+    }
+#endif
     if (t->row_offset != NULL) {
         for (int i = 0; i < panels * INGOT_GEMM_MR * INGOT_GEMM_NR; i++) {
             const int row = i / INGOT_GEMM_NR % INGOT_GEMM_MR;
@@ -216,45 +144,6 @@ static void s8_tile(const ingot_gemm_s8 *t) {
         const int panels = s8_panels_together(t->mr, left);
         s8_panels(t, first, panels, sums);
         first += panels * INGOT_GEMM_NR;
-    }
-}
-
-/* As many channels of one pixel as fill a vector, `count` of them there. */
-static void s8_pixel(const ingot_gemm_s8 *t, int row, int64_t channel, int64_t count, const int8_t *weights,
-                     int32_t *sums) {
-    const void *const *from = t->rows + row;
-    s8_sum sum[4] = {s8_zero(), s8_zero(), s8_zero(), s8_zero()};
-    for (int64_t tap = 0; tap < t->taps; tap += 4, from += 4 * INGOT_GEMM_MR, weights += INGOT_S8_LANES_BLOCK) {
-        s8_bytes x[4];
-#pragma GCC unroll 4
-        for (int i = 0; i < 4; i++) {
-            x[i] = s8_load((const int8_t *)from[i * INGOT_GEMM_MR] + channel, count);
-        }
-        s8_interleave(x);
-#pragma GCC unroll 4
-        for (int i = 0; i < 4; i++) {
-            sum[i] = s8_dot(sum[i], s8_widen(x[i]), s8_load_weights(weights + i * INGOT_S8_LANES));
-        }
-    }
-#pragma GCC unroll 4
-    for (int i = 0; i < 4; i++) {
-        s8_store_lanes(sums + 4 * i, INGOT_GEMM_MR * INGOT_GEMM_NR, sum[i]);
-    }
-}
-
-static void s8_depthwise(const ingot_gemm_s8 *t) {
-    s8_panel_sums sums[INGOT_S8_LANES / INGOT_GEMM_NR];
-    const int8_t *weights = t->weights;
-    for (int64_t c = 0; c < t->columns; c += INGOT_S8_LANES, weights += t->taps / 4 * INGOT_S8_LANES_BLOCK) {
-        const int64_t left = t->columns - c < INGOT_S8_LANES ? t->columns - c : INGOT_S8_LANES;
-        for (int64_t lane = 0; lane < left; lane += S8_BYTES) {
-            for (int r = 0; r < t->mr; r++) {
-                s8_pixel(t, r, c + lane, left - lane, weights + lane, &sums[lane / INGOT_GEMM_NR][r][0]);
-            }
-        }
-        for (int64_t lane = 0; lane < left; lane += INGOT_GEMM_NR) {
-            s8_finish(t, (const int32_t(*)[INGOT_GEMM_NR])sums[lane / INGOT_GEMM_NR], c + lane);
-        }
     }
 }
 

@@ -62,7 +62,7 @@ static inline int8_t ingot_requantize_s8(const ingot_requantize *q, float x) {
 /* The same with less to do for each number, where all that depends on q alone has been done before. */
 typedef struct ingot_requantize_fast {
     float scale, lo, hi;
-    int32_t shift;
+    int32_t zero;
 } ingot_requantize_fast;
 
 /* Multiplying by a positive number and rounding keeps the order, so that the activation's clamp can follow it and be
@@ -72,18 +72,13 @@ static inline ingot_requantize_fast ingot_requantize_prepare(const ingot_requant
     float hi = q->hi == q->hi ? q->hi * q->inverse_scale : q->max;
     lo = lo < q->min ? q->min : lo > q->max ? q->max : lo;
     hi = hi > q->max ? q->max : hi < q->min ? q->min : hi;
-    return (ingot_requantize_fast){q->inverse_scale, lo, hi, q->zero - 0x4b400000};
+    return (ingot_requantize_fast){q->inverse_scale, lo, hi, q->zero};
 }
 
-static inline int32_t ingot_requantize_fast_i32(const ingot_requantize_fast *f, float x) {
-    x *= f->scale;
-    x = x < f->lo ? f->lo : x;
-    x = x > f->hi ? f->hi : x;
-    x = x == x ? x : 0.0f;
-    x += 12582912.0f; /* 1.5 * 2^23: the whole number stands in the low bits */
-    int32_t bits;
-    memcpy(&bits, &x, sizeof bits);
-    return bits + f->shift;
+/* The least or the largest stored number, of `lo` or `hi`: rounding keeps the order. */
+static inline int8_t ingot_requantize_bound(const ingot_requantize_fast *f, float x) {
+    const float magic = 12582912.0f;
+    return (int8_t)((int32_t)((x + magic) - magic) + f->zero);
 }
 
 #endif

@@ -14,31 +14,6 @@
 #if defined(__AVX2__)
 #include <immintrin.h>
 
-S8_INLINE __m128i s8_load_16(const int8_t *p, int64_t count) {
-    if (count >= 16) {
-        return _mm_loadu_si128((const __m128i *)(const void *)p);
-    }
-    int8_t some[16] = {0};
-    memcpy(some, p, (size_t)count);
-    return _mm_loadu_si128((const __m128i *)(const void *)some);
-}
-
-/* Sixteen numbers that fit bytes. */
-#define S8_NARROW
-#if defined(__AVX512F__)
-S8_INLINE void s8_narrow(int8_t *to, const int32_t *from) {
-    _mm_storeu_si128((__m128i *)(void *)to, _mm512_cvtepi32_epi8(_mm512_loadu_si512(from)));
-}
-#else
-S8_INLINE void s8_narrow(int8_t *to, const int32_t *from) {
-    const __m256i low = _mm256_loadu_si256((const __m256i *)(const void *)from);
-    const __m256i high = _mm256_loadu_si256((const __m256i *)(const void *)(from + 8));
-    const __m256i words = _mm256_permute4x64_epi64(_mm256_packs_epi32(low, high), 0xd8);
-    const __m128i bytes = _mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
-    _mm_storeu_si128((__m128i *)(void *)to, bytes);
-}
-#endif
-
 S8_INLINE int32_t s8_load_step(const int8_t *p) {
     int32_t four;
     memcpy(&four, p, sizeof four);
@@ -61,6 +36,7 @@ S8_INLINE int32_t s8_load_step(const int8_t *p) {
 
 #if defined(__AVX512VNNI__) /* unsigned by signed bytes: a factor is flipped from x to x + 128 */
 
+#define S8_DIRECT /* a vector of sums is a panel */
 enum { S8_BYTES = 64, S8_FLIP = 128, S8_ROWS = 10, S8_VECTORS = 4, S8_MOST_PANELS = 4 };
 typedef __m512i s8_sum, s8_weights, s8_factor, s8_bytes;
 
@@ -70,17 +46,8 @@ S8_INLINE s8_factor s8_widen(s8_bytes x) { return _mm512_xor_si512(x, _mm512_set
 S8_INLINE s8_factor s8_splat(const int8_t *p) { return s8_widen(_mm512_set1_epi32(s8_load_step(p))); }
 S8_INLINE s8_sum s8_dot(s8_sum sum, s8_factor x, s8_weights w) { return _mm512_dpbusd_epi32(sum, x, w); }
 S8_INLINE void s8_store(int32_t *p, s8_sum sum) { _mm512_storeu_si512(p, sum); }
-S8_INLINE s8_bytes s8_load(const int8_t *p, int64_t count) {
-    const __mmask64 there = count >= 64 ? ~UINT64_C(0) : (UINT64_C(1) << count) - 1;
-    return _mm512_maskz_loadu_epi8(there, p);
-}
+S8_INLINE s8_bytes s8_load(const int8_t *p) { return _mm512_loadu_si512(p); }
 S8_INLINE void s8_interleave(s8_bytes *x) { S8_INTERLEAVE_(x, _mm512); }
-S8_INLINE void s8_store_lanes(int32_t *p, int64_t stride, s8_sum sum) {
-    _mm_storeu_si128((__m128i *)(void *)p, _mm512_extracti32x4_epi32(sum, 0));
-    _mm_storeu_si128((__m128i *)(void *)(p + stride), _mm512_extracti32x4_epi32(sum, 1));
-    _mm_storeu_si128((__m128i *)(void *)(p + 2 * stride), _mm512_extracti32x4_epi32(sum, 2));
-    _mm_storeu_si128((__m128i *)(void *)(p + 3 * stride), _mm512_extracti32x4_epi32(sum, 3));
-}
 
 /* Two panels fill the registers with ten rows; a single row needs four to hide the latency of the instruction. */
 S8_INLINE int s8_panels_together(int rows, int64_t left) { return rows == 1 && left >= 4 ? 4 : left >= 2 ? 2 : 1; }
@@ -92,9 +59,13 @@ S8_INLINE int s8_panels_together(int rows, int64_t left) { return rows == 1 && l
     S8_BLOCK_FUNCTION(8, 2)                                                                                            \
     S8_BLOCK_FUNCTION(10, 2)                                                                                           \
     S8_BLOCK_FUNCTION(2, 1)                                                                                            \
-    S8_BLOCK_FUNCTION(6, 1) S8_BLOCK_FUNCTION(10, 1) S8_INLINE s8_block_fn s8_find_block(int rows, int vectors) {      \
+    S8_BLOCK_FUNCTION(4, 1)                                                                                            \
+    S8_BLOCK_FUNCTION(6, 1)                                                                                            \
+    S8_BLOCK_FUNCTION(8, 1)                                                                                            \
+    S8_BLOCK_FUNCTION(10, 1)                                                                                           \
+    S8_INLINE s8_block_fn s8_find_block(int rows, int vectors) {                                                       \
         static const s8_block_fn two[] = {s8_block_2x2, s8_block_4x2, s8_block_6x2, s8_block_8x2, s8_block_10x2};      \
-        static const s8_block_fn one[] = {s8_block_2x1, s8_block_6x1, s8_block_6x1, s8_block_10x1, s8_block_10x1};     \
+        static const s8_block_fn one[] = {s8_block_2x1, s8_block_4x1, s8_block_6x1, s8_block_8x1, s8_block_10x1};      \
         return vectors == 4 ? s8_block_1x4 : (vectors == 2 ? two : one)[(rows - 1) / 2];                               \
     }
 
@@ -109,15 +80,8 @@ S8_INLINE s8_factor s8_widen(s8_bytes x) { return _mm256_xor_si256(x, _mm256_set
 S8_INLINE s8_factor s8_splat(const int8_t *p) { return s8_widen(_mm256_set1_epi32(s8_load_step(p))); }
 S8_INLINE s8_sum s8_dot(s8_sum sum, s8_factor x, s8_weights w) { return _mm256_dpbusd_avx_epi32(sum, x, w); }
 S8_INLINE void s8_store(int32_t *p, s8_sum sum) { _mm256_storeu_si256((__m256i *)(void *)p, sum); }
-S8_INLINE s8_bytes s8_load(const int8_t *p, int64_t count) {
-    const __m128i high = count > 16 ? s8_load_16(p + 16, count - 16) : _mm_setzero_si128();
-    return _mm256_set_m128i(high, s8_load_16(p, count));
-}
+S8_INLINE s8_bytes s8_load(const int8_t *p) { return s8_load_weights(p); }
 S8_INLINE void s8_interleave(s8_bytes *x) { S8_INTERLEAVE_(x, _mm256); }
-S8_INLINE void s8_store_lanes(int32_t *p, int64_t stride, s8_sum sum) {
-    _mm_storeu_si128((__m128i *)(void *)p, _mm256_castsi256_si128(sum));
-    _mm_storeu_si128((__m128i *)(void *)(p + stride), _mm256_extracti128_si256(sum, 1));
-}
 
 #elif defined(__AVX2__) /* the byte instruction saturates: 16-bit products, two sums for each column until the end */
 
@@ -127,7 +91,8 @@ typedef __m128i s8_bytes;
 
 S8_INLINE s8_sum s8_zero(void) { return _mm256_setzero_si256(); }
 S8_INLINE s8_factor s8_widen(s8_bytes x) { return _mm256_cvtepi8_epi16(x); }
-S8_INLINE s8_weights s8_load_weights(const int8_t *p) { return s8_widen(s8_load_16(p, 16)); }
+S8_INLINE s8_bytes s8_load(const int8_t *p) { return _mm_loadu_si128((const __m128i *)(const void *)p); }
+S8_INLINE s8_weights s8_load_weights(const int8_t *p) { return s8_widen(s8_load(p)); }
 S8_INLINE s8_factor s8_splat(const int8_t *p) { return s8_widen(_mm_set1_epi32(s8_load_step(p))); }
 S8_INLINE s8_sum s8_dot(s8_sum sum, s8_factor x, s8_weights w) {
     return _mm256_add_epi32(sum, _mm256_madd_epi16(x, w));
@@ -136,12 +101,7 @@ S8_INLINE void s8_store(int32_t *p, s8_sum sum) {
     const __m128i low = _mm256_castsi256_si128(sum), high = _mm256_extracti128_si256(sum, 1);
     _mm_storeu_si128((__m128i *)(void *)p, _mm_hadd_epi32(low, high));
 }
-S8_INLINE s8_bytes s8_load(const int8_t *p, int64_t count) { return s8_load_16(p, count); }
 S8_INLINE void s8_interleave(s8_bytes *x) { S8_INTERLEAVE_(x, _mm); }
-S8_INLINE void s8_store_lanes(int32_t *p, int64_t stride, s8_sum sum) {
-    (void)stride;
-    s8_store(p, sum);
-}
 
 #elif defined(INGOT_ISA_neon) || defined(INGOT_ISA_neondot)
 #include <arm_neon.h>
@@ -171,14 +131,7 @@ S8_INLINE s8_factor s8_splat(const int8_t *p) {
     memcpy(&four, p, sizeof four);
     return vreinterpretq_s8_s32(vdupq_n_s32(four));
 }
-S8_INLINE s8_bytes s8_load(const int8_t *p, int64_t count) {
-    if (count >= S8_BYTES) {
-        return vld1q_s8(p);
-    }
-    int8_t some[S8_BYTES] = {0};
-    memcpy(some, p, (size_t)count);
-    return vld1q_s8(some);
-}
+S8_INLINE s8_bytes s8_load(const int8_t *p) { return vld1q_s8(p); }
 S8_INLINE void s8_interleave(s8_bytes *x) {
     const int16x8_t a = vreinterpretq_s16_s8(vzip1q_s8(x[0], x[1])), b = vreinterpretq_s16_s8(vzip2q_s8(x[0], x[1]));
     const int16x8_t c = vreinterpretq_s16_s8(vzip1q_s8(x[2], x[3])), d = vreinterpretq_s16_s8(vzip2q_s8(x[2], x[3]));
@@ -186,10 +139,6 @@ S8_INLINE void s8_interleave(s8_bytes *x) {
     x[1] = vreinterpretq_s8_s16(vzip2q_s16(a, c));
     x[2] = vreinterpretq_s8_s16(vzip1q_s16(b, d));
     x[3] = vreinterpretq_s8_s16(vzip2q_s16(b, d));
-}
-S8_INLINE void s8_store_lanes(int32_t *p, int64_t stride, s8_sum sum) {
-    (void)stride;
-    s8_store(p, sum);
 }
 
 #else /* portable */
@@ -203,12 +152,12 @@ typedef struct s8_bytes {
 } s8_bytes, s8_weights, s8_factor;
 
 S8_INLINE s8_sum s8_zero(void) { return (s8_sum){{0, 0, 0, 0}}; }
-S8_INLINE s8_bytes s8_load(const int8_t *p, int64_t count) {
-    s8_bytes some = {{0}};
-    memcpy(some.byte, p, (size_t)(count < S8_BYTES ? count : S8_BYTES));
+S8_INLINE s8_bytes s8_load(const int8_t *p) {
+    s8_bytes some;
+    memcpy(some.byte, p, sizeof some.byte);
     return some;
 }
-S8_INLINE s8_weights s8_load_weights(const int8_t *p) { return s8_load(p, S8_BYTES); }
+S8_INLINE s8_weights s8_load_weights(const int8_t *p) { return s8_load(p); }
 S8_INLINE s8_factor s8_widen(s8_bytes x) { return x; }
 S8_INLINE s8_factor s8_splat(const int8_t *p) {
     s8_factor same;
@@ -230,10 +179,6 @@ S8_INLINE void s8_interleave(s8_bytes *x) {
         turned[i / S8_BYTES].byte[i % S8_BYTES] = x[i % 4].byte[i / 4];
     }
     memcpy(x, turned, sizeof turned);
-}
-S8_INLINE void s8_store_lanes(int32_t *p, int64_t stride, s8_sum sum) {
-    (void)stride;
-    s8_store(p, sum);
 }
 #endif
 
@@ -271,14 +216,6 @@ S8_INLINE int s8_panels_together(int rows, int64_t left) {
         return s8_block_2x4;                                                                                           \
     }
 #endif
-#endif
-
-#if !defined(S8_NARROW)
-S8_INLINE void s8_narrow(int8_t *to, const int32_t *from) {
-    for (int i = 0; i < 16; i++) {
-        to[i] = (int8_t)from[i];
-    }
-}
 #endif
 
 #endif

@@ -17,6 +17,7 @@ from .attrs import QConvAttrs, conv_params
 PANEL = 16
 STEP = 4
 LANES = 64
+MOST_BLOCKS = 32
 
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
 
@@ -52,29 +53,40 @@ def pack_s8(columns: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(blocks).reshape(panels, steps, PANEL * STEP)
 
 
-def pack_conv_s8(w: np.ndarray, groups: int = 1) -> tuple[np.ndarray, np.ndarray]:
-    """int8 [O, C / groups, *kernel] -> what ``conv_s8_n16k4`` reads.
+def pack_conv_s8(w: np.ndarray, groups: int = 1, dilation: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """int8 [O, C / groups, *kernel] -> what ``conv_s8_n16k4`` reads; ``dilation`` is that of the last axis.
 
-    Gives the weights, int8 [groups * ceil(O / groups / 16), ceil(taps * C / groups / 4), 64], products in the order
-    [taps][C / groups], and the sums of each output channel, int32 [O].
+    Gives the weights, int8 [groups * ceil(O / groups / 16), steps, 64], and the sums of each output channel, int32
+    [O]. Products come in the order [taps][C / groups]; without groups and dilation each row of the kernel is padded
+    to a multiple of four, and else the whole.
     """
-    out = w.shape[0]
-    rows = w.reshape(out, w.shape[1], math.prod(w.shape[2:])).swapaxes(1, 2).reshape(out, -1)
-    packed = [pack_s8(part) for part in np.split(rows, groups)]
-    return np.concatenate(packed), rows.sum(axis=1, dtype=np.int32)
+    out, channels, width = w.shape[0], w.shape[1], w.shape[-1]
+    by_rows = groups == 1 and (width == 1 or dilation == 1)
+    run = channels * (width if by_rows else math.prod(w.shape[2:]))
+    rows = np.moveaxis(w, 1, -1).reshape(out, -1, run)
+    padded = np.zeros((out, rows.shape[1], -(-run // STEP) * STEP), np.int8)
+    padded[:, :, :run] = rows
+    packed = [pack_s8(part) for part in np.split(padded.reshape(out, -1), groups)]
+    return np.concatenate(packed), rows.sum(axis=(1, 2), dtype=np.int32)
 
 
 def pack_depthwise_s8(w: np.ndarray) -> np.ndarray:
-    """int8 [C, 1, *kernel] -> [ceil(C / 64), ceil(taps / 4), 256].
+    """int8 [C, 1, *kernel] -> [blocks, ceil(taps / 4), 256].
 
-    A block is [quarter of 16 channels][which 16 channels][4 channels][4 taps]: the order in which the bytes of four
-    pixels fall when they are interleaved within 16 channels.
+    Pixels side by side are one run of lanes; a block belongs to 64 of them, and there are as many as it takes until
+    channels repeat, or those of one pixel where that were more than 32. A block is [quarter of 16 lanes][which 16
+    lanes][4 lanes][4 taps]: the order in which the bytes of four taps fall when they are interleaved within 16 lanes.
     """
     channels, taps = w.shape[0], math.prod(w.shape[2:])
-    blocks, steps = -(-channels // LANES), -(-taps // STEP)
+    blocks, steps = channels // math.gcd(channels, LANES), -(-taps // STEP)
+    repeats = blocks <= MOST_BLOCKS
+    blocks = blocks if repeats else -(-channels // LANES)
     padded = np.zeros((blocks * LANES, steps * STEP), np.int8)
-    padded[:channels, :taps] = w.reshape(channels, taps)
-    split = padded.reshape(blocks, 4, 4, 4, steps, STEP)  # block, 16th, quarter, channel, step, tap
+    rows = w.reshape(channels, taps)
+    lanes = np.arange(blocks * LANES)
+    there = lanes if repeats else lanes[:channels]
+    padded[there, :taps] = rows[there % channels]
+    split = padded.reshape(blocks, 4, 4, 4, steps, STEP)  # block, 16th, quarter, lane, step, tap
     return np.ascontiguousarray(split.transpose(0, 4, 2, 1, 3, 5)).reshape(blocks, steps, LANES * STEP)
 
 
@@ -114,7 +126,7 @@ TACTICS = (
         params_type="ingot_conv_s8_params",
         params=_params,
         when=_is_s8,
-        pack={1: lambda node, w: pack_conv_s8(w, node.attrs.groups)[0]},
+        pack={1: lambda node, w: pack_conv_s8(w, node.attrs.groups, node.attrs.dilations[-1])[0]},
         pitched_inputs=(0, 3),
         pitched_outputs=(0,),
         inplace=(3,),

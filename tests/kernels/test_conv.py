@@ -176,7 +176,7 @@ def check_s8(kernel: str, case: Any, seed: int, input_zero: int, output_zero: in
     )
     x = rng.choice([-128, 127], shape) if largest else rng.integers(-128, 128, shape)
     w, x = w.astype(np.int8), x.astype(np.int8)
-    packed = pack_depthwise_s8(w) if kernel == "conv_s8_dw" else pack_conv_s8(w, groups)[0]
+    packed = pack_depthwise_s8(w) if kernel == "conv_s8_dw" else pack_conv_s8(w, groups, params["dilations"][-1])[0]
     sums = w.reshape(out, -1).sum(axis=1, dtype=np.int32)
     exact = convolve(x.astype(np.int64) - input_zero, w.astype(np.int64), params)
     scale = (rng.random(out) * 1e-3).astype(np.float32)
@@ -190,7 +190,7 @@ def check_s8(kernel: str, case: Any, seed: int, input_zero: int, output_zero: in
         for wanted in (expected.astype(np.int8), real):
             y = empty(wanted.shape, wanted.dtype)
             operands = [aligned(x), aligned(packed), None, None, sums, scale]
-            run_kernel(kernel, operands, [y], blob, isa=isa, constant=[1], splits=2)
+            run_kernel(kernel, operands, [y], blob, isa=isa, constant=[1, 4, 5], splits=2)
             np.testing.assert_array_equal(y, wanted, err_msg=isa)
 
 

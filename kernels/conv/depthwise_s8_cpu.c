@@ -1,0 +1,215 @@
+/* conv_s8_dw; see depthwise_s8.h. */
+#include "depthwise_s8.h"
+
+typedef struct dw_plan {
+    ingot_conv_shape shape;
+    ingot_conv_band band;
+    int64_t steps;  /* of four taps */
+    int64_t blocks; /* of weights and columns */
+    int32_t joined; /* pixels are one run */
+    int32_t tame;   /* see ingot_depthwise_s8 */
+} dw_plan;
+
+static ingot_depthwise_columns *columns_of(const dw_plan *plan) {
+    return (ingot_depthwise_columns *)(uintptr_t)((const char *)plan + (sizeof *plan + 63) / 64 * 64);
+}
+
+static int64_t common_divisor(int64_t a, int64_t b) { return b == 0 ? a : common_divisor(b, a % b); }
+
+/* Blocks until channels repeat, or of one pixel. */
+static int64_t count_blocks(int64_t channels, int *repeats) {
+    const int64_t blocks = channels / common_divisor(channels, INGOT_S8_LANES);
+    *repeats = blocks <= INGOT_DW_S8_REPEAT;
+    return *repeats ? blocks : (channels + INGOT_S8_LANES - 1) / INGOT_S8_LANES;
+}
+
+/* 0 when no memory would do. */
+static int plan_make(const ingot_call *call, dw_plan *plan) {
+    const ingot_conv_s8_params *p = call->params;
+    const ingot_arg *residual = &call->in[INGOT_CONV_RESIDUAL];
+    ingot_conv_shape *s = &plan->shape;
+    int repeats;
+    ingot_conv_shape_read(call, s);
+    s->taps = s->kernel[0] * s->kernel[1] * s->kernel[2];
+    plan->steps = ingot_s8_padded(s->taps) / INGOT_S8_STEP;
+    plan->blocks = count_blocks(s->in_channels, &repeats);
+    plan->joined = repeats && s->out_pitch == s->in_channels &&
+                   (residual->dtype == INGOT_DTYPE_NONE || residual->pitch == s->in_channels);
+    return ingot_conv_band_make(s, plan->joined ? s->stride[2] : 1, (uint8_t)p->numbers.input_zero, &plan->band);
+}
+
+static const char *dw_check(const ingot_call *call) {
+    const ingot_conv_s8_params *p = call->params;
+    const ingot_arg *w = &call->in[INGOT_CONV_W], *bias = &call->in[INGOT_CONV_BIAS];
+    ingot_conv_shape s;
+    dw_plan plan;
+    int repeats;
+    const char *reason = ingot_conv_s8_operands_check(call);
+    if (reason != NULL) {
+        return reason;
+    }
+    if (w->rank != 3 || w->count < 1 || w->pitch != INGOT_S8_LANES_BLOCK || w->dims[2] != INGOT_S8_LANES_BLOCK) {
+        return "conv: weights";
+    }
+    reason = ingot_conv_shape_check_from(call, ingot_conv_count_taps(&p->conv, w->count), 0, &s);
+    if (reason != NULL) {
+        return reason;
+    }
+    if (s.groups != s.in_channels || s.groups != s.out_channels) {
+        return "conv: not depthwise";
+    }
+    if (w->dims[0] != count_blocks(s.in_channels, &repeats) || w->dims[1] * INGOT_S8_STEP != ingot_s8_padded(s.taps)) {
+        return "conv: weights";
+    }
+    if (call->in[INGOT_CONV_SUMS].storage != INGOT_STORAGE_CONSTANT ||
+        call->in[INGOT_CONV_SCALE].storage != INGOT_STORAGE_CONSTANT ||
+        (bias->dtype != INGOT_DTYPE_NONE && bias->storage != INGOT_STORAGE_CONSTANT)) {
+        return "conv: sums, scale and bias are not constants";
+    }
+    if (!plan_make(call, &plan)) {
+        return "conv: a window too large";
+    }
+    return call->out[0].count / s.out_channels > UINT32_MAX ? "conv: too many work units" : NULL;
+}
+
+static uint32_t dw_units(const ingot_call *call) {
+    dw_plan plan;
+    (void)plan_make(call, &plan);
+    return call->out[0].count == 0 ? 0 : (uint32_t)ingot_conv_band_units(&plan.shape, &plan.band);
+}
+
+static uint64_t dw_state_size(const ingot_call *call) {
+    dw_plan plan;
+    (void)plan_make(call, &plan);
+    return (sizeof plan + 63) / 64 * 64 + (uint64_t)plan.blocks * sizeof(ingot_depthwise_columns);
+}
+
+/* Whether |2^31 scale| + |bias| + |residual|, over the output's scale, stays below 2^30. */
+static int is_tame(const ingot_s8_numbers *numbers, float scale, float bias) {
+    const double largest = 2147483648.0 * (double)scale, residual = 256.0 * (double)numbers->residual_scale;
+    const double sum = (largest < 0.0 ? -largest : largest) + (double)(bias < 0.0f ? -bias : bias) +
+                       (residual < 0.0 ? -residual : residual);
+    return sum * (double)numbers->inverse_scale < 1073741824.0;
+}
+
+static void dw_prepare(const ingot_call *call) {
+    const ingot_conv_s8_params *p = call->params;
+    const int32_t *sums = call->in[INGOT_CONV_SUMS].data;
+    const float *scale = call->in[INGOT_CONV_SCALE].data;
+    ingot_gemm_s8 bias;
+    dw_plan *plan = call->state;
+    int repeats;
+    (void)plan_make(call, plan);
+    ingot_depthwise_columns *columns = columns_of(plan);
+    const int64_t channels = plan->shape.in_channels;
+    (void)count_blocks(channels, &repeats);
+    memset(columns, 0, (size_t)plan->blocks * sizeof *columns);
+    ingot_gemm_s8_set_bias(&call->in[INGOT_CONV_BIAS], &bias);
+    plan->tame = 1;
+    for (int64_t i = 0; i < plan->blocks * INGOT_S8_LANES && (repeats || i < channels); i++) {
+        ingot_depthwise_columns *c = &columns[i / INGOT_S8_LANES];
+        const int place = ingot_depthwise_place((int)(i % INGOT_S8_LANES));
+        const uint32_t sum = (uint32_t)sums[i % channels], zero = (uint32_t)p->numbers.input_zero;
+        const uint32_t whole = bias.whole_bias != NULL ? (uint32_t)bias.whole_bias[i % channels] : 0;
+        c->offset[0][place] = (int32_t)(whole - sum * zero);
+        c->offset[1][place] = (int32_t)(whole - sum * (zero + 128u));
+        c->scale[place] = scale[i % channels];
+        c->bias[place] = bias.bias != NULL ? bias.bias[i % channels] : 0.0f;
+        plan->tame &= is_tame(&p->numbers, c->scale[place], c->bias[place]);
+    }
+}
+
+/* Where the parts of scratch lie: the band, a pointer for each tap and each row of the kernel. */
+typedef struct dw_scratch {
+    uint64_t taps, rows, size;
+} dw_scratch;
+
+static dw_scratch scratch_of(const dw_plan *plan) {
+    const ingot_conv_shape *s = &plan->shape;
+    dw_scratch at;
+    at.taps = ingot_conv_band_size(&plan->band);
+    at.rows = at.taps + (uint64_t)(plan->steps * INGOT_S8_STEP) * sizeof(void *);
+    at.size = at.rows + (uint64_t)(s->kernel[0] * s->kernel[1]) * sizeof(void *);
+    return at;
+}
+
+static uint64_t dw_scratch_size(const ingot_call *call) {
+    dw_plan plan;
+    (void)plan_make(call, &plan);
+    return scratch_of(&plan).size;
+}
+
+/* Points at what the first pixel of a strip reads for each tap; the taps added have weights of zero. */
+static void point_taps(const dw_plan *plan, const int8_t *const *rows, const int8_t **taps) {
+    const ingot_conv_shape *s = &plan->shape;
+    int64_t tap = 0;
+    for (int64_t line = 0; line < s->kernel[0] * s->kernel[1]; line++) {
+        for (int64_t x = 0; x < s->kernel[2]; x++, tap++) {
+            const int64_t column = x * s->dilation[2], phases = plan->band.phases;
+            taps[tap] = rows[line] + column % phases * plan->band.phase_bytes + column / phases * s->in_channels;
+        }
+    }
+    for (; tap < plan->steps * INGOT_S8_STEP; tap++) {
+        taps[tap] = rows[0];
+    }
+}
+
+int ingot_conv_s8_dw_run(const ingot_call *call, uint32_t begin, uint32_t end, void *scratch,
+                         ingot_depthwise_s8_fn fn) {
+    const ingot_conv_s8_params *p = call->params;
+    const dw_plan *plan = call->state;
+    const ingot_conv_shape *s = &plan->shape;
+    const ingot_arg *out = &call->out[0], *residual = &call->in[INGOT_CONV_RESIDUAL];
+    const dw_scratch at = scratch_of(plan);
+    const int8_t **taps = (const int8_t **)(void *)((char *)scratch + at.taps);
+    const int8_t **rows = (const int8_t **)(void *)((char *)scratch + at.rows);
+    ingot_depthwise_s8 run = {
+        .taps = taps,
+        .steps = plan->steps,
+        .weights = call->in[INGOT_CONV_W].data,
+        .blocks = plan->blocks,
+        .columns = columns_of(plan),
+        .tame = plan->tame,
+    };
+    if (begin >= end) {
+        return INGOT_KERNEL_OK;
+    }
+    ingot_gemm_s8_describe(&p->numbers, &p->conv.activation, out, &run.tile);
+    const int64_t element = run.tile.float_out ? (int64_t)sizeof(float) : 1;
+    const int64_t pixel_bytes = plan->joined ? 0 : s->stride[2] * s->in_channels;
+    ingot_conv_band_clear(&plan->band, scratch);
+    for (uint32_t unit = begin; unit < end; unit++) {
+        const ingot_conv_strip strip = ingot_conv_band_strip(s, &plan->band, unit);
+        ingot_conv_band_rows(s, &plan->band, call->in[INGOT_CONV_X].data, &strip, scratch, rows);
+        point_taps(plan, rows, taps);
+        const int64_t pixel = ((strip.batch * s->out[0] + strip.z) * s->out[1] + strip.y) * s->out[2] + strip.x;
+        const int64_t runs = plan->joined ? 1 : strip.count;
+        run.lanes = plan->joined ? strip.count * s->in_channels : s->in_channels;
+        run.offset = 0;
+        for (int64_t i = 0; i < runs; i++, run.offset += pixel_bytes) {
+            run.out = (char *)out->data + (pixel + i) * out->pitch * element;
+            if (residual->data != NULL) {
+                run.residual = (const int8_t *)residual->data + (pixel + i) * residual->pitch;
+            }
+            fn(&run);
+        }
+    }
+    return INGOT_KERNEL_OK;
+}
+
+INGOT_CONV_S8_DW_KERNEL
+
+const ingot_family ingot_family_conv_s8_dw = {
+    .params_size = sizeof(ingot_conv_s8_params),
+    .flags = INGOT_KERNEL_PITCHED | INGOT_KERNEL_EXACT,
+    .in_min = 6,
+    .in_max = 6,
+    .out_min = 1,
+    .out_max = 1,
+    .inplace = 1u << INGOT_CONV_RESIDUAL,
+    .check = dw_check,
+    .units = dw_units,
+    .state_size = dw_state_size,
+    .prepare = dw_prepare,
+    .scratch_size = dw_scratch_size,
+};
