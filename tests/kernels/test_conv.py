@@ -206,6 +206,76 @@ def test_int8_depthwise_is_exact(case: Any, seed: int, input_zero: int, output_z
     check_s8("conv_s8_dw", case, seed, input_zero, output_zero)
 
 
+def flat(kernel: Any, strides: Any, dilations: Any, pads: int, groups: int = 1) -> dict[str, Any]:
+    """Parameters of two axes."""
+    both = {"pads_begin": [0, pads, pads], "pads_end": [0, pads, pads], "groups": groups}
+    return {"kernel": [1, *kernel], "strides": [1, *strides], "dilations": [1, *dilations], **both}
+
+
+@pytest.mark.parametrize(
+    ("kernel", "params", "shape", "channels", "out"),
+    [
+        # rows longer than a chunk, which then are several work units
+        ("conv_s8_dw", flat((3, 3), (1, 1), (1, 1), 1, 96), (1, 1, 3, 150, 96), 1, 1),
+        ("conv_s8_dw", flat((3, 3), (2, 2), (1, 1), 1, 96), (2, 1, 4, 260, 96), 1, 1),
+        ("conv_s8_dw", flat((3, 3), (1, 1), (1, 1), 1, 150), (1, 1, 3, 70, 150), 1, 1),  # each pixel a run of its own
+        ("conv_s8_dw", flat((3, 2), (1, 3), (1, 1), 0, 20), (1, 1, 5, 40, 20), 1, 1),  # columns that nothing reads
+        ("conv_s8_dw", flat((3, 3), (1, 1), (40, 9), 40, 64), (1, 1, 50, 30, 64), 1, 1),  # too many rows for a ring
+        ("conv_s8_n16k4", flat((3, 3), (1, 1), (1, 1), 1), (1, 1, 4, 150, 64), 64, 17),
+        ("conv_s8_n16k4", flat((7, 7), (2, 2), (1, 1), 3), (2, 1, 9, 330, 3), 3, 32),
+        ("conv_s8_n16k4", flat((3, 3), (1, 1), (30, 1), 30), (1, 1, 40, 64, 40), 40, 3),
+        ("conv_s8_n16k4", flat((3, 3), (1, 2), (1, 1), 0), (2, 1, 7, 95, 8), 8, 33),  # read where it lies
+        ("conv_s8_n16k4", flat((1, 1), (1, 1), (1, 1), 0), (3, 1, 31, 29, 12), 12, 40),
+        ("conv_s8_n16k4", flat((1, 1), (1, 1), (1, 1), 0), (2, 1, 9, 31, 3), 3, 16),
+    ],
+)
+def test_int8_conv_of_long_rows(kernel: str, params: Any, shape: Any, channels: int, out: int) -> None:
+    for seed in (4, 5):
+        check_s8(kernel, (params, shape, channels, out), seed, -9, 3)
+
+
+@pytest.mark.parametrize("isa", available_isas("conv_s8_dw"))
+@pytest.mark.parametrize("bias", [0.0, 1e9, -3e38, np.inf, -np.inf, np.nan])
+def test_int8_depthwise_beyond_int32_saturates(bias: float, isa: str) -> None:
+    """Also where results overflow before they are clamped."""
+    x, w = np.full((1, 3, 5, 24), 7, np.int8), np.ones((24, 1, 3, 3), np.int8)
+    given = np.zeros(24, np.float32)
+    given[5] = bias
+    operands = [
+        aligned(x),
+        aligned(pack_depthwise_s8(w)),
+        given,
+        None,
+        np.full(24, 9, np.int32),
+        np.ones(24, np.float32),
+    ]
+    params = flat((3, 3), (1, 1), (1, 1), 0, 24)
+    blob = make_params("ingot_conv_s8_params", {"conv": params, "numbers": {"inverse_scale": 1e-1, "output_min": -128}})
+    y = empty((1, 1, 3, 24), np.int8)
+    run_kernel("conv_s8_dw", operands, [y], blob, isa=isa, constant=[1, 2, 4, 5])
+    wanted = np.full((1, 1, 3, 24), 6, np.int8)  # rne(63 / 10)
+    wanted[..., 5] = {0.0: 6, 1e9: 127, np.inf: 127}.get(bias, 0 if np.isnan(bias) else -128)
+    np.testing.assert_array_equal(y, wanted)
+
+
+@pytest.mark.parametrize(
+    ("change", "constant", "reason"),
+    [
+        ({}, [1], "not constants"),
+        ({"dilations": [1, 1, 1 << 29], "pads_begin": [0, 1, 1 << 30]}, [1, 4, 5], "too large"),
+        ({"kernel": [1, 3, 2], "pads_end": [0, 1, 0]}, [1, 4, 5], "weights"),
+    ],
+)
+def test_int8_depthwise_refuses(change: dict[str, Any], constant: list[int], reason: str) -> None:
+    x, w = np.ones((1, 4, 5, 8), np.int8), np.ones((8, 1, 3, 3), np.int8)
+    operands = [aligned(x), aligned(pack_depthwise_s8(w)), None, None, np.full(8, 9, np.int32), np.ones(8, np.float32)]
+    params = flat((3, 3), (1, 1), (1, 1), 1, 8) | change
+    blob = make_params("ingot_conv_s8_params", {"conv": params, "numbers": {"inverse_scale": 1.0, "output_min": -128}})
+    width = 5 if "pads_begin" not in change else 5 + (1 << 30) + 1 - 2 * (1 << 29)
+    with pytest.raises(IngotError, match=reason):
+        run_kernel("conv_s8_dw", operands, [empty((1, 4, width, 8), np.int8)], blob, constant=constant)
+
+
 @pytest.mark.parametrize(
     "change", [{"groups": 0}, {"strides": [1, 0, 1]}, {"kernel": [1, 9, 1]}, {"pads_end": [0, 5, 0]}]
 )
