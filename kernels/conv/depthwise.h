@@ -30,6 +30,8 @@ typedef struct ingot_dw_row {
 
 typedef void (*ingot_dw_row_fn)(const ingot_dw_row *row);
 
+extern const ingot_family ingot_family_conv_f32_dw;
+
 /* Fills in shape and inner columns of a plan. */
 void ingot_dw_plan_make(const ingot_call *call, int64_t taps, ingot_dw_plan *plan);
 

@@ -34,6 +34,13 @@ def _depthwise(node: NodeView) -> bool:
     return _tuned(node) and node.attrs.groups == x.shape[-1] == w.shape[0]
 
 
+def _small_window(node: NodeView) -> bool:
+    """A depthwise window of 3x3 that moves by one or by two."""
+    attrs = node.attrs
+    flat = len(attrs.kernel) == 2 and attrs.kernel == (3, 3) and set(attrs.dilations) == {1}
+    return _depthwise(node) and flat and attrs.strides in ((1, 1), (2, 2))
+
+
 def _plain(node: NodeView) -> bool:
     dtype = node.inputs[0].type.dtype
     plain = dtype is DType.F32 or (dtype is DType.F64 and node.attrs.activation.kind is ActivationKind.NONE)
@@ -64,6 +71,16 @@ TACTICS = (
         inplace=(3,),
     ),
     *winograd.TACTICS,
+    Tactic(
+        kernel="conv_f32_dw_tile",
+        params_type="ingot_conv_params",
+        params=conv_params,
+        when=_small_window,
+        pack={1: pack_depthwise},
+        pitched_inputs=(0, 3),
+        pitched_outputs=(0,),
+        inplace=(3,),
+    ),
     Tactic(kernel="conv_plain", params_type="ingot_conv_params", params=conv_params, when=_plain, inplace=(3,)),
 )
 
@@ -125,6 +142,12 @@ def samples() -> Iterable[Sample]:
             f"depthwise {channels}", (10, 21), channels, channels, (3, 3), pads=(1,) * 4, groups=channels, residual=True
         )
     yield _sample("depthwise stride 2", (11, 19), 24, 24, (5, 3), strides=(2, 2), pads=(2, 1, 1, 0), groups=24)
+    for height, width, stride, channels in ((1, 1, 1, 5), (7, 7, 1, 270), (3, 9, 2, 20), (14, 5, 2, 48), (2, 6, 1, 16)):
+        yield _sample(
+            f"depthwise {height}x{width} {channels} stride {stride}", (height, width), channels, channels, (3, 3),
+            strides=(stride,) * 2, pads=(1,) * 4, groups=channels, batch=2, residual=stride == 2,
+            activation=relu6 if stride == 1 else Activation(ActivationKind.SILU),
+        )  # fmt: skip
     yield _sample("depthwise dilated", (3, 40), 16, 16, (3, 5), dilations=(1, 4), pads=(1, 8, 1, 8), groups=16)
     yield _sample("depthwise one axis", (40,), 20, 20, (7,), pads=(6, 0), groups=20, activation=relu6)
     yield _sample("depthwise multiplied", (6, 6), 5, 10, (3, 3), pads=(1, 1, 1, 1), groups=5)

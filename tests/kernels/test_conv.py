@@ -89,7 +89,7 @@ def check_f32(kernel: str, case: tuple[dict[str, Any], tuple[int, ...], int, int
     if cut:
         packed, fields = pack_winograd(w, cut["tile"]), make_params("ingot_conv_winograd_params", {"conv": conv} | cut)
     else:
-        packed = (pack_depthwise if kernel == "conv_f32_dw" else pack_conv)(node, w)
+        packed = (pack_depthwise if kernel.startswith("conv_f32_dw") else pack_conv)(node, w)
         fields = make_params("ingot_conv_params", conv)
     packed = aligned(packed)
     for isa in available_isas(kernel):
@@ -113,6 +113,39 @@ def test_conv(case: Any, seed: int) -> None:
 @given(cases(depthwise=True), seeds)
 def test_depthwise(case: Any, seed: int) -> None:
     check_f32("conv_f32_dw", case, seed)
+
+
+@common
+@given(cases(depthwise=True), seeds, st.integers(1, 2))
+def test_depthwise_in_tiles(case: Any, seed: int, stride: int) -> None:
+    params, (batch, _, *extents), fan_in, fan_out = case
+    params |= {"kernel": [1, 3, 3], "strides": [1, stride, stride], "dilations": [1] * 3}
+    params |= {name: [0, *params[name][1:]] for name in ("pads_begin", "pads_end")}
+    check_f32("conv_f32_dw_tile", (params, (batch, 2, *extents), fan_in, fan_out), seed)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"strides": [1, 1, 2]},
+        {"strides": [1, 3, 3]},
+        {"dilations": [1, 2, 2]},
+        {"kernel": [3, 3, 1]},
+        {"groups": 1},
+    ],
+)
+def test_depthwise_tiles_refuse_what_does_not_fit(change: dict[str, Any]) -> None:
+    def run(params: dict[str, Any]) -> None:
+        pads = [(k - 1) * d // 2 for k, d in zip(params["kernel"], params["dilations"])]
+        params = params | {"pads_begin": pads, "pads_end": pads}
+        extents = [-(-n // s) for n, s in zip((3, 6, 6), params["strides"])]
+        x, y, w = (empty(shape, np.float32) for shape in ((1, 3, 6, 6, 4), (1, *extents, 4), (1, 9, 16)))
+        run_kernel("conv_f32_dw_tile", [x, w, None, None], [y], make_params("ingot_conv_params", params))
+
+    sound = {"kernel": [1, 3, 3], "strides": [1, 2, 2], "dilations": [1] * 3, "groups": 4}
+    run(sound)
+    with pytest.raises(IngotError, match="conv"):
+        run(sound | change)
 
 
 @st.composite

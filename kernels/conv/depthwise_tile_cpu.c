@@ -1,0 +1,192 @@
+/* conv_f32_dw_tile: which pixels the tiles of a work unit read and write; see depthwise_tile.h.
+ *
+ * A work unit is two lines of results by a slice of channels. Tiles that reach beyond the image read a pixel of zeros
+ * and write one that nobody reads. */
+#include "depthwise_tile_impl.h"
+
+#include <string.h>
+
+enum { SLICE = 256, LANES = INGOT_DW_LANES, RESULTS = INGOT_DW_TILE_RESULTS, INPUTS = INGOT_DW_TILE_INPUTS };
+
+typedef struct dw_tile_plan {
+    ingot_conv_shape shape;
+    int64_t lines;  /* pairs of an image */
+    int64_t slices; /* of channels */
+} dw_tile_plan;
+
+static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+static int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
+
+static void plan_make(const ingot_call *call, dw_tile_plan *plan) {
+    ingot_conv_shape_read(call, &plan->shape);
+    plan->lines = ceil_div(plan->shape.out[1], INGOT_DW_TILE_LINES);
+    plan->slices = ceil_div(plan->shape.in_channels, SLICE);
+}
+
+static const char *dw_tile_check(const ingot_call *call) {
+    ingot_conv_shape s;
+    const char *reason = ingot_family_conv_f32_dw.check(call);
+    if (reason != NULL) {
+        return reason;
+    }
+    ingot_conv_shape_read(call, &s);
+    if (s.kernel[0] != 1 || s.stride[0] != 1 || s.pad[0] != 0 || s.in[0] != s.out[0]) {
+        return "conv: planes of a window of 3x3";
+    }
+    for (int i = 1; i < 3; i++) {
+        if (s.kernel[i] != INGOT_DW_TILE_KERNEL || s.dilation[i] != 1 || s.stride[i] > 2 ||
+            s.stride[i] != s.stride[1]) {
+            return "conv: not a window of 3x3 that moves by one or two";
+        }
+    }
+    return call->out[0].count > UINT32_MAX ? "conv: too many work units" : NULL;
+}
+
+static uint32_t dw_tile_units(const ingot_call *call) {
+    dw_tile_plan plan;
+    plan_make(call, &plan);
+    return (uint32_t)(plan.shape.batch * plan.shape.out[0] * plan.lines * plan.slices);
+}
+
+static uint64_t dw_tile_state_size(const ingot_call *call) { return sizeof(dw_tile_plan); }
+
+static void dw_tile_prepare(const ingot_call *call) { plan_make(call, call->state); }
+
+/* A pixel of zeros and one to write to, a slice of each; then the channels behind the last sixteen of a tile's inputs,
+ * results and residuals. */
+typedef struct dw_tile_scratch {
+    float zeros[SLICE], discard[SLICE];
+    float in[INPUTS][LANES], out[RESULTS][LANES], residual[RESULTS][LANES], bias[LANES];
+} dw_tile_scratch;
+
+static uint64_t dw_tile_scratch_size(const ingot_call *call) { return sizeof(dw_tile_scratch); }
+
+/* The channels that do not fill a register of sixteen: brought side by side, and back. */
+static void run_rest(const ingot_dw_tile *tile, int64_t rest, int64_t inputs, ingot_dw_tile_fn run,
+                     dw_tile_scratch *scratch) {
+    const int64_t first = tile->channels;
+    const size_t bytes = (size_t)rest * sizeof(float);
+    const float *in[INPUTS], *residual[RESULTS];
+    float *out[RESULTS];
+    ingot_dw_tile part = *tile;
+    for (int64_t i = 0; i < inputs; i++) {
+        memcpy(scratch->in[i], tile->in[i] + first, bytes);
+        in[i] = scratch->in[i];
+    }
+    for (int i = 0; i < RESULTS; i++) {
+        out[i] = scratch->out[i];
+        residual[i] = scratch->residual[i];
+        if (tile->residual != NULL) {
+            memcpy(scratch->residual[i], tile->residual[i] + first, bytes);
+        }
+    }
+    if (tile->bias != NULL) {
+        memcpy(scratch->bias, tile->bias + first, bytes);
+        part.bias = scratch->bias;
+    }
+    part.in = in;
+    part.weights += first * INGOT_DW_TILE_KERNEL * INGOT_DW_TILE_KERNEL;
+    part.out = out;
+    part.residual = tile->residual != NULL ? residual : NULL;
+    part.channels = LANES;
+    run(&part);
+    for (int i = 0; i < RESULTS; i++) {
+        memcpy(tile->out[i] + first, out[i], bytes);
+    }
+}
+
+/* The inputs of the tile whose first window begins at (y, x) of the image. */
+static int64_t point_inputs(const ingot_conv_shape *s, const float *image, int64_t y, int64_t x, const float *zeros,
+                            const float **in) {
+    const int64_t lines = (INGOT_DW_TILE_LINES - 1) * s->stride[1] + INGOT_DW_TILE_KERNEL;
+    const int64_t columns = (INGOT_DW_TILE_COLUMNS - 1) * s->stride[2] + INGOT_DW_TILE_KERNEL;
+    const int inside = x >= 0 && x + columns <= s->in[2];
+    for (int64_t i = y; i < y + lines; i++, in += columns) {
+        const int64_t line = i * s->in[2];
+        if (i < 0 || i >= s->in[1]) {
+            for (int64_t j = 0; j < columns; j++) {
+                in[j] = zeros;
+            }
+        } else if (inside) {
+            const float *pixel = image + (line + x) * s->in_pitch;
+            for (int64_t j = 0; j < columns; j++, pixel += s->in_pitch) {
+                in[j] = pixel;
+            }
+        } else {
+            for (int64_t j = 0; j < columns; j++) {
+                const int64_t column = x + j;
+                in[j] = column >= 0 && column < s->in[2] ? image + (line + column) * s->in_pitch : zeros;
+            }
+        }
+    }
+    return lines * columns;
+}
+
+int ingot_conv_dw_tile_run(const ingot_call *call, uint32_t begin, uint32_t end, void *scratch,
+                           const ingot_dw_tile_isa *isa) {
+    const dw_tile_plan *plan = call->state;
+    const ingot_conv_shape *s = &plan->shape;
+    const ingot_conv_params *params = call->params;
+    const ingot_arg *bias = &call->in[INGOT_CONV_BIAS], *residual = &call->in[INGOT_CONV_RESIDUAL];
+    const ingot_dw_tile_fn run = isa->tile[s->stride[1] - 1];
+    dw_tile_scratch *own = scratch;
+    const float *in[INPUTS], *residuals[RESULTS];
+    float *out[RESULTS];
+    ingot_dw_tile tile = {.in = in, .out = out, .residual = residual->data != NULL ? residuals : NULL};
+    ingot_gemm_f32 finish;
+    ingot_gemm_f32_activation(&finish, &params->activation);
+    tile.lo = finish.lo;
+    tile.hi = finish.hi;
+    memset(own, 0, sizeof *own);
+    for (uint32_t unit = begin; unit < end; unit++) {
+        const int64_t channel = unit % plan->slices * SLICE, pair = unit / plan->slices;
+        const int64_t image = pair / plan->lines, y = pair % plan->lines * INGOT_DW_TILE_LINES;
+        const int64_t channels = min64(SLICE, s->in_channels - channel), rest = channels % LANES;
+        const float *x0 =
+            (const float *)call->in[INGOT_CONV_X].data + image * s->in[1] * s->in[2] * s->in_pitch + channel;
+        tile.channels = channels - rest;
+        tile.weights =
+            (const float *)call->in[INGOT_CONV_W].data + channel * INGOT_DW_TILE_KERNEL * INGOT_DW_TILE_KERNEL;
+        tile.bias = bias->data != NULL ? (const float *)bias->data + channel : NULL;
+        for (int64_t x = 0; x < s->out[2]; x += INGOT_DW_TILE_COLUMNS) {
+            const int64_t inputs =
+                point_inputs(s, x0, y * s->stride[1] - s->pad[1], x * s->stride[2] - s->pad[2], own->zeros, in);
+            for (int i = 0; i < RESULTS; i++) {
+                const int64_t line = y + i / INGOT_DW_TILE_COLUMNS, column = x + i % INGOT_DW_TILE_COLUMNS;
+                const int64_t pixel = (image * s->out[1] + line) * s->out[2] + column;
+                const int inside = line < s->out[1] && column < s->out[2];
+                out[i] = inside ? (float *)call->out[0].data + pixel * s->out_pitch + channel : own->discard;
+                if (tile.residual != NULL) {
+                    residuals[i] =
+                        inside ? (const float *)residual->data + pixel * residual->pitch + channel : own->zeros;
+                }
+            }
+            run(&tile);
+            if (rest > 0) {
+                run_rest(&tile, rest, inputs, run, own);
+            }
+            for (int i = 0; finish.activation != NULL && i < RESULTS; i++) {
+                if (out[i] != own->discard) {
+                    isa->activate(finish.activation, out[i], channels);
+                }
+            }
+        }
+    }
+    return INGOT_KERNEL_OK;
+}
+
+const ingot_family ingot_family_conv_f32_dw_tile = {
+    .params_size = sizeof(ingot_conv_params),
+    .flags = INGOT_KERNEL_PITCHED,
+    .in_min = 4,
+    .in_max = 4,
+    .out_min = 1,
+    .out_max = 1,
+    .inplace = 1u << INGOT_CONV_RESIDUAL,
+    .check = dw_tile_check,
+    .units = dw_tile_units,
+    .state_size = dw_tile_state_size,
+    .prepare = dw_tile_prepare,
+    .scratch_size = dw_tile_scratch_size,
+};

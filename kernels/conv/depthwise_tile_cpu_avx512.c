@@ -1,0 +1,1 @@
+#include "depthwise_tile_impl.h"

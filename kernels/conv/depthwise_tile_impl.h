@@ -1,0 +1,56 @@
+/* The tiles of depthwise_tile.h for one instruction set, a register of channels at a time, and its kernel. */
+#include "depthwise_tile.h"
+#include "vec16.h"
+
+INGOT_INLINE void dw_tile(const ingot_dw_tile *t, const int stride) {
+    enum { LINES = INGOT_DW_TILE_LINES, COLUMNS = INGOT_DW_TILE_COLUMNS, KERNEL = INGOT_DW_TILE_KERNEL };
+    const int in_lines = (LINES - 1) * stride + KERNEL, in_columns = (COLUMNS - 1) * stride + KERNEL;
+    const vreg lo = vreg_set1(t->lo), hi = vreg_set1(t->hi);
+    for (int64_t c = 0; c < t->channels; c += VREG_LANES) {
+        const float *weights = t->weights + c / INGOT_DW_LANES * INGOT_DW_LANES * KERNEL * KERNEL + c % INGOT_DW_LANES;
+        const vreg bias = t->bias != NULL ? vreg_load(t->bias + c) : vreg_set1(0.0f);
+        vreg sum[LINES][COLUMNS];
+#pragma GCC unroll 8
+        for (int i = 0; i < LINES * COLUMNS; i++) {
+            sum[i / COLUMNS][i % COLUMNS] = bias;
+        }
+#pragma GCC unroll 5
+        for (int line = 0; line < in_lines; line++) {
+            vreg x[2 * (COLUMNS - 1) + KERNEL];
+#pragma GCC unroll 9
+            for (int i = 0; i < in_columns; i++) {
+                x[i] = vreg_load(t->in[line * in_columns + i] + c);
+            }
+#pragma GCC unroll 2
+            for (int y = 0; y < LINES; y++) {
+                const int ky = line - y * stride;
+                if (ky < 0 || ky >= KERNEL) {
+                    continue;
+                }
+#pragma GCC unroll 3
+                for (int kx = 0; kx < KERNEL; kx++) {
+                    const vreg weight = vreg_load(weights + (ky * KERNEL + kx) * INGOT_DW_LANES);
+#pragma GCC unroll 4
+                    for (int i = 0; i < COLUMNS; i++) {
+                        sum[y][i] = vreg_fma(x[i * stride + kx], weight, sum[y][i]);
+                    }
+                }
+            }
+        }
+#pragma GCC unroll 8
+        for (int i = 0; i < LINES * COLUMNS; i++) {
+            vreg y = sum[i / COLUMNS][i % COLUMNS];
+            if (t->residual != NULL) {
+                y = vreg_add(y, vreg_load(t->residual[i] + c));
+            }
+            vreg_store(t->out[i] + c, vreg_min(hi, vreg_max(lo, y)));
+        }
+    }
+}
+
+static void dw_tile_1(const ingot_dw_tile *t) { dw_tile(t, 1); }
+static void dw_tile_2(const ingot_dw_tile *t) { dw_tile(t, 2); }
+
+static const ingot_dw_tile_isa tiles = {.tile = {dw_tile_1, dw_tile_2}, .activate = ingot_activate_f32};
+
+INGOT_KERNEL_FN(conv_f32_dw_tile) { return ingot_conv_dw_tile_run(call, begin, end, scratch, &tiles); }
