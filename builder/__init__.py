@@ -31,6 +31,10 @@ from ingot.builder.quantization.ranges import (
 )
 from ingot.builder.quantization.request import HALVES, PRECISIONS, Request
 from ingot.builder.selftest import make_self_test
+from ingot.builder.tuning import tuner
+from ingot.builder.tuning.local import Local
+from ingot.builder.tuning.report import Report
+from ingot.builder.tuning.roofline import Roofline
 from ingot.builder.verify import verify
 from ingot.builder.writer import Variant, write_engine
 from ingot.errors import BuildError
@@ -61,9 +65,16 @@ def build(
     labels: Any = None,
     layer_precision: Mapping[str, str] | None = None,
     allow_fallback: bool = False,
+    tune: bool = False,
+    effort: int = 1,
+    timing_cache: str | os.PathLike[str] | None = None,
+    timing_cache_only: bool = False,
+    fast_math: bool = True,
+    threads: int = 1,
     dump_after: str | None = None,
     self_test: bool = True,
     log: Callable[[str], None] | None = None,
+    tuned: Callable[[Report], None] | None = None,
 ) -> bytes:
     """Build an engine and return its bytes.
 
@@ -81,12 +92,18 @@ def build(
     have int8 is an error unless ``allow_fallback``.
 
     ``precision`` "best" is "int8" but for the fewest layers without which every output stays within ``max_error`` of
-    the float model on the samples (norm of the difference over norm of the output; 0.02 when nothing is said), and
+    the float model on the samples (norm of the difference over norm of the output; 0.05 when nothing is said), and
     within ``max_accuracy_drop`` points of its top-1 accuracy. That needs ``labels``: whole numbers, one for each sample
     or for each row of the classifier's output, as an array or a file (see ``ingot.builder.precision.labels``), or an
     array ``labels`` beside the inputs in the data. What was measured is kept in the calibration cache.
 
-    The same model, options and cache give the same bytes on any machine. Raises :class:`ingot.BuildError` when the
+    Tactics are those of which ``timing_cache`` knows that they are fast with ``threads`` threads, else those that the
+    target's figures clearly speak for, else the defaults. ``tune`` measures on this machine what the cache does not
+    know and writes it there: with ``effort`` 0 nothing, 1 what the figures say may be best, 2 everything, 3 near ties
+    again. With ``timing_cache_only`` it is an error that something is not in the cache. ``fast_math`` False leaves out
+    tactics that trade accuracy for speed. ``tuned`` gets the report.
+
+    The same model, options and caches give the same bytes on any machine. Raises :class:`ingot.BuildError` when the
     model cannot be built.
     """
     if precision not in (*PRECISIONS, "best"):
@@ -96,6 +113,8 @@ def build(
     if unused:
         raise BuildError(f'{unused[0]} is for precision "best"')
     device = _target(target)
+    tuning = tuner.Request(tune, effort, timing_cache, timing_cache_only, fast_math, threads)
+    tuning.check()
     if profiles is not None and len(profiles) != 1:
         raise BuildError(f"{len(profiles)} profiles were given; one with fixed shapes is supported")
     source = onnx_model.read(model)
@@ -137,8 +156,13 @@ def build(
     if not request.precisions.isdisjoint(HALVES):
         store_half(graph, request, dump_after=dump_after)
     request = None if request.precisions == {"fp32"} else request
+    report = tune_graph(graph, device, tuning, output_names, log)
     program = lower(graph, graph.name, output_names, dump_after=dump_after, log=log)
     metadata = _metadata(source, device, shapes, graph, program, request, output_names)
+    if report is not None:
+        metadata["tactics"] = report.metadata()
+        if tuned:
+            tuned(report)
     abi = {k.name: (k.abi, k.params_size) for k in kernels().values()}
     variant = Variant(device.name, [program])
     engine = write_engine([variant], metadata, abi)
@@ -176,6 +200,23 @@ def quantize_graph(
     ledger.note_weights(graph, request)
     run_passes(graph, FROM_QUANTIZE, dump_after=dump_after, log=log)
     ledger.check(graph, request)
+
+
+def tune_graph(
+    graph: Graph, device: Target, request: tuner.Request, output_names: list[str], log: Callable[[str], None] | None
+) -> Report | None:
+    """Choose the tactics of the graph by measured or modelled times, in place; None where nothing speaks of them."""
+    if not (request.tune or request.cache) and Roofline.of(device).assumed:
+        return None
+
+    def compile(graph: Graph) -> bytes:
+        program = lower(graph, graph.name, output_names)
+        return write_engine([Variant(device.name, [program])], {}, abi)
+
+    abi = {k.name: (k.abi, k.params_size) for k in kernels().values()}
+    report = tuner.Tuner(device, request, Local(), log).run(graph, compile)
+    verify(graph)
+    return report
 
 
 def lower(

@@ -184,6 +184,8 @@ class NodeView(Protocol):
 
 
 Params = Mapping[str, Any]
+#: ``Tactic.efficiency`` of kernels that compute one number at a time
+SCALAR = 0.01
 
 
 @dataclass(frozen=True, slots=True)

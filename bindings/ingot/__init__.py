@@ -63,9 +63,16 @@ def build(
     labels: Any = None,
     layer_precision: Mapping[str, str] | None = None,
     allow_fallback: bool = False,
+    tune: bool = False,
+    effort: int = 1,
+    timing_cache: str | os.PathLike[str] | None = None,
+    timing_cache_only: bool = False,
+    fast_math: bool = True,
+    threads: int = 1,
     dump_after: str | None = None,
     self_test: bool = True,
     log: Callable[[str], None] | None = None,
+    tuned: Callable[[Any], None] | None = None,
 ) -> Engine:
     """Build an engine from an ONNX model (a file, its bytes, or a ``ModelProto``) and load it.
 
@@ -79,10 +86,14 @@ def build(
     ``bias_correction`` takes the mean error of rounded weights out of the biases; ``layer_precision`` may ask
     otherwise for layers by patterns of their names (what cannot have int8 is an error unless ``allow_fallback``);
     "best" keeps the fewest layers out of int8 with which every output errs by at most ``max_error`` (relative, on the
-    calibration data, by default 0.02), and top-1 accuracy falls by at most ``max_accuracy_drop`` points, judged with
+    calibration data, by default 0.05), and top-1 accuracy falls by at most ``max_accuracy_drop`` points, judged with
     ``labels``: a whole number for each sample;
-    ``dump_after`` prints the graph after a pass; ``log`` gets a line for each piece of work. The same model and options
-    give the same bytes on any machine. Needs ``pip install "ingot[build]"``.
+    Kernels are chosen by the times in ``timing_cache`` for ``threads`` threads; ``tune`` measures on this machine what
+    is not in it, the more the higher ``effort`` (0 to 3), and writes it there; with ``timing_cache_only`` what is
+    missing is an error; ``fast_math`` False leaves out kernels that trade accuracy for speed; ``tuned`` gets the report
+    (``text()``, ``json()``).
+    ``dump_after`` prints the graph after a pass; ``log`` gets a line for each piece of work. The same model, options
+    and caches give the same bytes on any machine. Needs ``pip install "ingot[build]"``.
 
     Raises :class:`BuildError` with everything that is wrong with the model.
     """
@@ -107,9 +118,16 @@ def build(
             labels=labels,
             layer_precision=layer_precision,
             allow_fallback=allow_fallback,
+            tune=tune,
+            effort=effort,
+            timing_cache=timing_cache,
+            timing_cache_only=timing_cache_only,
+            fast_math=fast_math,
+            threads=threads,
             dump_after=dump_after,
             self_test=self_test,
             log=log,
+            tuned=tuned,
         )
     )
 

@@ -6,6 +6,7 @@ it is never used: it stays in the file until it is pruned.
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
 from collections.abc import Collection, Iterable, Mapping
@@ -17,14 +18,16 @@ from ingot.builder.files import write_text
 from ingot.builder.tuning.keys import Key, Timing
 from ingot.errors import BuildError
 
-HEADER = "ingot timings 1"
+HEADER = "ingot timing cache 1"
+_SHA = "sha256 "
 
 
 @dataclass(slots=True)
 class TimingCache:
-    """Times by what they belong to."""
+    """Times by what they belong to; ``remarks`` say where they were measured."""
 
     entries: dict[Key, Timing] = field(default_factory=dict)
+    remarks: set[str] = field(default_factory=set)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> TimingCache:
@@ -37,23 +40,26 @@ class TimingCache:
             text = raw.decode("utf-8")
         except UnicodeDecodeError as error:
             raise CacheError(path, raw[: error.start].count(b"\n") + 1, "not a timing cache: no UTF-8") from None
-        lines = text.replace("\r\n", "\n").split("\n")
-        if lines[0] != HEADER:
-            kind = "of another version" if lines[0].startswith(HEADER.rsplit(" ", 1)[0]) else "not a timing cache"
+        *lines, rest = text.replace("\r\n", "\n").split("\n")
+        if not lines or lines[0] != HEADER:
+            first = lines[0] if lines else rest
+            kind = "of another version" if first.startswith(HEADER.rsplit(" ", 1)[0]) else "not a timing cache"
             raise CacheError(path, 1, f"{kind}: the first line is not {HEADER!r}")
         found = cls()
         for number, line in enumerate(lines[1:], 2):
-            if line and not line.startswith("#"):
-                key, timing = _parse(path, number, line)
-                found.add(key, timing)
-        if lines[-1]:
-            raise CacheError(path, len(lines), "truncated: the last line has no end")
-        return found
+            if line.startswith(_SHA):
+                _check_end(path, lines, number, rest)
+            elif line.startswith("#"):
+                found.remarks.add(line)
+            else:
+                found.add(*_parse(path, number, line))
+        return found  # without a checksum it was interrupted, and `rest` is a line that was cut off
 
     def text(self) -> str:
         """The content of the file."""
-        lines = sorted(f"{key.text}\t{line(timing)}" for key, timing in self.entries.items())
-        return "".join(f"{each}\n" for each in [HEADER, *lines])
+        entries = sorted(f"{key.text}\t{fields(timing)}" for key, timing in self.entries.items())
+        body = "".join(f"{line}\n" for line in [HEADER, *sorted(self.remarks), *entries])
+        return f"{body}{_SHA}{hashlib.sha256(body.encode()).hexdigest()}\n"
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the cache under a temporary name, then rename it: what was there is lost only to what replaces it."""
@@ -65,14 +71,27 @@ class TimingCache:
         self.entries[key] = timing if here is None else better(here, timing)
 
 
-def line(timing: Timing) -> str:
+def fields(timing: Timing) -> str:
     """The timing as it ends a line of the file."""
     return f"{timing.median_ns:.1f}\t{timing.spread_ns:.1f}\t{timing.samples}"
+
+
+def as_kept(timing: Timing) -> Timing:
+    """The timing as it is read back from a file: who chooses by it chooses the same now and later."""
+    return Timing(max(float(f"{timing.median_ns:.1f}"), 0.1), float(f"{timing.spread_ns:.1f}"), timing.samples)
 
 
 def better(one: Timing, other: Timing) -> Timing:
     """Of two timings of one key that of more samples, then of the smaller spread: whichever came first."""
     return min(one, other, key=lambda t: (-t.samples, t.spread_ns, t.median_ns))
+
+
+def _check_end(path: str | os.PathLike[str], lines: list[str], number: int, rest: str) -> None:
+    body = "".join(f"{line}\n" for line in lines[: number - 1])
+    if lines[number - 1] != f"{_SHA}{hashlib.sha256(body.encode()).hexdigest()}":
+        raise CacheError(path, number, "damaged: the lines above do not have this SHA-256; remove the line after edits")
+    if number < len(lines) or rest:
+        raise CacheError(path, number + 1, "damaged: something stands behind the end")
 
 
 def _parse(path: str | os.PathLike[str], number: int, text: str) -> tuple[Key, Timing]:
@@ -130,6 +149,7 @@ def merge(caches: Iterable[TimingCache]) -> TimingCache:
     """All entries; where several have one, the better. The order of the caches makes no difference."""
     result = TimingCache()
     for cache in caches:
+        result.remarks |= cache.remarks
         for key, timing in cache.entries.items():
             result.add(key, timing)
     return result

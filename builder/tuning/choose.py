@@ -73,22 +73,20 @@ def defaults(plan: Plan, costs: Costs) -> Plan:
         other = (choice.option, choice.cost) if choice.option.tactic else (None, None)
         return Choice(choice.node, default, costs.of(default.candidate), *other, default)
 
-    return Plan(tuple(map(usual, plan.choices)), plan.default_ns, plan.bound, plan.default_ns)
+    bound = plan.default_ns if plan.bound == plan.ns else plan.bound
+    return Plan(tuple(map(usual, plan.choices)), plan.default_ns, bound, plan.default_ns)
 
 
-def conversions(graph: Graph, options: Mapping[Node, Sequence[Option]]) -> list[Candidate]:
-    """The steps between layouts that the options might need."""
-    found: dict[str, Candidate] = {}
-    for node, choices in options.items():
-        for option in choices:
-            for value, layout in _reads(node, option):
-                if layout.block:
-                    made = conversion_candidate(value.type, DENSE, layout)
-                    found.setdefault(made.problem, made)
-            if option.writes.block:
-                made = conversion_candidate(node.output.type, option.writes, DENSE)
-                found.setdefault(made.problem, made)
-    return list(found.values())
+def conversions(node: Node, options: Sequence[Option]) -> list[Candidate]:
+    """The steps between layouts that these options of a node might need."""
+    found = []
+    for option in options:
+        for value, layout in _reads(node, option):
+            if layout.block:
+                found.append(conversion_candidate(value.type, DENSE, layout))
+        if option.writes.block:
+            found.append(conversion_candidate(node.output.type, option.writes, DENSE))
+    return found
 
 
 def _reads(node: Node, option: Option) -> list[tuple[Value, Layout]]:

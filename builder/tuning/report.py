@@ -92,7 +92,9 @@ class Report:
             text = (
                 f"  whole program: {self.chosen.median_ns / 1e3:.1f} us, default {self.default.median_ns / 1e3:.1f} us"
             )
-            lines.append(f"{text} ({ratio:.3f} times as fast){': default kept' if self.kept_default else ''}")
+            noise = 100 * self.chosen.spread_ns / self.chosen.median_ns
+            kept = ": not beyond noise, the default stays" if self.kept_default else ""
+            lines.append(f"{text} ({ratio:.3f} times as fast, +- {noise:.1f}%){kept}")
         return lines
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -12,8 +13,8 @@ from typing import Protocol
 from ingot._kernel import kernels
 from ingot.builder.ir import Graph, Node
 from ingot.builder.tuning import apply
-from ingot.builder.tuning.cache import PLAN, Outdated, TimingCache, usable
-from ingot.builder.tuning.candidates import Option, options_of, unique
+from ingot.builder.tuning.cache import PLAN, Outdated, TimingCache, as_kept, usable
+from ingot.builder.tuning.candidates import ABSORBED, Option, options_of, unique
 from ingot.builder.tuning.choose import Plan, choose, conversions, defaults
 from ingot.builder.tuning.costs import Cost, Costs
 from ingot.builder.tuning.keys import Candidate, Key, Timing, fingerprint
@@ -64,6 +65,9 @@ class Request:
 class Measurer(Protocol):
     """Measures on this machine."""
 
+    def remark(self) -> str:
+        """A line about this machine, which begins with "#"."""
+
     def steps(
         self, candidates: Sequence[Candidate], target: Target, threads: int, between_bytes: int, log: Log | None
     ) -> Iterator[Mapping[Key, Timing]]:
@@ -93,7 +97,7 @@ class Tuner:
         """Give the graph its tactics, in place. ``compile`` builds copies of it, to compare them as wholes."""
         start = time.perf_counter()
         options = options_of(graph, fast_math=self.request.fast_math)
-        wanted = self.wanted(graph, options)
+        wanted = self.wanted(options)
         reused = sum(self.costs.timing(candidate) is not None for _, candidate in wanted)
         if self.request.cache_only:
             self._require(wanted)
@@ -116,24 +120,24 @@ class Tuner:
     def _measures(self) -> bool:
         return self.request.tune and self.request.effort > 0
 
-    def wanted(self, graph: Graph, options: Mapping[Node, Sequence[Option]]) -> list[tuple[Node, Candidate]]:
+    def wanted(self, options: Mapping[Node, Sequence[Option]]) -> list[tuple[Node, Candidate]]:
         """The candidates to be measured, each once, with the first node that has it."""
         if self.request.effort == 0:
             return []
         found: dict[tuple[str, str], tuple[Node, Candidate]] = {}
         for node, choices in options.items():
-            if len(choices) == 1:
-                continue
-            candidates = [option.candidate for option in choices if option.candidate]
-            guesses = [self.model.ns(candidate.node) for candidate in candidates]
-            for candidate, ns in zip(candidates, guesses):
-                near = ns <= WITHIN * min(guesses) or candidate is candidates[0]
-                if candidate.tactic.kernel and (near or self.request.effort > 1):
+            near = self._near_best(choices)
+            if len(near) > 1 or ABSORBED in choices:
+                for candidate in [option.candidate for option in near] + conversions(node, near):
                     found.setdefault((candidate.problem, candidate.tactic.key), (node, candidate))
-        first = next(iter(options), None)
-        for candidate in conversions(graph, options):
-            found.setdefault((candidate.problem, candidate.tactic.key), (first, candidate))
         return list(found.values())
+
+    def _near_best(self, choices: Sequence[Option]) -> list[Option]:
+        """The default, and what the model expects to be nearly as good as the best, or all with more effort."""
+        steps = [option for option in choices if option.tactic and option.tactic.kernel]
+        guesses = [self.model.ns(option.candidate.node) for option in steps]
+        limit = WITHIN * min(guesses, default=0.0) if self.request.effort == 1 else math.inf
+        return [option for option, ns in zip(steps, guesses) if ns <= limit or option is choices[0]]
 
     def _require(self, wanted: Iterable[tuple[Node, Candidate]]) -> None:
         lost = [(node, candidate) for node, candidate in wanted if self.costs.timing(candidate) is None]
@@ -158,6 +162,7 @@ class Tuner:
             return count
         try:
             for times in self.measurer.steps(candidates, self.target, self.request.threads, between, self.log):
+                self.cache.remarks.add(self.measurer.remark())
                 for key, timing in times.items():
                     before = self.costs.timings.get(key)
                     self._keep(key, pooled(before, timing) if again and before else timing)
@@ -169,7 +174,7 @@ class Tuner:
         return count
 
     def _keep(self, key: Key, timing: Timing) -> None:
-        self.costs.timings[key] = self.cache.entries[key] = timing
+        self.costs.timings[key] = self.cache.entries[key] = as_kept(timing)
 
     def _save(self) -> None:
         if self.request.cache is not None and self.request.tune:

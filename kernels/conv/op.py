@@ -9,9 +9,20 @@ from typing import Any
 import numpy as np
 
 from ingot.kernels.common.activation import NO_ACTIVATION, Activation, ActivationKind
-from ingot.kernels.spec import Builder, DType, NodeView, OpSpec, Sample, Tactic, TensorType, Unsupported, onnx_op
+from ingot.kernels.spec import (
+    SCALAR,
+    Builder,
+    DType,
+    NodeView,
+    OpSpec,
+    Sample,
+    Tactic,
+    TensorType,
+    Unsupported,
+    onnx_op,
+)
 
-from . import half, int8, winograd
+from . import half, int8, pointwise, winograd
 from .attrs import ConvAttrs, HalfConvAttrs, conv_params, infer, work
 from .panels import pack_depthwise, pack_panels
 from .quantized import quantize
@@ -81,7 +92,15 @@ TACTICS = (
         pitched_outputs=(0,),
         inplace=(3,),
     ),
-    Tactic(kernel="conv_plain", params_type="ingot_conv_params", params=conv_params, when=_plain, inplace=(3,)),
+    *pointwise.TACTICS,
+    Tactic(
+        kernel="conv_plain",
+        params_type="ingot_conv_params",
+        params=conv_params,
+        when=_plain,
+        inplace=(3,),
+        efficiency=lambda node, target: SCALAR,
+    ),
 )
 
 

@@ -13,7 +13,19 @@ from ingot.kernels.common.half import HALF, half_result
 from ingot.kernels.common.quantized import result_type
 from ingot.kernels.conv.attrs import ConvAttrs
 from ingot.kernels.conv.op import channels_first, channels_last, kernel_shape, pack_panels, per_axis
-from ingot.kernels.spec import Builder, DType, NodeView, OpSpec, Sample, Tactic, TensorType, Unsupported, Work, onnx_op
+from ingot.kernels.spec import (
+    SCALAR,
+    Builder,
+    DType,
+    NodeView,
+    OpSpec,
+    Sample,
+    Tactic,
+    TensorType,
+    Unsupported,
+    Work,
+    onnx_op,
+)
 
 from . import half, int8
 from .attrs import ConvTransposeAttrs, HalfConvTransposeAttrs, conv_transpose_params, sorted_taps
@@ -89,6 +101,7 @@ TACTICS = (
         params=conv_transpose_params,
         when=_plain,
         inplace=(3,),
+        efficiency=lambda node, target: SCALAR,
     ),
 )
 

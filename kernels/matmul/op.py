@@ -11,6 +11,7 @@ import numpy as np
 from ingot.kernels.common.activation import Activation, ActivationKind
 from ingot.kernels.conv.op import pack_panels
 from ingot.kernels.spec import (
+    SCALAR,
     Builder,
     DType,
     NodeView,
@@ -94,7 +95,14 @@ TACTICS = (
         pitched_outputs=(0,),
         inplace=(3,),
     ),
-    Tactic(kernel="matmul_plain", params_type="ingot_matmul_params", params=_params, when=_plain, inplace=(3,)),
+    Tactic(
+        kernel="matmul_plain",
+        params_type="ingot_matmul_params",
+        params=_params,
+        when=_plain,
+        inplace=(3,),
+        efficiency=lambda node, target: SCALAR,
+    ),
 )
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from pathlib import Path
 
 import pytest
 
 from ingot.builder.errors import CacheError
-from ingot.builder.tuning.cache import HEADER, PLAN, TimingCache, diff, merge, usable
+from ingot.builder.tuning.cache import HEADER, PLAN, TimingCache, as_kept, diff, merge, usable
 from ingot.builder.tuning.keys import Key, Timing
 from ingot.errors import BuildError
 
@@ -22,28 +23,49 @@ def cache(**entries: Timing) -> TimingCache:
 
 def test_text_is_sorted_and_read_back(tmp_path: Path) -> None:
     path = tmp_path / "a.timings"
-    one = TimingCache({DOT: Timing(20.0, 1.5, 9), CONV: Timing(1234.5, 0.0, 11)})
+    one = TimingCache({DOT: Timing(20.0, 1.5, 9), CONV: Timing(1234.5, 0.0, 11)}, {"# machine a"})
     one.save(path)
     lines = path.read_text().splitlines()
-    assert lines[0] == HEADER and lines[1:] == sorted(lines[1:])
-    assert lines[1] == "cpu/1\tconv(f32[1x8])\tconv_f32_n16 tile=6x2\t3\t1\t1234.5\t0.0\t11"
-    assert TimingCache.load(path).entries == one.entries
-    path.write_text(path.read_text().replace("\n", "\r\n") + "# a remark\n\n")
-    assert TimingCache.load(path).entries == one.entries
+    assert lines[0] == HEADER and lines[1] == "# machine a" and lines[2:4] == sorted(lines[2:4])
+    assert lines[2] == "cpu/1\tconv(f32[1x8])\tconv_f32_n16 tile=6x2\t3\t1\t1234.5\t0.0\t11"
+    body = "".join(f"{line}\n" for line in lines[:4])
+    assert lines[4] == f"sha256 {hashlib.sha256(body.encode()).hexdigest()}"
+    assert TimingCache.load(path) == one
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    assert TimingCache.load(path) == one, "an editor's line ends"
+
+
+def test_a_file_that_was_interrupted(tmp_path: Path) -> None:
+    """Without its checksum, and in the middle of a line."""
+    path = tmp_path / "a.timings"
+    text = cache(conv=Timing(5.0, 0.0, 3), dot=Timing(20.0, 1.5, 9)).text()
+    path.write_text(text[: text.index("sha256")])
+    assert len(TimingCache.load(path).entries) == 2
+    path.write_text(text[: text.index("20.0") + 1])
+    assert list(TimingCache.load(path).entries) == [CONV]
+
+
+def test_times_are_what_is_read_back(tmp_path: Path) -> None:
+    path = tmp_path / "a.timings"
+    kept = as_kept(Timing(1.26, 0.049, 3))
+    cache(conv=kept).save(path)
+    assert TimingCache.load(path).entries[CONV] == kept == Timing(1.3, 0.0, 3)
+    assert as_kept(Timing(0.001, 0.0, 1)).median_ns == 0.1
 
 
 @pytest.mark.parametrize(
     ("change", "line", "what"),
     [
         (lambda t: t.replace(HEADER, "ingot calibration cache 1"), 1, "not a timing cache"),
-        (lambda t: t.replace("timings 1", "timings 9"), 1, "another version"),
+        (lambda t: t.replace("cache 1", "cache 9"), 1, "another version"),
         (lambda t: "", 1, "not a timing cache"),
         (lambda t: t.replace("20.0", "fast"), 3, "damaged"),
         (lambda t: t.replace("20.0", "nan"), 3, "damaged"),
         (lambda t: t.replace("20.0", "-1"), 3, "damaged"),
         (lambda t: t.replace("dot_f32\t", ""), 3, "damaged"),
-        (lambda t: t[:-1], 3, "truncated"),
-        (lambda t: t[:-8], 3, "damaged"),
+        (lambda t: t.replace("20.0", "21.0"), 4, "SHA-256"),
+        (lambda t: t + "# more\n", 5, "behind the end"),
+        (lambda t: t.replace("\n", "\n\n", 2), 2, "damaged"),
     ],
 )
 def test_damage_is_one_line_with_its_place(tmp_path: Path, change, line: int, what: str) -> None:

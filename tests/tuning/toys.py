@@ -96,6 +96,9 @@ class Fake:
     seen: list[Candidate] = field(default_factory=list)
     compared: int = 0
 
+    def remark(self) -> str:
+        return "# machine of tests"
+
     def steps(
         self, candidates: Sequence[Candidate], target: Target, threads: int, between_bytes: int, log: Any
     ) -> Iterator[Mapping[Key, Timing]]:

@@ -17,7 +17,20 @@ from ingot import __version__
 from ingot.cli.common import UsageError
 from ingot.errors import IngotError
 
-COMMANDS = ("build", "run", "bench", "inspect", "compare", "calibrate", "cache", "verify", "targets", "doctor", "demo")
+COMMANDS = (
+    "build",
+    "run",
+    "bench",
+    "inspect",
+    "compare",
+    "calibrate",
+    "tune",
+    "cache",
+    "verify",
+    "targets",
+    "doctor",
+    "demo",
+)
 _OPTIONAL = ("onnx", "google", "tomli")
 
 

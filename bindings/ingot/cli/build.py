@@ -15,16 +15,25 @@ from typing import Any
 import ingot
 from ingot.cli.common import Progress, UsageError, add_json, print_json, size_text
 from ingot.cli.quantisation import PRECISIONS, add_quantisation, check_quantisation, quantisation
+from ingot.cli.tactics import add_tactics, check_tactics, tactics
 from ingot.engine import Engine
 
 EXAMPLE = 'ingot build model.onnx -o model.ingot --profile "image=1x3x224x224"'
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", type=Path, metavar="MODEL.onnx")
+    add_model(parser)
     parser.add_argument(
         "-o", "--output", type=Path, required=True, metavar="OUT.ingot", help="the engine file to write"
     )
+    add_tactics(parser)
+    parser.add_argument("--dump-after", metavar="PASS", help="print the graph after this pass")
+    add_json(parser)
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """The model, and what is to become of it."""
+    parser.add_argument("model", type=Path, metavar="MODEL.onnx")
     parser.add_argument("--target", default="cpu", metavar="NAME", help="what to build for; see ingot targets (cpu)")
     parser.add_argument(
         "--precision",
@@ -36,38 +45,48 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--profile", action="append", default=[], metavar="NAME=SHAPE", help="the shape of an input, may be repeated"
     )
     add_quantisation(parser)
-    parser.add_argument("--dump-after", metavar="PASS", help="print the graph after this pass")
-    add_json(parser)
 
 
-def run(options: argparse.Namespace) -> int:
+def model_options(options: argparse.Namespace) -> dict[str, Any]:
+    """The options of :func:`add_model` as keyword arguments of :func:`ingot.build`."""
     profile = dict(map(parse_profile, options.profile))
     if len(profile) != len(options.profile):
         raise UsageError("--profile names an input twice")
+    return {
+        "target": options.target,
+        "precision": options.precision,
+        "profiles": [profile] if profile else None,
+        **quantisation(options),
+    }
+
+
+def run(options: argparse.Namespace) -> int:
+    model = model_options(options)
     if options.dump_after:
         check_pass(options.dump_after)
     if not options.output.absolute().parent.is_dir():
         raise UsageError(f"{options.output}: its folder does not exist")
     check_quantisation(options)
+    check_tactics(options)
+    reports: list[Any] = []
     start = time.perf_counter()
     # With --json the graph dump goes to stderr: stdout is for the object alone.
     stdout = contextlib.redirect_stdout(sys.stderr) if options.json else contextlib.nullcontext()
-    with Progress(f"building {options.model.name}") as progress, stdout:
+    with Progress(f"building {options.model.name}", ticks=not options.tune) as progress, stdout:
         engine = ingot.build(
             options.model,
-            target=options.target,
-            precision=options.precision,
-            profiles=[profile] if profile else None,
-            **quantisation(options),
+            **model,
+            **tactics(options),
             dump_after=options.dump_after,
             log=progress,
+            tuned=reports.append,
         )
     engine.save(options.output)
     result = summary(engine, options.output, time.perf_counter() - start)
     for warning in result["warnings"]:
         print(f"ingot build: warning: {options.model}: {warning}", file=sys.stderr)
     if options.json:
-        print_json(result)
+        print_json(result | ({"tactics": reports[0].json()} if reports else {}))
     else:
         memory = result["memory"]
         print(
@@ -78,6 +97,8 @@ def run(options: argparse.Namespace) -> int:
         for line in result["passes"]:
             if line.startswith("best: "):
                 print(line)
+        if options.tune or options.timing_cache:
+            print(*(line for report in reports for line in report.text()), sep="\n")
     return 0
 
 

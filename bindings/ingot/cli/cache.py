@@ -1,7 +1,9 @@
-"""show, merge and compare calibration caches
+"""show, merge, prune and compare timing and calibration caches
 
-show prints what a cache holds, merge writes the widest ranges of several caches of one model, diff compares two and
-has exit status 1 when their scales differ. TensorRT's calibration caches are read as well.
+show prints what a cache holds; merge writes one from several: of times of one thing the better measurement, of
+calibrations of one model the widest ranges; prune writes a timing cache without times of kernels that are outdated or
+unknown, and of unknown targets (with --target: of all others); diff compares two and has exit status 1 when times, or
+scales, differ. TensorRT's calibration caches are read as well.
 """
 
 from __future__ import annotations
@@ -11,18 +13,22 @@ from pathlib import Path
 from typing import Any
 
 import ingot
+from ingot.cli import timings
 from ingot.cli.calibration import origin, summary
 from ingot.cli.common import UsageError, add_json, print_json, shorten, table
 
-EXAMPLE = "ingot cache diff old.cache new.cache"
+EXAMPLE = "ingot cache merge -o all.timings mine.timings theirs.timings"
 #: caches that an action takes: at least, at most
-ACTIONS = {"show": (1, None), "merge": (1, None), "diff": (2, 2)}
+ACTIONS = {"show": (1, None), "merge": (1, None), "prune": (1, 1), "diff": (2, 2)}
+#: actions that write a file
+WRITING = ("merge", "prune")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("action", choices=ACTIONS)
     parser.add_argument("files", type=Path, nargs="+", metavar="FILE")
-    parser.add_argument("-o", "--output", type=Path, metavar="CACHE", help="the file that merge writes")
+    parser.add_argument("-o", "--output", type=Path, metavar="CACHE", help="the file that merge and prune write")
+    parser.add_argument("--target", metavar="NAME", help="prune: keep the times of this target alone")
     add_json(parser)
 
 
@@ -30,14 +36,24 @@ def run(options: argparse.Namespace) -> int:
     least, most = ACTIONS[options.action]
     if len(options.files) < least or (most and len(options.files) > most):
         raise UsageError(f"{options.action} takes {least} files")
-    if (options.output is None) == (options.action == "merge"):
-        raise UsageError("merge needs -o CACHE" if options.output is None else "-o is for merge")
+    if (options.output is None) == (options.action in WRITING):
+        raise UsageError(f"{options.action} needs -o CACHE" if options.output is None else "-o is for merge and prune")
+    if options.target and options.action != "prune":
+        raise UsageError("--target is for prune")
+    if len(set(options.files)) != len(options.files):
+        raise UsageError("a file is named twice")
     ingot._builder()  # says what to install when it cannot be imported
+    kinds = {path: timings.is_timings(path) for path in options.files}
+    if all(kinds.values()):
+        return timings.run(options)
+    odd = next((path for path, is_timings in kinds.items() if is_timings), None)
+    if odd is not None:
+        raise UsageError(f"{odd} is a timing cache, {next(p for p in options.files if not kinds[p])} is none")
+    if options.action == "prune":
+        raise UsageError(f"{options.files[0]}: not a timing cache: only those are pruned")
     from ingot.builder.calibrate import Calibration
 
     caches = {str(path): Calibration.load(path) for path in options.files}
-    if len(caches) != len(options.files):
-        raise UsageError("a file is named twice")
     return {"show": _show, "merge": _merge, "diff": _diff}[options.action](caches, options)
 
 

@@ -49,6 +49,7 @@ def describe(name: str, content: dict[str, Any]) -> str:
         for index in variant["programs"]:
             lines += _program(content["programs"][index])
     lines += describe_ledger(metadata)
+    lines += _tactics(metadata.get("tactics", []))
     if metadata.get("passes"):
         lines += ["\npasses", *(f"  {line}" for line in metadata["passes"])]
     lines.append(f"\nself-test: {_self_test(content['self_test'])}")
@@ -81,6 +82,23 @@ def _program(program: dict[str, Any]) -> list[str]:
 def _shape(io: dict[str, Any]) -> str:
     least = io["min_shape"]
     return shape_text(io["shape"]) if least == io["shape"] else f"{shape_text(least)} to {shape_text(io['shape'])}"
+
+
+def _tactics(rows: list[dict[str, Any]]) -> list[str]:
+    """Why steps that had a choice have the kernel that they have."""
+    if not rows:
+        return []
+    counts: dict[str, int] = {}
+    for row in rows:
+        counts[row["why"]] = counts.get(row["why"], 0) + 1
+    lines = [f"\ntactics: {', '.join(f'{n} x {why}' for why, n in counts.items())}"]
+    return [
+        *lines,
+        table(
+            [[row["tactic"], row["runner_up"], shorten(row["layer"], 60)] for row in rows],
+            ["tactic", "instead of", "nodes"],
+        ),
+    ]
 
 
 def _self_test(records: list[dict[str, Any]]) -> str:
