@@ -86,7 +86,7 @@ def build(
     ``bias_correction`` takes the mean error of rounded weights out of the biases; ``layer_precision`` may ask
     otherwise for layers by patterns of their names (what cannot have int8 is an error unless ``allow_fallback``);
     "best" keeps the fewest layers out of int8 with which every output errs by at most ``max_error`` (relative, on the
-    calibration data, by default 0.05), and top-1 accuracy falls by at most ``max_accuracy_drop`` points, judged with
+    calibration data, by default 0.02), and top-1 accuracy falls by at most ``max_accuracy_drop`` points, judged with
     ``labels``: a whole number for each sample;
     Kernels are chosen by the times in ``timing_cache`` for ``threads`` threads; ``tune`` measures on this machine what
     is not in it, the more the higher ``effort`` (0 to 3), and writes it there; with ``timing_cache_only`` what is

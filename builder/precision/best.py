@@ -22,9 +22,9 @@ from ingot.builder.quantization.request import Request
 from ingot.errors import BuildError
 
 #: relative error of the outputs that is allowed when nothing is said
-MAX_ERROR = 0.05
+MAX_ERROR = 0.02
 #: the most samples: that trials are judged on, without and with labels; that layers are ranked on; for SQNR; for biases
-JUDGED, LABELLED, RANKED, SQNR, CORRECTED = 64, 512, 16, 8, 32
+JUDGED, LABELLED, RANKED, SQNR, CORRECTED = 64, 512, 16, 8, 64
 #: memory that samples and the float outputs may take
 MOST_BYTES = 512 << 20
 #: multiplications that all trials of one kind may take: larger models are judged on fewer samples
@@ -46,7 +46,7 @@ class Bounds:
 
     def __post_init__(self) -> None:
         if self.max_error is not None and not 0 < self.max_error < math.inf:
-            raise BuildError(f"max_error {self.max_error!r}: give a number above 0, e.g. 0.05 for 5%")
+            raise BuildError(f"max_error {self.max_error!r}: give a number above 0, e.g. 0.02 for 2%")
         if self.max_drop is not None and not 0 <= self.max_drop <= 100:
             raise BuildError(f"max_accuracy_drop {self.max_drop!r}: give points of top-1 accuracy, from 0 to 100")
 

@@ -15,7 +15,7 @@ from ingot.builder.quantization.request import Request
 
 @dataclass(slots=True)
 class Corrector:
-    """Measures on ``samples`` of the judged ones, at most, what ``known`` does not have by the digest of a graph."""
+    """Measures on ``samples`` of those not judged, at most, what ``known`` does not have by the digest of a graph."""
 
     graph: Graph
     judged: Judged
@@ -36,7 +36,7 @@ class Corrector:
         digest = empirical.graph_digest(rounded)
         found = self.known.get(digest) or self._tried.get(digest)
         if found is None:
-            samples = [item.arrays for item in self.judged.take(self.samples)]
+            samples = [item.arrays for item in self.judged.rest(self.samples)]
             found = self._tried[digest] = empirical.measure(self.graph, rounded, samples, self.log)
         if settled:
             self.known[digest] = found

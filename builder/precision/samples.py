@@ -11,9 +11,17 @@ from ingot.builder.calibrate import DataError, Item
 from ingot.builder.calibrate.data import Kept
 from ingot.errors import BuildError
 
+#: fewer samples than this are not worth keeping apart
+LEAST = 8
+_LARGEST_DIGEST = (1 << 256) - 1
+
 
 class Judged:
-    """Shown every sample (:meth:`add`), keeps at most ``most``. ``labels``: of all samples in their order, or None."""
+    """Shown every sample (:meth:`add`), keeps at most ``most``. ``labels``: of all samples in their order, or None.
+
+    Calibration corrects biases on the samples with the least digests. Judged are those with the greatest, and not more
+    than half of all if that leaves enough: on what biases were fitted to, an engine seems better than it is.
+    """
 
     def __init__(self, most: int, labels: Sequence[Any] | np.ndarray | None, generated: bool) -> None:
         self.labels = labels
@@ -21,7 +29,7 @@ class Judged:
         self.seen = 0
         #: shows all samples, when they are wanted; None when they have been seen, or there are none
         self.later: Callable[[], None] | None = None
-        self._kept = Kept(most)
+        self._judged, self._fitted = Kept(most), Kept(most)
 
     def add(self, digest: int, item: Item) -> None:
         """Keep the sample if its digest is among the least."""
@@ -29,22 +37,31 @@ class Judged:
             label = np.asarray(self.labels[self.seen]).reshape(-1) if self.seen < len(self.labels) else None
             item = item._replace(label=label)
         self.seen += 1
-        self._kept.add(digest, item)
+        self._judged.add(_LARGEST_DIGEST - digest, item)
+        self._fitted.add(digest, item)
 
     def take(self, most: int | None = None) -> list[Item]:
-        """The first that were kept, the least digest first: all by default.
+        """Those to judge on, the greatest digest first; ``most`` of them, all by default.
 
         Raises BuildError when there are none, :class:`DataError` when labels do not fit the samples.
         """
-        if self.later is not None:
-            show, self.later = self.later, None
-            show()
-        if self.labels is not None and len(self.labels) != self.seen:
-            raise DataError(f"{len(self.labels)} labels for {self.seen} calibration samples: give one for each")
-        items = self._kept.items[:most]
+        self._show()
+        items = self._judged.items[: max((self.seen + 1) // 2, LEAST)][:most]
         if not items:
             raise BuildError(
                 "precision best measures on samples: give calibration data, or a calibration cache that a build with "
                 "these options has written"
             )
         return items
+
+    def rest(self, most: int) -> list[Item]:
+        """At most ``most`` to fit something to, the least digest first: none that is judged, where there are enough."""
+        apart = self._fitted.items[: self.seen - len(self.take())][:most]
+        return apart if len(apart) >= min(LEAST, most) else self._fitted.items[:most]
+
+    def _show(self) -> None:
+        if self.later is not None:
+            show, self.later = self.later, None
+            show()
+        if self.labels is not None and len(self.labels) != self.seen:
+            raise DataError(f"{len(self.labels)} labels for {self.seen} calibration samples: give one for each")

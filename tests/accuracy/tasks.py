@@ -91,7 +91,7 @@ def policy(model: str, size: tuple[int, ...]) -> Task:
         return [[generator.standard_normal(size, np.float32)] for _ in range(count)]
 
     def results(run: Run) -> np.ndarray:
-        return np.stack([run(*one)[0].ravel() for one in observations(2, 500)])
+        return np.stack([run(*one)[0].flatten() for one in observations(2, 500)])
 
     return Task(model, "error of actions", lambda run: observations(1, 200), results, measures.actions)
 

@@ -41,10 +41,12 @@ class ZooModel:
         return any(n.op_type == "QuantizeLinear" for n in model.graph.node)
 
 
-def float_models() -> list[ZooModel]:
-    """All models without a QuantizeLinear, in the order of their names; empty where the folder is missing."""
+def models() -> list[ZooModel]:
+    """All models, in the order of their names; empty where the folder is missing."""
     root = folder()
-    if root is None:
-        return []
-    found = [ZooModel(p.parent.name, p) for p in sorted(root.glob("models/*/model.onnx"))]
-    return [m for m in found if not m.quantised]
+    return [ZooModel(p.parent.name, p) for p in sorted(root.glob("models/*/model.onnx"))] if root else []
+
+
+def float_models() -> list[ZooModel]:
+    """Those without a QuantizeLinear."""
+    return [m for m in models() if not m.quantised]

@@ -80,7 +80,7 @@ def check_quantisation(options: argparse.Namespace) -> None:
     if options.calibration and options.calibration_synthetic:
         raise UsageError("give either --calibration DATA or --calibration-synthetic")
     if options.max_error is not None and not 0 < options.max_error < math.inf:
-        raise UsageError(f"--max-error {options.max_error:g}: give a number above 0, e.g. 0.05 for 5%")
+        raise UsageError(f"--max-error {options.max_error:g}: give a number above 0, e.g. 0.02 for 2%")
     drop = options.max_accuracy_drop
     if drop is not None and not 0 <= drop <= 100:
         raise UsageError(f"--max-accuracy-drop {drop:g}: give points of top-1 accuracy, from 0 to 100")
