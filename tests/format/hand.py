@@ -46,6 +46,8 @@ class Hand:
             self.program.arena_size = max(self.program.arena_size, end)
         if storage == plan.STATE:
             self.program.state_size = max(self.program.state_size, -(-(offset + kind.nbytes) // 64) * 64 + 64)
+        if storage == plan.GENERATED:
+            self.program.generated_size = max(self.program.generated_size, -(-(offset + kind.nbytes) // 64) * 64 + 64)
         return self.view(name, shape, len(self.program.buffers) - 1, dtype=dtype)
 
     def view(

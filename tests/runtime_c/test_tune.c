@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "check.h"
+#include "context.h"
 #include "harness.h"
 #include "internal.h"
 #include "sha256.h"
@@ -99,6 +100,27 @@ static void refuses(void) {
     CHECK(ingot_tuner_create(pack, 1, &tuner, &error) == INGOT_ERR_NO_VARIANT);
     CHECK(strstr(error.message, wanted));
     ingot_engine_close(pack);
+}
+
+/* A pack for x86-64-v3 is measured with the kernels of such a processor, whatever this one has. */
+static void takes_the_kernels_of_the_level(void) {
+#if defined(__x86_64__)
+    if (!ingot_isa_available(INGOT_ISA_AVX2)) return;
+    ingot_engine *engine = open_engine("packs/x86-64");
+    ingot_tuner *tuner;
+    ingot_timing timings[32];
+    CHECK(ingot_tuner_create(engine, 1, &tuner, NULL) == INGOT_OK);
+    for (uint32_t first = 0; first < ingot_tuner_count(tuner); first = ingot_tuner_next(tuner, first)) {
+        CHECK(ingot_tuner_measure(tuner, first, 0, NULL, timings, NULL) == INGOT_OK);
+        for (uint32_t i = first; i < ingot_tuner_next(tuner, first); i++) {
+            const ingot_kernel *kernel = engine->programs[i].steps[0].kernel;
+            ingot_run_fn wanted = kernel->run[INGOT_ISA_AVX2] ? kernel->run[INGOT_ISA_AVX2] : kernel->run[0];
+            CHECK(ingot_tuner_context(tuner, i)->steps[0].run == wanted);
+        }
+    }
+    ingot_tuner_destroy(tuner);
+    ingot_engine_close(engine);
+#endif
 }
 
 static void floats_are_moderate(void) {
@@ -225,6 +247,7 @@ int main(int count, char **arguments) {
         measures("packs/cold", threads);
     }
     refuses();
+    takes_the_kernels_of_the_level();
     floats_are_moderate();
     text();
     return 0;
