@@ -19,7 +19,7 @@ from ingot.builder.ir import Node, Value
 from ingot.builder.selftest import make_self_test
 from ingot.errors import IngotError
 from ingot.kernels.common.half import to_bfloat16
-from ingot.kernels.spec import DType, OpSpec, Sample, Tactic, TensorType, Unsupported
+from ingot.kernels.spec import DType, Layout, OpSpec, Sample, Tactic, TensorType, Unsupported
 
 sys.path.insert(0, str(Path(__file__).parent))
 import ed25519
@@ -60,7 +60,7 @@ def engine_of(spec: OpSpec, sample: Sample, tactic: Tactic) -> bytes | None:
     node = Node(
         spec, sample.attrs, inputs, [Value(f"y{i}", t) for i, t in enumerate(types)], (sample.name or spec.name,)
     )
-    if not tactic.kernel or not tactic.when(node):
+    if not tactic.kernel or tactic.absorbs or not tactic.when(node):
         return None
     reads_past = _kernel.kernels()[tactic.kernel].flags & 2  # INGOT_KERNEL_OVERREADS
     hand = Hand(sample.name or spec.name)
@@ -78,8 +78,12 @@ def engine_of(spec: OpSpec, sample: Sample, tactic: Tactic) -> bytes | None:
             hand.program.fills.append(plan.Fill(operands[-1], int(value.type.dtype.is_float), seed=index))
             state += -(-value.type.nbytes // 64) * 64 + 64
         else:
-            operands.append(hand.input(value.name, value.type.shape, dtype=value.type.dtype))
-    results = [hand.output(v.name, v.type.shape, dtype=v.type.dtype) for v in node.outputs]
+            stored = tactic.reads.get(index, Layout()).stored(value.type)
+            operands.append(hand.input(value.name, stored.shape, dtype=value.type.dtype))
+    layouts = [tactic.writes, *[Layout()] * (len(types) - 1)]
+    results = [
+        hand.output(v.name, layout.stored(v.type).shape, dtype=v.type.dtype) for v, layout in zip(node.outputs, layouts)
+    ]
     size = tactic.workspace(node)
     workspace = hand.tensor("workspace", (size,), dtype=DType.U8) if size else plan.NO_INDEX
     hand.step(tactic.kernel, operands, results, make_params(tactic.params_type, tactic.params(node)), workspace)

@@ -183,3 +183,13 @@ def test_a_refusal_names_the_byte() -> None:
     hand.program.edges = [(0, 1), (1, 0)]
     raw = hand.engine()
     assert refusal(raw).offset == raw.index(bytes([0, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0])) + 8
+
+
+CORPUS = sorted((Path(__file__).parent.parent / "runtime_c" / "corpus").glob("*.ingot"))
+
+
+@pytest.mark.parametrize("path", CORPUS, ids=lambda path: path.stem)
+def test_the_engines_of_the_c_tests_are_of_these_kernels(path: Path) -> None:
+    """A kernel's new abi makes them old: ``make_engines.py FOLDER --samples 1`` writes them anew."""
+    with Opened(path.read_bytes()):
+        pass
