@@ -28,7 +28,8 @@ static void read_caches(ingot_machine *m) {
         snprintf(path, sizeof path, format, index, "size");
         if (!read_line(path, size, sizeof size)) continue;
         char *unit;
-        uint64_t bytes = strtoull(size, &unit, 10) << (*unit == 'M' ? 20 : *unit == 'K' ? 10 : 0);
+        uint64_t bytes = strtoull(size, &unit, 10);
+        bytes <<= *unit == 'M' ? 20 : *unit == 'K' ? 10 : 0;
         if (level[0] == '1') m->l1d = bytes;
         if (level[0] == '2') m->l2 = bytes;
         if (bytes > m->last) m->last = bytes;
