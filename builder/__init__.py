@@ -75,6 +75,7 @@ def build(
     self_test: bool = True,
     log: Callable[[str], None] | None = None,
     tuned: Callable[[Report], None] | None = None,
+    measurer: tuner.Measurer | None = None,
 ) -> bytes:
     """Build an engine and return its bytes.
 
@@ -101,7 +102,7 @@ def build(
     target's figures clearly speak for, else the defaults. ``tune`` measures on this machine what the cache does not
     know and writes it there: with ``effort`` 0 nothing, 1 what the figures say may be best, 2 everything, 3 near ties
     again. With ``timing_cache_only`` it is an error that something is not in the cache. ``fast_math`` False leaves out
-    tactics that trade accuracy for speed. ``tuned`` gets the report.
+    tactics that trade accuracy for speed. ``tuned`` gets the report. ``measurer`` measures instead of this machine.
 
     The same model, options and caches give the same bytes on any machine. Raises :class:`ingot.BuildError` when the
     model cannot be built.
@@ -156,7 +157,7 @@ def build(
     if not request.precisions.isdisjoint(HALVES):
         store_half(graph, request, dump_after=dump_after)
     request = None if request.precisions == {"fp32"} else request
-    report = tune_graph(graph, device, tuning, output_names, log)
+    report = tune_graph(graph, device, tuning, output_names, measurer or Local(), log)
     program = lower(graph, graph.name, output_names, dump_after=dump_after, log=log)
     metadata = _metadata(source, device, shapes, graph, program, request, output_names)
     if report is not None:
@@ -203,7 +204,12 @@ def quantize_graph(
 
 
 def tune_graph(
-    graph: Graph, device: Target, request: tuner.Request, output_names: list[str], log: Callable[[str], None] | None
+    graph: Graph,
+    device: Target,
+    request: tuner.Request,
+    output_names: list[str],
+    measurer: tuner.Measurer,
+    log: Callable[[str], None] | None,
 ) -> Report | None:
     """Choose the tactics of the graph by measured or modelled times, in place; None where nothing speaks of them."""
     if not (request.tune or request.cache) and Roofline.of(device).assumed:
@@ -214,7 +220,7 @@ def tune_graph(
         return write_engine([Variant(device.name, [program])], {}, abi)
 
     abi = {k.name: (k.abi, k.params_size) for k in kernels().values()}
-    report = tuner.Tuner(device, request, Local(), log).run(graph, compile)
+    report = tuner.Tuner(device, request, measurer, log).run(graph, compile)
     verify(graph)
     return report
 

@@ -1,10 +1,12 @@
-"""Measures on the machine that builds: steps in tuning packs, whole engines in turns."""
+"""Measures on the machine that builds: steps in tuning packs, whole engines in turns. Or writes packs for another."""
 
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -14,9 +16,9 @@ from ingot.builder.tuning.measure import machine, measure
 from ingot.builder.tuning.pack import make_packs
 from ingot.targets import Target
 
-#: whole engines: a sample lasts so long, rounds are so many, and all of it takes so many seconds at most
-SAMPLE_SECONDS, ROUNDS, SECONDS = 0.01, 41, 6.0
-LEAST_ROUNDS = 5
+#: whole engines: a sample lasts so long; rounds end when the spread is this share of the time, or after so many seconds
+SAMPLE_SECONDS, CERTAIN, SECONDS = 0.01, 0.0025, 8.0
+LEAST_ROUNDS, MOST_ROUNDS = 11, 400
 
 
 class Local:
@@ -56,13 +58,41 @@ class Local:
         runs = max(1, math.ceil(SAMPLE_SECONDS / max(once, 1e-9)))
         samples: list[list[float]] = [[] for _ in contexts]
         end = time.monotonic() + SECONDS
-        for done in range(ROUNDS):
-            if done >= LEAST_ROUNDS and time.monotonic() > end:
+        for done in range(MOST_ROUNDS):
+            if done >= LEAST_ROUNDS and (time.monotonic() > end or _certain(compared(samples))):
                 break
             order = range(len(contexts))
             for i in order if done % 2 else reversed(order):
                 samples[i].append(_sample(contexts[i], runs) * 1e9)
         return compared(samples)
+
+
+class Packer(Local):
+    """Measures nothing: what would be measured is written into tuning packs, ``path`` and, if need be, more."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        self.written: list[Path] = []
+
+    def steps(
+        self,
+        candidates: Sequence[Candidate],
+        target: Target,
+        threads: int,
+        between_bytes: int,
+        log: Callable[[str], None] | None,
+    ) -> Iterator[Mapping[Key, Timing]]:
+        """No times."""
+        for index, raw in enumerate(make_packs(candidates, target, between_bytes=between_bytes)):
+            name = f"{self.path.stem}.{index + 1}{self.path.suffix}" if index else self.path.name
+            path = self.path.with_name(name)
+            path.write_bytes(raw)
+            self.written.append(path)
+        yield from ()
+
+    def programs(self, engines: Sequence[bytes], threads: int) -> list[Timing]:
+        """No times."""
+        return []
 
 
 def compared(samples: Sequence[Sequence[float]]) -> list[Timing]:
@@ -77,6 +107,10 @@ def compared(samples: Sequence[Sequence[float]]) -> list[Timing]:
     spreads = [0.93 * float(high - low) / math.sqrt(len(first)) for low, _, high in quartiles]
     median = float(np.median(first))
     return [Timing(median + float(q[1]), spread, len(first)) for q, spread in zip(quartiles, spreads)]
+
+
+def _certain(timings: Sequence[Timing]) -> bool:
+    return all(timing.spread_ns <= CERTAIN * timing.median_ns for timing in timings)
 
 
 def _sample(context: ingot.Context, runs: int) -> float:

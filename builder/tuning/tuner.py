@@ -170,7 +170,8 @@ class Tuner:
                 if time.monotonic() - self._saved > SAVE_SECONDS:
                     self._save()
         finally:
-            self._save()
+            if count:
+                self._save()
         return count
 
     def _keep(self, key: Key, timing: Timing) -> None:
@@ -201,7 +202,7 @@ class Tuner:
             if self.log:
                 self.log("comparing the whole program with its default tactics")
             engines = [compile(_with(graph, plan)) for plan in (usual, report.plan)]
-            for key, timing in zip(keys, self.measurer.programs(engines, self.request.threads)):
+            for key, timing in zip(keys, self.measurer.programs(engines, self.request.threads)):  # or none
                 self._keep(key, timing)
             self._save()
         found = [self.costs.timings.get(key) for key in keys]

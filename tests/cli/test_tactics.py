@@ -9,6 +9,8 @@ import pytest
 
 import ingot
 from ingot.builder.tuning import local
+from ingot.builder.tuning.cache import TimingCache, as_kept
+from ingot.builder.tuning.measure import measure
 
 DIGITS = Path(str(resources.files("ingot.examples") / "digits/digits_cnn.onnx"))
 
@@ -75,6 +77,21 @@ class TestTune:
         done = cli("tune", DIGITS, "-o", tmp_path / "new.timings", "--json")
         assert done.status == 0 and done.json["tactics"]["measured"] > 0
         cli("tune", DIGITS, "-o", path, "--effort", 0).failed(2, "--effort 0")
+
+    def test_packs(self, cli, timings: Path, tmp_path: Path) -> None:
+        """What a pack measures elsewhere is what a build with the cache alone needs."""
+        pack, out = tmp_path / "digits.pack", tmp_path / "x.ingot"
+        cli("tune", DIGITS).failed(2, "--pack PACK")
+        assert cli("tune", DIGITS, "--pack", pack).out == f"{pack}\n"
+        cache = TimingCache()
+        for times in measure(pack.read_bytes()):
+            for key, timing in times.items():
+                cache.add(key, as_kept(timing))
+        cache.save(tmp_path / "device.timings")
+        only = ("--timing-cache", tmp_path / "device.timings", "--timing-cache-only")
+        assert cli("build", DIGITS, "-o", out, *only).status == 0
+        done = cli("tune", DIGITS, "--pack", tmp_path / "more.pack", "-o", tmp_path / "device.timings")
+        assert "nothing to measure" in done.out and not (tmp_path / "more.pack").exists()
 
 
 class TestCache:

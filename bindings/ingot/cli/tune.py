@@ -2,7 +2,8 @@
 
 What is measured goes into a timing cache, which ingot build --timing-cache reads, on any machine. What the file knows
 already is not measured again: a run that was interrupted goes on from there. The model is prepared as ingot build does
-it, so give the same options of precision.
+it, so give the same options of precision. With --pack nothing is measured here: what the cache lacks is written into a
+tuning pack, which ingot-tune measures on a device without Python.
 """
 
 from __future__ import annotations
@@ -25,9 +26,8 @@ EXAMPLE = "ingot tune model.onnx --target cpu-x86-64-v4 -o model.timings"
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
-    parser.add_argument(
-        "-o", "--output", type=Path, required=True, metavar="TIMINGS", help="the timing cache to write, or to extend"
-    )
+    parser.add_argument("-o", "--output", type=Path, metavar="TIMINGS", help="the timing cache to write, or to extend")
+    parser.add_argument("--pack", type=Path, metavar="PACK", help="write a tuning pack of what TIMINGS lacks")
     add_effort(parser)
     add_json(parser)
 
@@ -36,13 +36,20 @@ def run(options: argparse.Namespace) -> int:
     check_quantisation(options)
     if options.effort == 0:
         raise UsageError("--effort 0 measures nothing; use 1 to 3")
-    if not options.output.absolute().parent.is_dir():
-        raise UsageError(f"{options.output}: its folder does not exist")
+    if options.output is None and options.pack is None:
+        raise UsageError("give -o TIMINGS, or --pack PACK")
+    path = options.pack or options.output
+    if not path.absolute().parent.is_dir():
+        raise UsageError(f"{path}: its folder does not exist")
+    builder = ingot._builder()  # says what to install when it cannot be imported
+    from ingot.builder.tuning.local import Packer
+
+    packer = Packer(options.pack) if options.pack else None
     start = time.perf_counter()
     reports: list[Any] = []
     stdout = contextlib.redirect_stdout(sys.stderr) if options.json else contextlib.nullcontext()
     with Progress(f"tuning {options.model.name}", ticks=False) as progress, stdout:
-        ingot.build(
+        builder.build(
             options.model,
             **model_options(options),
             tune=True,
@@ -53,9 +60,17 @@ def run(options: argparse.Namespace) -> int:
             self_test=False,
             log=progress,
             tuned=reports.append,
+            measurer=packer,
         )
     (report,) = reports
     seconds = time.perf_counter() - start
+    if packer:
+        written = list(map(str, packer.written))
+        if options.json:
+            print_json({"packs": written, "seconds": seconds})
+        else:
+            print("\n".join(written) or f"nothing to measure: {options.output or 'no step has a choice'}")
+        return 0
     if options.json:
         print_json({"cache": str(options.output), "seconds": seconds, "tactics": report.json()})
     else:
