@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "activation.h"
+#include "gemm_cut.h"
 #include "gemm_s8.h"
 
 /* cffi:begin */
@@ -27,6 +28,12 @@ typedef struct ingot_conv_s8_params {
     ingot_s8_numbers numbers;
 } ingot_conv_s8_params;
 
+/* A convolution of float32 and how it is cut. */
+typedef struct ingot_conv_cut_params {
+    ingot_conv_params conv;
+    ingot_gemm_cut cut;
+} ingot_conv_cut_params;
+
 /* A convolution with windows of 3x3 by minimal filtering, and how it is cut into work units. */
 typedef struct ingot_conv_winograd_params {
     ingot_conv_params conv;
@@ -39,6 +46,7 @@ typedef struct ingot_conv_winograd_params {
 
 _Static_assert(sizeof(ingot_conv_params) == 80, "ingot_conv_params");
 _Static_assert(sizeof(ingot_conv_s8_params) == 104, "ingot_conv_s8_params");
+_Static_assert(sizeof(ingot_conv_cut_params) == 96, "ingot_conv_cut_params");
 _Static_assert(sizeof(ingot_conv_winograd_params) == 96, "ingot_conv_winograd_params");
 
 #endif

@@ -42,6 +42,9 @@ typedef struct ingot_conv_tile {
 /* Fills in all but the padding. A run may merge taps only if the channels of one are a multiple of `align`. */
 void ingot_conv_plan_make(const ingot_call *call, int64_t element, int64_t align, uint8_t fill, ingot_conv_plan *plan);
 
+/* Cuts it otherwise: at most so many pixels a tile, so many panels a slice. */
+void ingot_conv_plan_cut(ingot_conv_plan *plan, int64_t pixels, int64_t panels, int tile_major);
+
 /* The family functions in terms of a plan. */
 uint32_t ingot_conv_plan_units(const ingot_conv_plan *plan);
 uint64_t ingot_conv_plan_state_size(const ingot_conv_plan *plan);

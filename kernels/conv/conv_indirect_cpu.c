@@ -22,6 +22,16 @@ static void flatten_pointwise(ingot_conv_shape *s) {
     s->in[0] = s->out[0] = s->in[1] = s->out[1] = s->batch = 1;
 }
 
+void ingot_conv_plan_cut(ingot_conv_plan *plan, int64_t pixels, int64_t panels, int tile_major) {
+    plan->tiles = ceil_div(plan->pixels, pixels);
+    plan->tile_pixels = plan->tiles > 0 ? plan->pixels / plan->tiles : 0;
+    plan->long_tiles = plan->pixels - plan->tile_pixels * plan->tiles;
+    plan->slice_panels = panels;
+    plan->group_slices = ceil_div(plan->panels, panels);
+    plan->slices = plan->group_slices * plan->shape.groups;
+    plan->tile_major = tile_major;
+}
+
 void ingot_conv_plan_make(const ingot_call *call, int64_t element, int64_t align, uint8_t fill, ingot_conv_plan *plan) {
     const ingot_arg *w = &call->in[INGOT_CONV_W];
     ingot_conv_shape *s = &plan->shape;
@@ -31,15 +41,11 @@ void ingot_conv_plan_make(const ingot_call *call, int64_t element, int64_t align
     plan->element = element;
     plan->fill = fill;
     plan->pixels = s->batch * s->out[0] * s->out[1] * s->out[2];
-    plan->tiles = ceil_div(plan->pixels, INGOT_GEMM_MR);
-    plan->tile_pixels = plan->tiles > 0 ? plan->pixels / plan->tiles : 0;
-    plan->long_tiles = plan->pixels - plan->tile_pixels * plan->tiles;
     plan->panels = ceil_div(s->group_out, INGOT_GEMM_NR);
     const int64_t panel_bytes = s->taps * s->group_in * INGOT_GEMM_NR * element;
-    plan->slice_panels = plan->pixels == 1 ? ROW_PANELS : ingot_gemm_slice(plan->panels, panel_bytes);
-    plan->group_slices = ceil_div(plan->panels, plan->slice_panels);
-    plan->slices = plan->group_slices * s->groups;
-    plan->tile_major = w->count * element <= TILE_MAJOR_BYTES;
+    ingot_conv_plan_cut(plan, INGOT_GEMM_MR,
+                        plan->pixels == 1 ? ROW_PANELS : ingot_gemm_slice(plan->panels, panel_bytes),
+                        w->count * element <= TILE_MAJOR_BYTES);
     const int64_t width = s->kernel[2];
     const int dense = s->groups == 1 && s->in_pitch == s->in_channels && s->in_channels % align == 0;
     const int adjacent = width == 1 || (s->dilation[2] == 1 && dense);

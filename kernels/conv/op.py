@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from typing import Any
-
-import numpy as np
 
 from ingot.kernels.common.activation import NO_ACTIVATION, Activation, ActivationKind
 from ingot.kernels.spec import (
@@ -22,27 +19,15 @@ from ingot.kernels.spec import (
     onnx_op,
 )
 
-from . import half, int8, pointwise, winograd
+from . import cut, half, int8, pointwise, winograd
 from .attrs import ConvAttrs, HalfConvAttrs, conv_params, infer, work
-from .panels import pack_depthwise, pack_panels
+from .panels import is_float, pack_conv, pack_depthwise
 from .quantized import quantize
-
-
-def pack_conv(node: NodeView, w: np.ndarray) -> np.ndarray:
-    """[O, C / groups, *kernel] -> [groups * ceil(O / groups / 16), taps, C / groups, 16]."""
-    groups = node.attrs.groups
-    taps = math.prod(w.shape[2:])
-    return pack_panels(w.reshape(groups, w.shape[0] // groups, w.shape[1], taps).transpose(0, 1, 3, 2))
-
-
-def _tuned(node: NodeView) -> bool:
-    floats = all(v.type.dtype is DType.F32 for v in node.inputs[:2]) and not isinstance(node.attrs, HalfConvAttrs)
-    return floats and node.inputs[1].data is not None
 
 
 def _depthwise(node: NodeView) -> bool:
     x, w = node.inputs[0].type, node.inputs[1].type
-    return _tuned(node) and node.attrs.groups == x.shape[-1] == w.shape[0]
+    return is_float(node) and node.attrs.groups == x.shape[-1] == w.shape[0]
 
 
 def _small_window(node: NodeView) -> bool:
@@ -70,18 +55,21 @@ TACTICS = (
         pitched_inputs=(0, 3),
         pitched_outputs=(0,),
         inplace=(3,),
+        efficiency=lambda node, target: 0.4,
     ),
     Tactic(
         kernel="conv_f32_n16",
         params_type="ingot_conv_params",
         params=conv_params,
-        when=_tuned,
+        when=is_float,
         pack={1: pack_conv},
         pitched_inputs=(0, 3),
         pitched_outputs=(0,),
         inplace=(3,),
+        efficiency=cut.efficiency,
     ),
     *winograd.TACTICS,
+    *cut.TACTICS,
     Tactic(
         kernel="conv_f32_dw_tile",
         params_type="ingot_conv_params",
@@ -91,6 +79,7 @@ TACTICS = (
         pitched_inputs=(0, 3),
         pitched_outputs=(0,),
         inplace=(3,),
+        efficiency=lambda node, target: 0.65,
     ),
     *pointwise.TACTICS,
     Tactic(

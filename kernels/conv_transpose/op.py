@@ -12,7 +12,8 @@ from ingot.kernels.common.activation import NO_ACTIVATION, Activation, Activatio
 from ingot.kernels.common.half import HALF, half_result
 from ingot.kernels.common.quantized import result_type
 from ingot.kernels.conv.attrs import ConvAttrs
-from ingot.kernels.conv.op import channels_first, channels_last, kernel_shape, pack_panels, per_axis
+from ingot.kernels.conv.op import channels_first, channels_last, kernel_shape, per_axis
+from ingot.kernels.conv.panels import pack_panels
 from ingot.kernels.spec import (
     SCALAR,
     Builder,

@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "activation.h"
+#include "gemm_cut.h"
 #include "gemm_s8.h"
 
 /* cffi:begin */
@@ -15,6 +16,12 @@ typedef struct ingot_matmul_params {
     uint32_t reserved; /* 0 */
     ingot_activation activation;
 } ingot_matmul_params;
+
+/* A product with packed b and how it is cut. */
+typedef struct ingot_matmul_cut_params {
+    ingot_matmul_params matmul;
+    ingot_gemm_cut cut;
+} ingot_matmul_cut_params;
 
 /* Operands: a, b, bias (real numbers, or, where b is a constant, int32 that is added to the sums), residual, sums of
  * each column of b (int32), scale of a times that of each column of b. Where b is no constant there are no sums and one
@@ -28,6 +35,7 @@ typedef struct ingot_matmul_s8_params {
 /* cffi:end */
 
 _Static_assert(sizeof(ingot_matmul_params) == 32, "ingot_matmul_params");
+_Static_assert(sizeof(ingot_matmul_cut_params) == 48, "ingot_matmul_cut_params");
 _Static_assert(sizeof(ingot_matmul_s8_params) == 64, "ingot_matmul_s8_params");
 
 #endif

@@ -21,6 +21,14 @@ typedef struct matmul_plan {
 
 static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
+/* Tiles of at most `rows`, slices of so many panels. */
+static void plan_cut(matmul_plan *plan, int64_t rows, int64_t panels, int tile_major) {
+    plan->tiles = ceil_div(plan->rows, rows);
+    plan->slice_panels = panels;
+    plan->slices = ceil_div(plan->panels, panels);
+    plan->tile_major = tile_major;
+}
+
 static void plan_make(const ingot_call *call, matmul_plan *plan) {
     const ingot_matmul_params *p = call->params;
     const ingot_arg *a = &call->in[INGOT_MATMUL_A], *b = &call->in[INGOT_MATMUL_B], *out = &call->out[0];
@@ -33,14 +41,12 @@ static void plan_make(const ingot_call *call, matmul_plan *plan) {
     plan->k = a->dims[a->rank - (p->trans_a ? 2 : 1)];
     plan->rows = p->trans_a ? m : m * batches;
     plan->matrices = p->trans_a ? batches : 1;
-    plan->tiles = ceil_div(plan->rows, INGOT_GEMM_MR);
     plan->panels = b->dims[0];
     const int64_t panel_bytes = plan->k * INGOT_GEMM_NR * (int64_t)sizeof(float);
-    plan->slice_panels = plan->rows == 1 ? ROW_PANELS : ingot_gemm_slice(plan->panels, panel_bytes);
-    plan->slices = ceil_div(plan->panels, plan->slice_panels);
+    plan_cut(plan, INGOT_GEMM_MR, plan->rows == 1 ? ROW_PANELS : ingot_gemm_slice(plan->panels, panel_bytes),
+             p->trans_a || b->count * (int64_t)sizeof(float) <= TILE_MAJOR_BYTES);
     const int collide = ingot_gemm_rows_collide(a->pitch * (int64_t)sizeof(float), plan->k) && plan->rows > 1;
     plan->copy_pitch = p->trans_a || collide ? ingot_gemm_copy_pitch(plan->k) : 0;
-    plan->tile_major = p->trans_a || b->count * (int64_t)sizeof(float) <= TILE_MAJOR_BYTES;
 }
 
 static const char *matmul_check(const ingot_call *call) {
@@ -163,5 +169,45 @@ const ingot_family ingot_family_matmul_f32_n16 = {
     .units = matmul_units,
     .state_size = matmul_state_size,
     .prepare = matmul_prepare,
+    .scratch_size = matmul_scratch_size,
+};
+
+/* matmul_f32_n16_cut: the same with tiles and work units of the builder's choice. The results are the same bits. */
+static void cut_plan_make(const ingot_call *call, matmul_plan *plan) {
+    const ingot_matmul_cut_params *p = call->params;
+    plan_make(call, plan);
+    plan_cut(plan, p->cut.rows, p->cut.slice, p->cut.tile_major);
+}
+
+static const char *cut_check(const ingot_call *call) {
+    const ingot_matmul_cut_params *p = call->params;
+    const char *reason = matmul_check(call);
+    return reason != NULL ? reason : ingot_gemm_cut_valid(&p->cut) ? NULL : "matmul: tiles";
+}
+
+static uint32_t cut_units(const ingot_call *call) {
+    matmul_plan plan;
+    cut_plan_make(call, &plan);
+    return (uint32_t)(plan.matrices * plan.tiles * plan.slices);
+}
+
+static void cut_prepare(const ingot_call *call) { cut_plan_make(call, call->state); }
+
+INGOT_KERNEL_FN(matmul_f32_n16_cut) {
+    return ingot_matmul_f32_n16_run(call, begin, end, scratch, &ingot_gemm_f32__portable);
+}
+
+const ingot_family ingot_family_matmul_f32_n16_cut = {
+    .params_size = sizeof(ingot_matmul_cut_params),
+    .flags = INGOT_KERNEL_PITCHED,
+    .in_min = 4,
+    .in_max = 4,
+    .out_min = 1,
+    .out_max = 1,
+    .inplace = 1u << INGOT_MATMUL_RESIDUAL,
+    .check = cut_check,
+    .units = cut_units,
+    .state_size = matmul_state_size,
+    .prepare = cut_prepare,
     .scratch_size = matmul_scratch_size,
 };

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ingot.kernels.common.activation import Activation, ActivationKind
-from ingot.kernels.conv.op import pack_panels
+from ingot.kernels.conv.panels import pack_panels
 from ingot.kernels.spec import (
     SCALAR,
     Builder,
@@ -63,6 +63,26 @@ def _free(node: NodeView) -> bool:
     return all(v.type.dtype is DType.F32 for v in node.inputs[:2])
 
 
+#: (most rows of a tile, panels of a slice, whether the slices of a tile follow each other)
+CUTS = ((10, 16, 1), (10, 16, 0), (10, 4, 1), (5, 4, 1))
+
+
+def _cut(rows: int, panels: int, tile_major: int) -> Tactic:
+    """The packed product cut otherwise than its kernel would."""
+    cut = {"rows": rows, "slice": panels, "tile_major": tile_major}
+    return Tactic(
+        kernel="matmul_f32_n16_cut",
+        params_type="ingot_matmul_cut_params",
+        params=lambda node: {"matmul": _packed_params(node), "cut": cut},
+        when=_packed,
+        pack={1: pack},
+        pitched_inputs=(0, 3),
+        pitched_outputs=(0,),
+        inplace=(3,),
+        variant=f"tile={rows}x{panels} order={'tiles' if tile_major else 'slices'}",
+    )
+
+
 _PLAIN = (DType.F64, DType.I32, DType.U32, DType.I64, DType.U64)
 
 
@@ -86,6 +106,7 @@ TACTICS = (
         pitched_outputs=(0,),
         inplace=(3,),
     ),
+    *(_cut(*cut) for cut in CUTS),
     Tactic(
         kernel="matmul_f32",
         params_type="ingot_matmul_params",

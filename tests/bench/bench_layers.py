@@ -120,9 +120,9 @@ def engine(graph: Graph, outputs: Sequence[str]) -> bytes:
 
 
 def tactics(node: Node) -> Iterator[Tactic]:
-    """Those that can do the node between any neighbours, the default first; float64's and run-time weights' are out."""
+    """Those that can do the node between any neighbours, the default first, without the scalar kernels."""
     for tactic in node.op.tactics:
-        if tactic.is_plain and tactic.kernel not in ("conv_plain", "matmul_plain", "matmul_f32") and tactic.when(node):
+        if tactic.is_plain and tactic.kernel not in ("conv_plain", "matmul_plain") and tactic.when(node):
             yield tactic
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from ingot._kernel import aligned, available_isas, empty, make_params, run_kernel
 from ingot.errors import IngotError
 from ingot.kernels.conv.int8 import pack_conv_s8, pack_depthwise_s8
-from ingot.kernels.conv.op import pack_conv, pack_depthwise
+from ingot.kernels.conv.panels import pack_conv, pack_depthwise
 from ingot.kernels.conv.winograd import pack_winograd
 from ingot.kernels.conv_transpose.op import ConvTransposeAttrs, mirror
 from ingot.kernels.matmul.op import MatMulAttrs
@@ -146,6 +146,31 @@ def test_depthwise_tiles_refuse_what_does_not_fit(change: dict[str, Any]) -> Non
     run(sound)
     with pytest.raises(IngotError, match="conv"):
         run(sound | change)
+
+
+CUT = {"rows": 3, "slice": 1, "tile_major": 1}
+
+
+@pytest.mark.parametrize(
+    "change", [{"rows": 0}, {"rows": 11}, {"slice": 0}, {"slice": 65}, {"tile_major": 2}, {"reserved": 1}]
+)
+def test_cuts_out_of_range_are_refused(change: dict[str, int]) -> None:
+    params = {name: [1, 1, 1] for name in ("kernel", "strides", "dilations")} | {"groups": 1}
+    x, y, w = empty((1, 4, 4, 3), np.float32), empty((1, 4, 4, 2), np.float32), empty((1, 1, 3, 16), np.float32)
+    a, c, b = empty((4, 3), np.float32), empty((4, 2), np.float32), empty((1, 3, 16), np.float32)
+
+    def run(cut: dict[str, int]) -> None:
+        conv = make_params("ingot_conv_cut_params", {"conv": params, "cut": cut})
+        run_kernel("conv_f32_n16_cut", [x, w, None, None], [y], conv)
+
+    def multiply(cut: dict[str, int]) -> None:
+        matmul = make_params("ingot_matmul_cut_params", {"matmul": {"alpha": 1.0}, "cut": cut})
+        run_kernel("matmul_f32_n16_cut", [a, b, None, None], [c], matmul)
+
+    for call in (run, multiply):
+        call(CUT)
+        with pytest.raises(IngotError, match="tiles"):
+            call(CUT | change)
 
 
 @st.composite
