@@ -6,7 +6,6 @@
 #include "context.h"
 #include "harness.h"
 #include "internal.h"
-#include "sha256.h"
 #include "tune/timings.h"
 
 /* ---- allocations, counted ---------------------------------------------------------------------------------------- */
@@ -189,22 +188,21 @@ static void text(void) {
     CHECK(timings.count == 2 && timings.machine_count == 1);
     CHECK(ingot_timings_has(&timings, "t\ta\tk v\t1\t2") && !ingot_timings_has(&timings, "t\ta\tk v\t1\t1"));
     CHECK(ingot_timings_save(&timings, file, 0, &error) == INGOT_OK);
-    static const char expected[] = "ingot timing cache 1\n# machine m\nt\ta\tk v\t1\t2\t2.0\t0.0\t4\n"
-                                   "t\tb\tk\t1\t2\t1234.6\t0.0\t5\n";
-    char found[512];
-    CHECK(read_file(found, sizeof found) == sizeof expected - 1 && strcmp(found, expected) == 0);
+    char found[512], path[512];
+    size_t size; /* of what Python writes of the same; the last 72 bytes are its checksum */
+    snprintf(path, sizeof path, "%s/example.timings", folder);
+    uint8_t *expected = harness_read(path, &size);
+    CHECK(read_file(found, sizeof found) == size - 72 && memcmp(found, expected, size - 72) == 0);
     CHECK(ingot_timings_save(&timings, file, 1, &error) == INGOT_OK);
     ingot_timings_close(&timings);
     const size_t sealed = read_file(found, sizeof found);
-    uint8_t digest[INGOT_SHA256_SIZE], said[INGOT_SHA256_SIZE];
-    ingot_sha256(expected, sizeof expected - 1, digest);
-    CHECK(sealed == sizeof expected - 1 + 72 && memcmp(found + sizeof expected - 1, "sha256 ", 7) == 0);
-    CHECK(from_hex(said, sizeof said, found + sizeof expected + 6) == sizeof said && memcmp(digest, said, 32) == 0);
+    CHECK(sealed == size && memcmp(found, expected, size) == 0);
+    free(expected);
 
     CHECK(opens(found, sealed, 2) == INGOT_OK);
     for (size_t cut = 0; cut < sealed; cut++) { /* what was cut off while it was written keeps its whole lines */
         uint32_t lines = 0;                     /* the first two are none of timings */
-        for (size_t i = 33; i < cut && i < sizeof expected - 1; i++) lines += found[i] == '\n';
+        for (size_t i = 33; i < cut && i < sealed - 72; i++) lines += found[i] == '\n';
         ingot_status wanted = cut < 21 ? INGOT_ERR_FORMAT : INGOT_OK;
         CHECK(opens(found, cut, lines) == wanted);
     }
