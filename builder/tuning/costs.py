@@ -54,17 +54,13 @@ class Costs:
         self.target, self.threads, self.abis = target, threads, abis
         self.timings = dict(timings)
         self.factors: dict[str, float] = {}
-        self.hits: set[Key] = set()
 
     def key(self, candidate: Candidate) -> Key:
         kernel = candidate.tactic.kernel
         return Key(self.target, candidate.problem, candidate.tactic.key, self.abis.get(kernel, 0), self.threads)
 
     def timing(self, candidate: Candidate) -> Timing | None:
-        key = self.key(candidate)
-        if key in self.timings:
-            self.hits.add(key)
-        return self.timings.get(key)
+        return self.timings.get(self.key(candidate))
 
     def calibrate(self, candidates: Iterable[Candidate]) -> None:
         """How much longer than modelled the steps take that were measured, by kernel; "" for all of them."""

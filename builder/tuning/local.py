@@ -18,7 +18,8 @@ from ingot.targets import Target
 
 #: whole engines: a sample lasts so long; rounds end when the spread is this share of the time, or after so many seconds
 SAMPLE_SECONDS, CERTAIN, SECONDS = 0.01, 0.0025, 8.0
-LEAST_ROUNDS, MOST_ROUNDS = 11, 400
+#: how often an engine is loaded, and how many rounds there are, multiples of it
+PLACES, LEAST_ROUNDS, MOST_ROUNDS = 4, 12, 400
 
 
 class Local:
@@ -48,22 +49,20 @@ class Local:
     def programs(self, engines: Sequence[bytes], threads: int) -> list[Timing]:
         """Times of whole engines, one sample of each in turn; equal inputs, equal numbers of runs.
 
-        Spreads are those of the difference from the first engine, round by round: what hits both is no noise here.
+        Where an engine and its memory happen to lie moves its time by some percent, so each is loaded several times.
         """
-        contexts = [ingot.load(raw).context(threads=threads) for raw in engines]
-        for context in contexts:
-            _fill(context)
-            context.run()
-        once = min(_sample(context, 1) for context in contexts)
+        placed = [[_ready(raw, threads) for raw in engines] for _ in range(PLACES)]
+        once = min(_sample(context, 1) for context in placed[0])
         runs = max(1, math.ceil(SAMPLE_SECONDS / max(once, 1e-9)))
-        samples: list[list[float]] = [[] for _ in contexts]
+        samples: list[list[list[float]]] = [[] for _ in placed]  # by place, round and engine
         end = time.monotonic() + SECONDS
         for done in range(MOST_ROUNDS):
-            if done >= LEAST_ROUNDS and (time.monotonic() > end or _certain(compared(samples))):
+            here = done % PLACES
+            if done >= LEAST_ROUNDS and not here and (time.monotonic() > end or _certain(compared(samples))):
                 break
-            order = range(len(contexts))
-            for i in order if done % 2 else reversed(order):
-                samples[i].append(_sample(contexts[i], runs) * 1e9)
+            order = range(len(engines)) if done // PLACES % 2 else reversed(range(len(engines)))
+            times = {i: _sample(placed[here][i], runs) * 1e9 for i in order}
+            samples[here].append([times[i] for i in range(len(engines))])
         return compared(samples)
 
 
@@ -95,18 +94,23 @@ class Packer(Local):
         return []
 
 
-def compared(samples: Sequence[Sequence[float]]) -> list[Timing]:
-    """Timings of engines from their samples, round by round.
+def compared(samples: Sequence[Sequence[Sequence[float]]]) -> list[Timing]:
+    """Timings of engines from their samples, which are given by place, round and engine.
 
-    The first has its median; each other has that plus the median of its differences from the first. A spread is the
-    standard error of that median: 0.93 times the interquartile range over the root of the number of rounds.
+    The first engine has its median; each other has that plus the median of its differences from the first, round by
+    round, so what hits both is no noise. A spread is the standard error of that median over rounds (0.93 times the
+    interquartile range over the root of their number), or over places where that is larger.
     """
-    first = np.asarray(samples[0])
-    differences = [np.asarray(times) - first for times in samples]
-    quartiles = [np.percentile(each, (25, 50, 75)) for each in differences]
-    spreads = [0.93 * float(high - low) / math.sqrt(len(first)) for low, _, high in quartiles]
-    median = float(np.median(first))
-    return [Timing(median + float(q[1]), spread, len(first)) for q, spread in zip(quartiles, spreads)]
+    every = np.concatenate([np.asarray(place) for place in samples])
+    median, count = float(np.median(every[:, 0])), len(every)
+    found = []
+    for engine in range(every.shape[1]):
+        low, middle, high = np.percentile(every[:, engine] - every[:, 0], (25, 50, 75))
+        over_rounds = 0.93 * (high - low) / math.sqrt(count)
+        places = [np.median(np.asarray(place)[:, engine] - np.asarray(place)[:, 0]) for place in samples]
+        over_places = np.std(places, ddof=1) / math.sqrt(len(places)) if len(places) > 1 else 0.0
+        found.append(Timing(median + float(middle), float(max(over_rounds, over_places)), count))
+    return found
 
 
 def _certain(timings: Sequence[Timing]) -> bool:
@@ -121,8 +125,11 @@ def _sample(context: ingot.Context, runs: int) -> float:
     return (time.perf_counter() - start) / runs
 
 
-def _fill(context: ingot.Context) -> None:
-    """Inputs that look like data: floats from a normal distribution, integers all zero, which any index may be."""
+def _ready(raw: bytes, threads: int) -> ingot.Context:
+    """A context that has run: inputs look like data, floats normal, integers zero, which any index may be."""
+    context = ingot.load(raw).context(threads=threads)
     rng = np.random.default_rng(1)
     for array in context.inputs.values():
         array[...] = rng.standard_normal(array.shape) if array.dtype.kind == "f" else 0
+    context.run()
+    return context
