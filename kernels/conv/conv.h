@@ -34,6 +34,13 @@ typedef struct ingot_conv_cut_params {
     ingot_gemm_cut cut;
 } ingot_conv_cut_params;
 
+/* A depthwise convolution and the pointwise one that reads it. Operands: weights, bias and residual of the pointwise
+ * one, then x, weights and bias of the depthwise one, and an absent residual. */
+typedef struct ingot_conv_dw_pw_params {
+    ingot_conv_params depthwise;
+    ingot_conv_params pointwise;
+} ingot_conv_dw_pw_params;
+
 /* A convolution with windows of 3x3 by minimal filtering, and how it is cut into work units. */
 typedef struct ingot_conv_winograd_params {
     ingot_conv_params conv;
@@ -47,6 +54,7 @@ typedef struct ingot_conv_winograd_params {
 _Static_assert(sizeof(ingot_conv_params) == 80, "ingot_conv_params");
 _Static_assert(sizeof(ingot_conv_s8_params) == 104, "ingot_conv_s8_params");
 _Static_assert(sizeof(ingot_conv_cut_params) == 96, "ingot_conv_cut_params");
+_Static_assert(sizeof(ingot_conv_dw_pw_params) == 160, "ingot_conv_dw_pw_params");
 _Static_assert(sizeof(ingot_conv_winograd_params) == 96, "ingot_conv_winograd_params");
 
 #endif

@@ -1,4 +1,5 @@
-/* conv_f32_n16_cut: conv_f32_n16 with tiles and work units of the builder's choice. The results are the same bits. */
+/* conv_f32_n16_cut: conv_f32_n16 with tiles and work units of the builder's choice. Sums may be rounded otherwise:
+ * tiles of few rows have several accumulators a result. */
 #include "conv_f32.h"
 #include "conv_indirect.h"
 

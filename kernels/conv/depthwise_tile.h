@@ -6,6 +6,7 @@
 #define INGOT_CONV_DEPTHWISE_TILE_H
 
 #include "depthwise.h"
+#include "gemm_f32.h"
 
 /* Results of a tile, the window, the most inputs a tile has: those of a stride of two. */
 enum {
@@ -13,6 +14,7 @@ enum {
     INGOT_DW_TILE_COLUMNS = 4,
     INGOT_DW_TILE_RESULTS = INGOT_DW_TILE_LINES * INGOT_DW_TILE_COLUMNS,
     INGOT_DW_TILE_KERNEL = 3,
+    INGOT_DW_TILE_SLICE = 256, /* channels done one after the other */
     INGOT_DW_TILE_INPUTS = (2 * (INGOT_DW_TILE_LINES - 1) + 3) * (2 * (INGOT_DW_TILE_COLUMNS - 1) + 3)
 };
 
@@ -31,11 +33,32 @@ typedef void (*ingot_dw_tile_fn)(const ingot_dw_tile *tile);
 
 /* The implementations of one instruction set; tiles by stride, 1 and 2. */
 typedef struct ingot_dw_tile_isa {
+    const ingot_gemm_f32_isa *gemm;
     ingot_dw_tile_fn tile[2];
-    void (*activate)(const ingot_activation *activation, float *x, int64_t n);
 } ingot_dw_tile_isa;
+
+/* A pixel of zeros and one to write to, each of a slice of channels; then the channels behind the last sixteen of a
+ * tile's inputs, results and residuals. All zeros at first. */
+typedef struct ingot_dw_tile_scratch {
+    float zeros[INGOT_DW_TILE_SLICE], discard[INGOT_DW_TILE_SLICE];
+    float in[INGOT_DW_TILE_INPUTS][INGOT_DW_LANES];
+    float out[INGOT_DW_TILE_RESULTS][INGOT_DW_LANES], residual[INGOT_DW_TILE_RESULTS][INGOT_DW_LANES];
+    float bias[INGOT_DW_LANES];
+} ingot_dw_tile_scratch;
+
+/* Why these extents cannot be done in tiles, or NULL. */
+const char *ingot_dw_tile_shape_check(const ingot_conv_shape *s);
+
+/* The results of one tile whose first is (y, x), of up to a slice of channels. `image` and the pointers of `tile` are
+ * to the first of them; its inputs and number of channels are filled in. */
+void ingot_dw_tile_at(const ingot_conv_shape *s, const float *image, int64_t y, int64_t x, int64_t channels,
+                      ingot_dw_tile *tile, ingot_dw_tile_fn run, ingot_dw_tile_scratch *scratch);
 
 int ingot_conv_dw_tile_run(const ingot_call *call, uint32_t begin, uint32_t end, void *scratch,
                            const ingot_dw_tile_isa *isa);
+int ingot_conv_dw_pw_run(const ingot_call *call, uint32_t begin, uint32_t end, void *scratch,
+                         const ingot_dw_tile_isa *isa);
+
+extern const ingot_family ingot_family_conv_f32_dw_tile;
 
 #endif

@@ -6,7 +6,13 @@
 
 #include <string.h>
 
-enum { SLICE = 256, LANES = INGOT_DW_LANES, RESULTS = INGOT_DW_TILE_RESULTS, INPUTS = INGOT_DW_TILE_INPUTS };
+enum {
+    SLICE = INGOT_DW_TILE_SLICE,
+    LANES = INGOT_DW_LANES,
+    RESULTS = INGOT_DW_TILE_RESULTS,
+    INPUTS = INGOT_DW_TILE_INPUTS,
+    TAPS = INGOT_DW_TILE_KERNEL * INGOT_DW_TILE_KERNEL
+};
 
 typedef struct dw_tile_plan {
     ingot_conv_shape shape;
@@ -24,6 +30,19 @@ static void plan_make(const ingot_call *call, dw_tile_plan *plan) {
     plan->slices = ceil_div(plan->shape.in_channels, SLICE);
 }
 
+const char *ingot_dw_tile_shape_check(const ingot_conv_shape *s) {
+    if (s->kernel[0] != 1 || s->stride[0] != 1 || s->pad[0] != 0 || s->in[0] != s->out[0]) {
+        return "conv: planes of a window of 3x3";
+    }
+    for (int i = 1; i < 3; i++) {
+        if (s->kernel[i] != INGOT_DW_TILE_KERNEL || s->dilation[i] != 1 || s->stride[i] > 2 ||
+            s->stride[i] != s->stride[1]) {
+            return "conv: not a window of 3x3 that moves by one or two";
+        }
+    }
+    return NULL;
+}
+
 static const char *dw_tile_check(const ingot_call *call) {
     ingot_conv_shape s;
     const char *reason = ingot_family_conv_f32_dw.check(call);
@@ -31,14 +50,9 @@ static const char *dw_tile_check(const ingot_call *call) {
         return reason;
     }
     ingot_conv_shape_read(call, &s);
-    if (s.kernel[0] != 1 || s.stride[0] != 1 || s.pad[0] != 0 || s.in[0] != s.out[0]) {
-        return "conv: planes of a window of 3x3";
-    }
-    for (int i = 1; i < 3; i++) {
-        if (s.kernel[i] != INGOT_DW_TILE_KERNEL || s.dilation[i] != 1 || s.stride[i] > 2 ||
-            s.stride[i] != s.stride[1]) {
-            return "conv: not a window of 3x3 that moves by one or two";
-        }
+    reason = ingot_dw_tile_shape_check(&s);
+    if (reason != NULL) {
+        return reason;
     }
     return call->out[0].count > UINT32_MAX ? "conv: too many work units" : NULL;
 }
@@ -53,18 +67,11 @@ static uint64_t dw_tile_state_size(const ingot_call *call) { return sizeof(dw_ti
 
 static void dw_tile_prepare(const ingot_call *call) { plan_make(call, call->state); }
 
-/* A pixel of zeros and one to write to, a slice of each; then the channels behind the last sixteen of a tile's inputs,
- * results and residuals. */
-typedef struct dw_tile_scratch {
-    float zeros[SLICE], discard[SLICE];
-    float in[INPUTS][LANES], out[RESULTS][LANES], residual[RESULTS][LANES], bias[LANES];
-} dw_tile_scratch;
-
-static uint64_t dw_tile_scratch_size(const ingot_call *call) { return sizeof(dw_tile_scratch); }
+static uint64_t dw_tile_scratch_size(const ingot_call *call) { return sizeof(ingot_dw_tile_scratch); }
 
 /* The channels that do not fill a register of sixteen: brought side by side, and back. */
 static void run_rest(const ingot_dw_tile *tile, int64_t rest, int64_t inputs, ingot_dw_tile_fn run,
-                     dw_tile_scratch *scratch) {
+                     ingot_dw_tile_scratch *scratch) {
     const int64_t first = tile->channels;
     const size_t bytes = (size_t)rest * sizeof(float);
     const float *in[INPUTS], *residual[RESULTS];
@@ -86,7 +93,7 @@ static void run_rest(const ingot_dw_tile *tile, int64_t rest, int64_t inputs, in
         part.bias = scratch->bias;
     }
     part.in = in;
-    part.weights += first * INGOT_DW_TILE_KERNEL * INGOT_DW_TILE_KERNEL;
+    part.weights += first * TAPS;
     part.out = out;
     part.residual = tile->residual != NULL ? residual : NULL;
     part.channels = LANES;
@@ -123,17 +130,30 @@ static int64_t point_inputs(const ingot_conv_shape *s, const float *image, int64
     return lines * columns;
 }
 
+void ingot_dw_tile_at(const ingot_conv_shape *s, const float *image, int64_t y, int64_t x, int64_t channels,
+                      ingot_dw_tile *tile, ingot_dw_tile_fn run, ingot_dw_tile_scratch *scratch) {
+    const float *in[INPUTS];
+    const int64_t rest = channels % LANES;
+    const int64_t inputs =
+        point_inputs(s, image, y * s->stride[1] - s->pad[1], x * s->stride[2] - s->pad[2], scratch->zeros, in);
+    tile->in = in;
+    tile->channels = channels - rest;
+    run(tile);
+    if (rest > 0) {
+        run_rest(tile, rest, inputs, run, scratch);
+    }
+}
+
 int ingot_conv_dw_tile_run(const ingot_call *call, uint32_t begin, uint32_t end, void *scratch,
                            const ingot_dw_tile_isa *isa) {
     const dw_tile_plan *plan = call->state;
     const ingot_conv_shape *s = &plan->shape;
     const ingot_conv_params *params = call->params;
     const ingot_arg *bias = &call->in[INGOT_CONV_BIAS], *residual = &call->in[INGOT_CONV_RESIDUAL];
-    const ingot_dw_tile_fn run = isa->tile[s->stride[1] - 1];
-    dw_tile_scratch *own = scratch;
-    const float *in[INPUTS], *residuals[RESULTS];
+    ingot_dw_tile_scratch *own = scratch;
+    const float *residuals[RESULTS];
     float *out[RESULTS];
-    ingot_dw_tile tile = {.in = in, .out = out, .residual = residual->data != NULL ? residuals : NULL};
+    ingot_dw_tile tile = {.out = out, .residual = residual->data != NULL ? residuals : NULL};
     ingot_gemm_f32 finish;
     ingot_gemm_f32_activation(&finish, &params->activation);
     tile.lo = finish.lo;
@@ -142,16 +162,11 @@ int ingot_conv_dw_tile_run(const ingot_call *call, uint32_t begin, uint32_t end,
     for (uint32_t unit = begin; unit < end; unit++) {
         const int64_t channel = unit % plan->slices * SLICE, pair = unit / plan->slices;
         const int64_t image = pair / plan->lines, y = pair % plan->lines * INGOT_DW_TILE_LINES;
-        const int64_t channels = min64(SLICE, s->in_channels - channel), rest = channels % LANES;
-        const float *x0 =
-            (const float *)call->in[INGOT_CONV_X].data + image * s->in[1] * s->in[2] * s->in_pitch + channel;
-        tile.channels = channels - rest;
-        tile.weights =
-            (const float *)call->in[INGOT_CONV_W].data + channel * INGOT_DW_TILE_KERNEL * INGOT_DW_TILE_KERNEL;
+        const int64_t channels = min64(SLICE, s->in_channels - channel);
+        const float *x0 = (const float *)call->in[INGOT_CONV_X].data + image * s->in[1] * s->in[2] * s->in_pitch;
+        tile.weights = (const float *)call->in[INGOT_CONV_W].data + channel * TAPS;
         tile.bias = bias->data != NULL ? (const float *)bias->data + channel : NULL;
         for (int64_t x = 0; x < s->out[2]; x += INGOT_DW_TILE_COLUMNS) {
-            const int64_t inputs =
-                point_inputs(s, x0, y * s->stride[1] - s->pad[1], x * s->stride[2] - s->pad[2], own->zeros, in);
             for (int i = 0; i < RESULTS; i++) {
                 const int64_t line = y + i / INGOT_DW_TILE_COLUMNS, column = x + i % INGOT_DW_TILE_COLUMNS;
                 const int64_t pixel = (image * s->out[1] + line) * s->out[2] + column;
@@ -162,13 +177,10 @@ int ingot_conv_dw_tile_run(const ingot_call *call, uint32_t begin, uint32_t end,
                         inside ? (const float *)residual->data + pixel * residual->pitch + channel : own->zeros;
                 }
             }
-            run(&tile);
-            if (rest > 0) {
-                run_rest(&tile, rest, inputs, run, own);
-            }
+            ingot_dw_tile_at(s, x0 + channel, y, x, channels, &tile, isa->tile[s->stride[1] - 1], own);
             for (int i = 0; finish.activation != NULL && i < RESULTS; i++) {
                 if (out[i] != own->discard) {
-                    isa->activate(finish.activation, out[i], channels);
+                    isa->gemm->activate(finish.activation, out[i], channels);
                 }
             }
         }

@@ -1,4 +1,5 @@
-/* The tiles of depthwise_tile.h for one instruction set, a register of channels at a time, and its kernel. */
+/* The tiles of depthwise_tile.h for one instruction set, a register of channels at a time, and the kernels that use
+ * them. */
 #include "depthwise_tile.h"
 #include "vec16.h"
 
@@ -51,6 +52,11 @@ INGOT_INLINE void dw_tile(const ingot_dw_tile *t, const int stride) {
 static void dw_tile_1(const ingot_dw_tile *t) { dw_tile(t, 1); }
 static void dw_tile_2(const ingot_dw_tile *t) { dw_tile(t, 2); }
 
-static const ingot_dw_tile_isa tiles = {.tile = {dw_tile_1, dw_tile_2}, .activate = ingot_activate_f32};
+static const ingot_dw_tile_isa tiles = {
+    .gemm = &INGOT_PASTE(ingot_, gemm_f32, INGOT_ISA),
+    .tile = {dw_tile_1, dw_tile_2},
+};
 
 INGOT_KERNEL_FN(conv_f32_dw_tile) { return ingot_conv_dw_tile_run(call, begin, end, scratch, &tiles); }
+
+INGOT_KERNEL_FN(conv_f32_dw_pw) { return ingot_conv_dw_pw_run(call, begin, end, scratch, &tiles); }

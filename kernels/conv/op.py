@@ -19,22 +19,10 @@ from ingot.kernels.spec import (
     onnx_op,
 )
 
-from . import cut, half, int8, pointwise, winograd
+from . import cut, depthwise, half, int8, pointwise, winograd
 from .attrs import ConvAttrs, HalfConvAttrs, conv_params, infer, work
-from .panels import is_float, pack_conv, pack_depthwise
+from .panels import is_float, pack_conv
 from .quantized import quantize
-
-
-def _depthwise(node: NodeView) -> bool:
-    x, w = node.inputs[0].type, node.inputs[1].type
-    return is_float(node) and node.attrs.groups == x.shape[-1] == w.shape[0]
-
-
-def _small_window(node: NodeView) -> bool:
-    """A depthwise window of 3x3 that moves by one or by two."""
-    attrs = node.attrs
-    flat = len(attrs.kernel) == 2 and attrs.kernel == (3, 3) and set(attrs.dilations) == {1}
-    return _depthwise(node) and flat and attrs.strides in ((1, 1), (2, 2))
 
 
 def _plain(node: NodeView) -> bool:
@@ -46,17 +34,7 @@ def _plain(node: NodeView) -> bool:
 TACTICS = (
     *int8.TACTICS,
     *half.TACTICS,
-    Tactic(
-        kernel="conv_f32_dw",
-        params_type="ingot_conv_params",
-        params=conv_params,
-        when=_depthwise,
-        pack={1: pack_depthwise},
-        pitched_inputs=(0, 3),
-        pitched_outputs=(0,),
-        inplace=(3,),
-        efficiency=lambda node, target: 0.4,
-    ),
+    *depthwise.TACTICS,
     Tactic(
         kernel="conv_f32_n16",
         params_type="ingot_conv_params",
@@ -70,17 +48,6 @@ TACTICS = (
     ),
     *winograd.TACTICS,
     *cut.TACTICS,
-    Tactic(
-        kernel="conv_f32_dw_tile",
-        params_type="ingot_conv_params",
-        params=conv_params,
-        when=_small_window,
-        pack={1: pack_depthwise},
-        pitched_inputs=(0, 3),
-        pitched_outputs=(0,),
-        inplace=(3,),
-        efficiency=lambda node, target: 0.65,
-    ),
     *pointwise.TACTICS,
     Tactic(
         kernel="conv_plain",

@@ -172,7 +172,8 @@ const ingot_family ingot_family_matmul_f32_n16 = {
     .scratch_size = matmul_scratch_size,
 };
 
-/* matmul_f32_n16_cut: the same with tiles and work units of the builder's choice. The results are the same bits. */
+/* matmul_f32_n16_cut: the same with tiles and work units of the builder's choice. Sums may be rounded otherwise:
+ * tiles of few rows have several accumulators a result. */
 static void cut_plan_make(const ingot_call *call, matmul_plan *plan) {
     const ingot_matmul_cut_params *p = call->params;
     plan_make(call, plan);

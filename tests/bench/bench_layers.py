@@ -25,6 +25,7 @@ from ingot.builder import lower, onnx_model
 from ingot.builder.ir import Graph, Node, Value
 from ingot.builder.onnx_import import import_model
 from ingot.builder.pipeline import PASSES, run_passes
+from ingot.builder.tuning import apply
 from ingot.builder.writer import Variant, write_engine
 from ingot.kernels.common.activation import Activation, ActivationKind
 from ingot.kernels.conv.op import ConvAttrs
@@ -75,6 +76,54 @@ def conv(name: str, size: int, channels: int, out: int, kernel: int, stride: int
 def product(name: str, rows: int, depth: int, columns: int) -> Layer:
     return Layer(name, "matmul", MatMulAttrs(activation=RELU), (rows, depth), (depth, columns))
 
+
+@dataclass(frozen=True)
+class Separable:
+    """A depthwise convolution of 3x3 and a pointwise one that reads it."""
+
+    name: str
+    first: Layer
+    second: Layer
+
+    @property
+    def operations(self) -> int:
+        return self.first.operations + self.second.operations
+
+    def graph(self, first: str, second: str) -> Graph:
+        """With the tactics of these keys; an empty one: absorbed."""
+        reader, producer = self.second.node(), self.first.node()
+        for value in [*producer.inputs[1:], producer.output]:
+            if value is not None:
+                value.name += ".first"
+        reader.inputs[0] = producer.output
+        chosen = {n: t for n, key in ((producer, first), (reader, second)) for t in n.op.tactics if t.key == key}
+        graph = Graph([producer.inputs[0]], [reader.output], [producer, reader])
+        apply.run(graph, chosen)
+        return graph
+
+
+def separable(name: str, size: int, channels: int, out: int, stride: int = 1) -> Separable:
+    pixels = (size - 1) // stride + 1
+    first = conv(name, size, channels, channels, 3, stride, channels)
+    return Separable(name, first, conv(name, pixels, channels, out, 1))
+
+
+PAIRS = (
+    separable("pair 112 32>16", 112, 32, 16),
+    separable("pair 112 32>64", 112, 32, 64),
+    separable("pair 112 stride 2 96>24", 112, 96, 24, 2),
+    separable("pair 56 144>24", 56, 144, 24),
+    separable("pair 56 128>128", 56, 128, 128),
+    separable("pair 14 384>64", 14, 384, 64),
+    separable("pair 14 512>512", 14, 512, 512),
+    separable("pair 7 960>320", 7, 960, 320),
+    separable("pair keywords 12 64>64", 12, 64, 64),
+)
+SEPARABLE = (
+    ("conv_f32_dw", "conv_f32_n16"),
+    ("conv_f32_dw_tile", "matmul_f32_n16"),
+    ("", "conv_f32_dw_pw"),
+)
 
 LAYERS = (
     conv("resnet 3x3 56", 56, 64, 64, 3),
@@ -131,6 +180,13 @@ def context(data: bytes, inputs: dict[str, np.ndarray], threads: int) -> ingot.C
     for name, array in inputs.items():
         made.inputs[name][...] = array
     return made
+
+
+def pair_contexts(pair: Separable, threads: int) -> dict[str, ingot.Context]:
+    x = np.random.default_rng(1).normal(size=pair.first.x).astype(np.float32)
+    return {
+        "+".join(filter(None, keys)): context(engine(pair.graph(*keys), ["y"]), {"x": x}, threads) for keys in SEPARABLE
+    }
 
 
 def layer_contexts(layer: Layer, threads: int) -> dict[str, ingot.Context]:
@@ -207,10 +263,10 @@ def main() -> int:
         peak = cached.operations / min(medians(layer_contexts(cached, 1)).values()) * 1e-6
         print(f"peak: {peak:.0f} GFLOP/s, a product of 80x128x64")
     print("| layer | tactic | us | GFLOP/s | of the peak | faster | error |\n" + "| --- " * 7 + "|")
-    for layer in LAYERS:
+    for layer in LAYERS + PAIRS:
         if not fnmatch.fnmatch(layer.name, args.layer):
             continue
-        contexts = layer_contexts(layer, args.threads)
+        contexts = (layer_contexts if isinstance(layer, Layer) else pair_contexts)(layer, args.threads)
         took, errors = medians(contexts), error(contexts)
         default = next(iter(took.values()))
         for name, ms in took.items():

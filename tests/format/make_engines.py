@@ -14,11 +14,14 @@ import numpy as np
 
 from ingot import _kernel, kernels
 from ingot._kernel import make_params
-from ingot.builder import plan
-from ingot.builder.ir import Node, Value
+from ingot.builder import lower, plan
+from ingot.builder.ir import Graph, Node, Value
 from ingot.builder.selftest import make_self_test
+from ingot.builder.tuning import apply
+from ingot.builder.writer import Variant, write_engine
 from ingot.errors import IngotError
 from ingot.kernels.common.half import to_bfloat16
+from ingot.kernels.conv.attrs import ConvAttrs
 from ingot.kernels.spec import DType, Layout, OpSpec, Sample, Tactic, TensorType, Unsupported
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -34,8 +37,31 @@ def by_hand() -> Iterator[tuple[str, bytes]]:
     yield "branches", branches().engine()
     yield "two_variants", two_variants()
     yield "conv_s8_n16k4", TestInt8().int8_engine()
+    yield "conv_f32_dw_pw", separable()
     yield "counter", TestStateAndFills().counter().engine()
     yield "signed", branches().engine(sign=lambda digest: (ed25519.public_key(seed), ed25519.sign(seed, digest)))
+
+
+def separable() -> bytes:
+    """A depthwise and a pointwise convolution that one step does."""
+    conv = kernels.load()["conv"]
+    kind, random = TensorType(DType.F32, (1, 5, 6, 18)), np.random.default_rng(0)
+
+    def node(name: str, x: Value, shape: tuple[int, ...], pad: int, groups: int) -> Node:
+        w = Value(f"{name}.w", TensorType(DType.F32, shape), random.uniform(-1, 1, shape).astype(np.float32))
+        attrs = ConvAttrs(shape[2:], (1, 1), (pad,) * 4, (1, 1), groups)
+        made = Node(conv, attrs, [x, w, None, None], [], (name,))
+        made.outputs = [Value(name, conv.infer(attrs, [x.type, w.type])[0], None, made)]
+        return made
+
+    first = node("depthwise", Value("x", kind), (18, 1, 3, 3), 1, 18)
+    second = node("pointwise", first.output, (20, 18, 1, 1), 0, 1)
+    graph = Graph([first.inputs[0]], [second.output], [first, second])
+    apply.run(graph, {second: next(t for t in conv.tactics if t.absorbs and t.when(second))})
+    program = lower(graph, "separable", ["y"])
+    abi = {k.name: (k.abi, k.params_size) for k in _kernel.kernels().values()}
+    engine = write_engine([Variant("cpu", [program])], {}, abi)
+    return write_engine([Variant("cpu", [program])], {}, abi, make_self_test(engine, program))
 
 
 def _value(name: str, given: TensorType | np.ndarray | None, constant: bool) -> Value | None:
