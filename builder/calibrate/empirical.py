@@ -26,6 +26,7 @@ from ingot.builder.ir import Graph, Node, Value
 from ingot.builder.passes.fold_qdq import spell_out
 from ingot.builder.passes.rewrite import frozen, is_op
 from ingot.builder.quantization.bias import shifted_bias
+from ingot.builder.quantization.tables import is_table
 from ingot.kernels.spec import DType, TensorType
 
 Sample = Mapping[str, np.ndarray]
@@ -55,19 +56,38 @@ def measure(
     layers = [node for node in quantised.nodes if _correctable(node)]
     if len(samples) < 2 or not layers:
         return Corrections(digest)
-    wanted = _means(observe(graph, [node.output.name for node in layers], isa="portable"), samples)
-    walk = _Walk(quantised, layers, samples)
+    seen = _seen(graph, [node.output.name for node in layers])
+    wanted = _means(observe(graph, [*seen.values()], isa="portable"), samples)
+    made = {value.name: value for node in quantised.nodes for value in node.outputs}
+    walk = _Walk(quantised, [made[name] for name in seen.values()], samples)
     shifts = {}
     for index, layer in enumerate(layers):
         if log:
             log(f"bias correction: layer {index} of {len(layers)}")
         name = layer.output.name
-        shift = _shift(walk.means(index), wanted[name])
+        shift = _shift(walk.means(index), wanted[seen[name]])
         if shift.any():
             layer.inputs[2] = _with_bias(layer, shift)
             shifts[name] = shift
         walk.advance(index)
     return Corrections(digest, shifts)
+
+
+def _seen(graph: Graph, names: Sequence[str]) -> dict[str, str]:
+    """By the name of a layer's result the name of the value that is compared: a function's of it, if all that read it.
+
+    In a picture the mean in front of a SiLU or a sigmoid is that of the background, which the function all but removes:
+    a shift that brings it back would move what is let through. With one row a sample there is no background.
+    """
+    users = graph.users()
+    outputs = {id(value) for value in graph.outputs}
+    seen = {}
+    for value in (value for node in graph.nodes for value in node.outputs):
+        readers = list(dict.fromkeys(users.get(value, ())))
+        function = len(readers) == 1 and id(value) not in outputs and is_table(readers[0], value)
+        function = function and value.type.count > value.type.shape[-1]
+        seen[value.name] = readers[0].output.name if function else value.name
+    return {name: seen[name] for name in names}
 
 
 def _correctable(node: Node) -> bool:
@@ -95,17 +115,22 @@ def _shift(found: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     """What the bias gains, from means [samples, channels] as they are and as they should be."""
     difference = wanted - found
     count = len(difference)
-    mean = np.cumsum(difference, axis=0)[-1] / count
-    variance = np.cumsum((difference - mean) ** 2, axis=0)[-1] / (count * (count - 1))
+    mean = _mean(difference)
+    variance = _mean((difference - mean) ** 2) / (count - 1)
     square = mean * mean
     with np.errstate(all="ignore"):
         shift = np.where(square > 0, mean * (square / (square + variance)), 0.0)
     return bfloat16(np.where(np.isfinite(shift), shift, 0.0))
 
 
+def _mean(rows: np.ndarray) -> np.ndarray:
+    """Over the first axis, from left to right on any machine."""
+    return np.cumsum(rows, axis=0)[-1] / len(rows)
+
+
 @dataclass(frozen=True, slots=True)
 class _Segment:
-    """The nodes that compute a layer of what is there, what they read, and what later segments read of theirs."""
+    """The nodes that compute a value of what is there, what they read, and what later segments read of theirs."""
 
     nodes: list[Node]
     reads: list[Value]
@@ -113,17 +138,17 @@ class _Segment:
 
 
 class _Walk:
-    """Runs a graph layer by layer over all samples; what lies behind a layer sees its corrected bias."""
+    """Runs a graph from value to value over all samples; what lies behind a layer sees its corrected bias."""
 
-    def __init__(self, graph: Graph, layers: Sequence[Node], samples: Sequence[Sample]) -> None:
-        self.layers = layers
-        self.segments = _segments(graph, layers)
+    def __init__(self, graph: Graph, values: Sequence[Value], samples: Sequence[Sample]) -> None:
+        self.values = values
+        self.segments = _segments(graph, [value.producer for value in values])
         self.held = {value: [sample[value.name] for sample in samples] for value in graph.inputs}
         self.count = len(samples)
 
     def means(self, index: int) -> np.ndarray:
-        """float64 [samples, channels]: the result of a layer, its bias as it stands."""
-        return np.stack([channel_mean(out[0]) for out in self._run(index, [self.layers[index].output])])
+        """float64 [samples, channels]: the value, biases as they stand."""
+        return np.stack([channel_mean(out[0]) for out in self._run(index, [self.values[index]])])
 
     def advance(self, index: int) -> None:
         """Compute what later layers read, and forget what they do not."""

@@ -11,13 +11,13 @@ import pytest
 
 import ingot
 from ingot.builder import onnx_model
-from ingot.builder.calibrate import Calibration, calibrate, empirical
+from ingot.builder.calibrate import Calibration, calibrate, empirical, float_graph
 from ingot.builder.calibrate.cache import to_tensorrt
 from ingot.builder.calibrate.corrections import bfloat16
 from ingot.builder.calibrate.data import Item, Kept
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "quantization"))
-from nets import mixed
+from nets import Net, mixed
 
 
 @pytest.fixture(scope="module")
@@ -122,3 +122,14 @@ def test_the_model_is_read_only(net) -> None:
     before = onnx_model.read(model).proto.SerializeToString()
     calibrate(model, samples)
     assert model.SerializeToString() == before
+
+
+@pytest.mark.parametrize(("size", "behind"), [(5, True), (1, False)])
+def test_pictures_are_compared_behind_the_function_that_reads_them(size: int, behind: bool) -> None:
+    net = Net((1, 3, size, size), 2)
+    c = net.conv("x", 3, 4)
+    model = net.model(net.op("Mul", c, net.op("Sigmoid", c)))
+    graph = float_graph(onnx_model.read(model))
+    layer = next(node for node in graph.nodes if node.op.name == "conv")
+    seen = empirical._seen(graph, [layer.output.name])
+    assert (seen[layer.output.name] != layer.output.name) == behind

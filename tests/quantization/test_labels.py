@@ -90,6 +90,15 @@ def test_labels_stay_with_their_samples() -> None:
         judged = Judged(3, [10 * index for index in order], generated=False)
         for index in order:
             judged.add((index * 5) % 6, Item("", samples[index]))
-        kept.append([(item.arrays["x"][0], int(item.label[0])) for item in judged.take()])
-    assert kept[0] == kept[1] == [(0, 0), (5, 50), (4, 40)]
+        kept.append([(item.arrays["x"][0], int(item.label[0])) for item in judged.take() + judged.rest(2)])
+    assert kept[0] == kept[1] == [(1, 10), (2, 20), (3, 30), (0, 0), (5, 50)]
     assert len(Kept(1).items) == 0
+
+
+@pytest.mark.parametrize(("count", "judged", "apart"), [(40, 16, True), (20, 10, True), (6, 6, False)])
+def test_biases_are_fitted_to_samples_that_are_not_judged(count: int, judged: int, apart: bool) -> None:
+    samples = Judged(16, None, generated=False)
+    for index in range(count):
+        samples.add(index, Item("", {"x": np.full(2, index, np.float32)}))
+    judging, fitting = ({int(i.arrays["x"][0]) for i in items} for items in (samples.take(), samples.rest(16)))
+    assert len(judging) == judged and fitting and judging.isdisjoint(fitting) == apart
