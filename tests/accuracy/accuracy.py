@@ -121,18 +121,25 @@ def main() -> int:
     parser.add_argument("--precision", action="append", choices=PRECISIONS, help="columns (all)")
     parser.add_argument("--method", default="auto", help="how ranges are chosen (auto)")
     parser.add_argument("--write", type=Path, metavar="FILE", help="put the table between the marks in this file")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures here")
+    parser.add_argument(
+        "--json",
+        type=Path,
+        metavar="FILE",
+        help="keep all figures here; those of an earlier run that are not measured again stay",
+    )
     options = parser.parse_args()
     if folder() is None:
         print("../shared is not here: nothing to judge", file=sys.stderr)
         return 1
     patterns = options.model or ["*"]
     tasks = [task for task in TASKS if any(fnmatch.fnmatch(task.model, p) for p in patterns)]
-    rows = [judge(task, options.precision or PRECISIONS, options.method) for task in tasks]
-    text = table(rows)
+    known = json.loads(options.json.read_text()) if options.json and options.json.exists() else {}
+    for task in tasks:
+        known[task.model] = known.get(task.model, {}) | judge(task, options.precision or PRECISIONS, options.method)
+        if options.json:
+            options.json.write_text(json.dumps(known, indent=1) + "\n")
+    text = table([known[task.model] for task in TASKS if task.model in known])
     print(text)
-    if options.json:
-        options.json.write_text(json.dumps(rows, indent=1) + "\n")
     if options.write:
         before, mark, rest = options.write.read_text().partition("<!-- accuracy:begin -->\n")
         _, end, after = rest.partition("<!-- accuracy:end -->")
