@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ingot.kernels.spec import NodeView, Tactic
+from ingot.targets import Target
 
 from . import pointwise
 from .attrs import conv_params
@@ -36,6 +37,13 @@ def _separable_params(node: NodeView) -> dict[str, Any]:
     return {"depthwise": conv_params(node.inputs[0].producer), "pointwise": conv_params(node)}
 
 
+def _tiles(node: NodeView, target: Target) -> float:
+    """Channels behind the last sixteen are copied, which costs as much as three times sixteen."""
+    channels = node.inputs[0].type.shape[-1]
+    rest = channels % 16
+    return 0.65 * channels / (channels - rest + (48 if rest else 0))
+
+
 TACTICS = (
     Tactic(
         kernel="conv_f32_dw",
@@ -57,7 +65,7 @@ TACTICS = (
         pitched_inputs=(0, 3),
         pitched_outputs=(0,),
         inplace=(3,),
-        efficiency=lambda node, target: 0.65,
+        efficiency=_tiles,
     ),
     Tactic(
         kernel="conv_f32_dw_pw",
@@ -69,6 +77,6 @@ TACTICS = (
         pitched_inputs=(2, 3),
         pitched_outputs=(0,),
         inplace=(2,),
-        efficiency=lambda node, target: 0.75,
+        efficiency=lambda node, target: _tiles(node.inputs[0].producer, target) + 0.1,
     ),
 )

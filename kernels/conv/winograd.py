@@ -65,6 +65,8 @@ def _params(tile: int, block: int, slice_panels: int) -> Callable[[NodeView], di
 _TRANSFORMS = {2: (80, 60), 4: (250, 200)}
 #: the share of the peak that products reach; how many tiles keep arithmetic, not the weights, their bound
 _PRODUCTS, _TILES = 0.85, 6
+#: channels that a product could sum up in the time it takes to begin and to store
+_SHALLOW = 16
 
 
 def efficiency(node: NodeView, tile: int) -> float:
@@ -75,7 +77,7 @@ def efficiency(node: NodeView, tile: int) -> float:
     if not tiles:
         return 1.0
     inputs, results = _TRANSFORMS[tile]
-    products = (tile + 2) ** 2 * channels * columns * max(1.0, _TILES / tiles)
+    products = (tile + 2) ** 2 * (channels + _SHALLOW) * columns * max(1.0, _TILES / tiles)
     return _PRODUCTS * pixels * 9 * channels * columns / (tiles * (products + inputs * channels + results * columns))
 
 
