@@ -1,0 +1,81 @@
+"""Plans may not let an engine grow without bounds."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ingot import kernels
+from ingot._kernel import kernels as kernel_table
+from ingot.builder.ir import Graph, Node, Value
+from ingot.builder.tuning.budget import LIMIT, choose_within
+from ingot.builder.tuning.candidates import options_of
+from ingot.builder.tuning.choose import Plan
+from ingot.builder.tuning.costs import Costs
+from ingot.builder.tuning.keys import fingerprint
+from ingot.builder.tuning.roofline import Roofline
+from ingot.kernels.conv.attrs import ConvAttrs
+from ingot.kernels.spec import DType, TensorType
+from ingot.targets import get
+
+
+def convolutions(sizes: list[tuple[int, int, int]]) -> Graph:
+    """One after the other: [extent, channels, side of the window], padded so that the extents stay."""
+    conv, random = kernels.load()["conv"], np.random.default_rng(0)
+    extent, channels, _ = sizes[0]
+    first = x = Value("x", TensorType(DType.F32, (1, extent, extent, channels)))
+    nodes = []
+    for i, (_, out, side) in enumerate(sizes):
+        shape = (out, x.type.shape[-1], side, side)
+        w = Value(f"w{i}", TensorType(DType.F32, shape), random.standard_normal(shape).astype(np.float32))
+        node = Node(conv, ConvAttrs((side,) * 2, (1, 1), (side // 2,) * 4, (1, 1)), [x, w, None, None], [], (f"n{i}",))
+        x = Value(f"y{i}", conv.infer(node.attrs, [x.type, w.type])[0], None, node)
+        node.outputs = [x]
+        nodes.append(node)
+    return Graph([first], [x], nodes)
+
+
+def plan_of(graph: Graph, limit: float) -> Plan:
+    """By the figures of a target alone."""
+    target = get("cpu-x86-64-v4")
+    abis = {info.name: info.abi for info in kernel_table().values()}
+    costs = Costs(Roofline.of(target), fingerprint(target), 1, abis, {})
+    return choose_within(graph, options_of(graph), costs, limit)
+
+
+def stored(plan: Plan) -> tuple[int, int]:
+    """Bytes of weights, as chosen and by default."""
+
+    def of(tactics: list) -> int:
+        return sum(tactic.pack[1](choice.node, choice.node.inputs[1].data).nbytes for choice, tactic in tactics)
+
+    chosen = [(choice, choice.option.tactic) for choice in plan.choices]
+    return of(chosen), of([(choice, choice.default.tactic) for choice in plan.choices])
+
+
+WINDOWS = [(28, 64, 3), (28, 64, 3), (28, 64, 3), (28, 128, 3)]
+
+
+@pytest.mark.parametrize("limit", [LIMIT, 1.5, 3.0, 1.0])
+def test_weights_stay_within_the_limit(limit: float) -> None:
+    packed, usual = stored(plan_of(convolutions(WINDOWS), limit))
+    assert packed <= limit * usual
+
+
+def test_without_a_limit_they_grow() -> None:
+    """So the limit is what holds them back."""
+    plan = plan_of(convolutions(WINDOWS), 100.0)
+    packed, usual = stored(plan)
+    assert packed > 3 * usual and not plan.is_default
+
+
+def test_what_fits_is_used() -> None:
+    plan = plan_of(convolutions(WINDOWS), LIMIT)
+    assert "conv_f32_winograd" in {choice.option.tactic.kernel for choice in plan.choices}
+
+
+def test_nothing_changes_where_there_is_room() -> None:
+    """A large product beside a small window."""
+    graph = convolutions([(16, 32, 3), (16, 512, 1), (16, 512, 1)])
+    bound, free = ([c.option.tactic.key for c in plan_of(graph, limit).choices] for limit in (LIMIT, 100.0))
+    assert bound == free and "conv_f32_winograd" in free[0]
