@@ -18,15 +18,15 @@ from ingot.builder.onnx_import import import_model
 from ingot.builder.passes import half, quantize
 from ingot.builder.pipeline import FROM_QUANTIZE, PASSES, PLACEMENT_PASSES, TO_QUANTIZE, run_passes
 from ingot.builder.plan import Program, copies_where_needed, make_program
-from ingot.builder.quantization import ledger
+from ingot.builder.quantization import half_bound, ledger
 from ingot.builder.quantization.mixed import Best, measure, watch
 from ingot.builder.quantization.ranges import (
     Calibrate,
     correct_biases,
     equalize_channels,
-    find_largest,
     find_ranges,
     largest_seen,
+    observed_ranges,
     save_cache,
 )
 from ingot.builder.quantization.request import HALVES, PRECISIONS, Request
@@ -64,6 +64,7 @@ def build(
     max_accuracy_drop: float | None = None,
     labels: Any = None,
     layer_precision: Mapping[str, str] | None = None,
+    fallback_precision: str = "fp32",
     allow_fallback: bool = False,
     tune: bool = False,
     effort: int = 1,
@@ -86,15 +87,18 @@ def build(
     mapping from value name to largest magnitude; ``calibration_cache`` is a file that is read when it is there and
     else written; ``calibration_preprocess`` makes an array of an image file; with ``calibration_synthetic`` data are
     generated. A model that arrives quantised needs none. "fp16" and "bf16" store weights and tensors in half the bytes;
-    the same data tell which layers float16 cannot hold. ``equalize`` brings the channels of tensors between
-    convolutions to like ranges, as generated inputs show them; ``bias_correction`` takes the mean error of rounded
-    weights, estimated on generated inputs, out of the biases. ``input_ranges`` gives (low, high) of inputs by name, for
-    all that generates them. ``layer_precision`` maps patterns of layer names to a precision; a layer that cannot
+    the same data tell which layers float16 cannot hold, and the fewest layers stay in float32 without which an output
+    errs by more than ``max_error`` on them, or on generated inputs (by default by a share of 5e-3 or 5e-2, see
+    ``ingot.builder.precision.half``). ``equalize`` brings the channels of tensors between convolutions to like ranges,
+    as generated inputs show them; ``bias_correction`` takes the mean error of rounded weights, estimated on generated
+    inputs, out of the biases. ``input_ranges`` gives (low, high) of inputs by name, for all that generates them.
+    ``layer_precision`` maps patterns of layer names to a precision; a layer that cannot
     have int8 is an error unless ``allow_fallback``.
 
     ``precision`` "best" is "int8" but for the fewest layers without which every output stays within ``max_error`` of
-    the float model on the samples (norm of the difference over norm of the output; 0.02 when nothing is said), and
-    within ``max_accuracy_drop`` points of its top-1 accuracy. That needs ``labels``: whole numbers, one for each sample
+    the float model on the samples (norm of the difference over norm of the output; 0.05 when nothing is said), and
+    within ``max_accuracy_drop`` points of its top-1 accuracy. What stays out of int8 gets ``fallback_precision``:
+    "fp32", "fp16" or "bf16". A bound on accuracy needs ``labels``: whole numbers, one for each sample
     or for each row of the classifier's output, as an array or a file (see ``ingot.builder.precision.labels``), or an
     array ``labels`` beside the inputs in the data. What was measured is kept in the calibration cache.
 
@@ -109,10 +113,12 @@ def build(
     """
     if precision not in (*PRECISIONS, "best"):
         raise BuildError(f"precision {precision!r} is not supported; use {', '.join(PRECISIONS)} or best")
-    only_best = {"max_error": max_error, "max_accuracy_drop": max_accuracy_drop, "labels": labels}
+    only_best = {"max_accuracy_drop": max_accuracy_drop, "labels": labels}
     unused = [name for name, value in only_best.items() if value is not None and precision != "best"]
     if unused:
         raise BuildError(f'{unused[0]} is for precision "best"')
+    if max_error is not None and precision not in ("best", *HALVES):
+        raise BuildError('max_error is for precision "best", "fp16" or "bf16"')
     device = _target(target)
     tuning = tuner.Request(tune, effort, timing_cache, timing_cache_only, fast_math, threads)
     tuning.check()
@@ -122,7 +128,14 @@ def build(
     shapes = dict(profiles[0]) if profiles else {}
     graph = import_model(source, shapes, constants)
     output_names = [info.name for info in source.proto.graph.output]
-    request = Request(layers=layer_precision or {}, allow_fallback=allow_fallback, precision=precision)
+    request = Request(
+        layers=layer_precision or {}, allow_fallback=allow_fallback, precision=precision, fallback=fallback_precision
+    )
+    halves = not request.precisions.isdisjoint(HALVES)
+    if max_error is not None and precision in HALVES and "int8" in request.precisions:
+        raise BuildError(
+            f"max_error bounds what {precision} costs, and layers are asked for int8: use best, or leave one out"
+        )
     calibrate = Calibrate(
         calibration,
         calibration_method,
@@ -133,9 +146,13 @@ def build(
         equalize,
     )
     if request.precisions.isdisjoint({"int8", "best"}):
-        if "fp16" in request.precisions and calibrate.is_given:
-            request.largest = find_largest(source, shapes, constants, calibrate, log)
+        if halves and calibrate.is_given:
+            calibrate = half_bound.watch(graph, calibrate)
+            request.ranges = observed_ranges(source, shapes, constants, calibrate, log)
+            request.largest = largest_seen(request.ranges)
         run_passes(graph, PASSES, dump_after=dump_after, log=log)
+        if precision in HALVES:
+            half_bound.hold(graph, source, request, calibrate, max_error, output_names, log)
     else:
         run_passes(graph, TO_QUANTIZE, dump_after=dump_after, log=log)
         calibrate.check(graph)
@@ -154,7 +171,7 @@ def build(
         request.largest = largest_seen(request.ranges)
         measure(graph, source, request, calibrate, best, output_names, log)
         quantize_graph(graph, request, dump_after=dump_after, log=log)
-    if not request.precisions.isdisjoint(HALVES):
+    if halves:
         store_half(graph, request, dump_after=dump_after)
     request = None if request.precisions == {"fp32"} else request
     report = tune_graph(graph, device, tuning, output_names, measurer or Local(), log)

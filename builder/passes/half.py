@@ -8,11 +8,14 @@ types. Layers whose weights or results float16 cannot hold stay float32 altogeth
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from ingot.builder.evaluate import select_tactic
 from ingot.builder.ir import Graph, Node, Value
 from ingot.builder.passes.rewrite import Names, frozen, plural
+from ingot.builder.quantization.forms import in_int8
 from ingot.builder.quantization.half_weights import round_half
 from ingot.builder.quantization.overflow import obstacle
 from ingot.builder.quantization.request import HALVES, Request
@@ -21,10 +24,24 @@ from ingot.kernels.common.half import narrow
 from ingot.kernels.spec import DType, TensorType, Unsupported
 
 
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The nodes that half was ``wanted`` for and that can have it, and the values that are ``stored`` in it."""
+
+    wanted: dict[Node, DType]
+    stored: dict[Value, DType]
+
+
+def plan(graph: Graph, request: Request) -> Plan:
+    """What :func:`run` would change. Why layers stay in float32 is noted in ``request.refused``."""
+    wanted = {node: dtype for node in graph.nodes if (dtype := _wanted(node, request)) is not None}
+    return Plan(wanted, _stored(graph, wanted, request))
+
+
 def run(graph: Graph, request: Request) -> None:
     """Change types in place. Why layers stay in float32 is noted in ``request.refused``."""
-    wanted = {node: dtype for node in graph.nodes if (dtype := _wanted(node, request)) is not None}
-    stored = _stored(graph, wanted, request)
+    found = plan(graph, request)
+    wanted, stored = found.wanted, found.stored
     for value, dtype in stored.items():
         value.type = replace(value.type, dtype=dtype)
     changed = 0
@@ -41,12 +58,14 @@ def run(graph: Graph, request: Request) -> None:
 
 def _wanted(node: Node, request: Request) -> DType | None:
     """What a node is to be stored in; ``None`` when it stays as it is."""
-    asked = request.asked(node)
+    asked = request.in_float(node)
     dtype = HALVES.get(asked)
     if dtype is None:
+        if node.name in request.kept_out:
+            request.refused[node.name] = request.kept_out[node.name]
         return None
     rule = node.op.half
-    if rule is None or node.output.type.dtype is not DType.F32 or not rule.able(node):
+    if in_int8(node) or rule is None or node.output.type.dtype is not DType.F32 or not rule.able(node):
         return None
     reason = obstacle(node, dtype, request)
     if not reason and not _has_kernel(node, dtype):
@@ -150,10 +169,15 @@ def _change(
         value, halves[index] = node.inputs[index], dtype
         if (value, dtype) not in constants:
             name = names.fresh(f"{value.name}.{dtype.name.lower()}")
-            data = narrow(value.data, dtype) if rule.moves else round_half(value.data, dtype, weight_axes(node)[index])
+            data = narrow(value.data, dtype) if rule.moves else rounded_weights(node, index, dtype)
             constants[value, dtype] = Value(name, TensorType(dtype, value.type.shape), frozen(data))
         node.inputs[index] = constants[value, dtype]
     node.attrs = rule.attrs(node, halves, node.output.type.dtype)
+
+
+def rounded_weights(node: Node, index: int, dtype: DType) -> np.ndarray:
+    """What is stored for the weights that are this input of a node."""
+    return round_half(node.inputs[index].data, dtype, weight_axes(node)[index])
 
 
 def _constants(node: Node) -> list[int]:

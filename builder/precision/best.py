@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from ingot.builder.ir import Graph
 from ingot.builder.precision.corrected import Corrector
+from ingot.builder.precision.engine import mixed_runner
 from ingot.builder.precision.layers import candidates, multiplications
 from ingot.builder.precision.record import Record
 from ingot.builder.precision.samples import Judged
@@ -68,9 +70,8 @@ def bounds(max_error: float | None, max_drop: float | None) -> Bounds:
 
 def judges(graph: Graph, wanted: Bounds, labels: Sequence[Any] | None, generated: bool) -> Judged:
     """Keeps as many samples as will be judged on, and fit into :data:`MOST_BYTES`."""
-    most = LABELLED if wanted.max_drop is not None else _affordable(graph, TRIALS, 8, JUDGED)
-    size = sum(value.type.nbytes for value in [*graph.inputs, *graph.outputs])
-    return Judged(max(min(most, MOST_BYTES // max(size, 1)), 1), labels, generated)
+    most = LABELLED if wanted.max_drop is not None else affordable(graph, TRIALS, 8, JUDGED)
+    return Judged(min(most, fitting(graph)), labels, generated)
 
 
 @dataclass(slots=True)
@@ -115,13 +116,15 @@ class Search:
         return chosen, trial, costs
 
     def _costs(self, layers: list[str]) -> dict[str, Trial]:
-        samples = _affordable(self.graph, len(layers), 2, RANKED)
+        samples = affordable(self.graph, len(layers), 2, RANKED)
         costs = {}
+        alone = replace(self.request, fallback="fp32")  # nothing but the layer is to cost anything
         for index, name in enumerate(layers):
             if self.log:
                 self.log(f"best: layer {index + 1} of {len(layers)} alone in int8")
             others = [other for other in layers if other != name]
-            costs[name] = self.bench.judge("alone", lambda: self.request, others, samples)
+            make = partial(mixed_runner, self.graph, alone, others)
+            costs[name] = self.bench.judge("alone", make, others, samples)
         return costs
 
     def _mixed(self, names: frozenset[str]) -> Trial:
@@ -131,7 +134,7 @@ class Search:
         if (kind, names) not in self.seen:
             if self.log:
                 self.log(f"best: trial {len(self.seen) + 1}, {len(names)} layers kept out of int8")
-            self.seen[kind, names] = self.bench.judge(kind, make, names)
+            self.seen[kind, names] = self.bench.judge(kind, lambda: mixed_runner(self.graph, make(), names), names)
         return self.seen[kind, names]
 
     def _corrected(self, order: list[str], trial: Trial) -> tuple[frozenset[str], Trial]:
@@ -162,9 +165,9 @@ def choose(search: Search) -> None:
     request.sqnr = measured_sqnr(graph, request, record, judged)
     chosen, trial, costs = search.run()
     layers = candidates(graph, request)
-    request.kept_out = {name: _reason(costs[name], request.fallback) for name in layers if name in chosen}
-    basis = record.get("basis", [], ["samples", "generated"], lambda: _basis(judged))
-    request.measured = _summary(trial, len(chosen), len(layers), basis)
+    why = f"kept in {request.fallback} by best"
+    request.kept_out = {name: f"{why}: {cost_of(costs[name])}" for name in layers if name in chosen}
+    request.measured = summary(trial, len(chosen), len(layers), basis_of(record, judged))
     report = f"{len(chosen)} of {len(layers)} layers kept in {request.fallback}, error {trial.error:.3g}"
     graph.report.append(("best", report))
 
@@ -190,29 +193,42 @@ def by_source(graph: Graph, found: dict[str, float]) -> dict[tuple[str, ...], fl
 
 def correction_samples(graph: Graph) -> int:
     """How many samples biases are corrected on."""
-    return _affordable(graph, 4 * TRIALS, 8, CORRECTED)
+    return affordable(graph, 4 * TRIALS, 8, CORRECTED)
 
 
-def _affordable(graph: Graph, trials: int, least: int, most: int) -> int:
+def fitting(graph: Graph) -> int:
+    """How many samples, with their outputs, fit into :data:`MOST_BYTES`."""
+    size = sum(value.type.nbytes for value in [*graph.inputs, *graph.outputs])
+    return max(MOST_BYTES // max(size, 1), 1)
+
+
+def affordable(graph: Graph, trials: int, least: int, most: int) -> int:
     """How many samples so many trials may take."""
     macs = sum(multiplications(node) for node in graph.nodes if node.op.name in LAYERS)
     return int(min(max(WORK // max(macs * max(trials, 1), 1), least), most))
 
 
-def _reason(cost: Trial, fallback: str) -> str:
-    return f"kept in {fallback} by best: alone it costs {cost.error:.2g} of the output `{cost.worst}`"
+def cost_of(cost: Trial) -> str:
+    """What the ledger says of the cost of a layer."""
+    return f"alone it costs {cost.error:.2g} of the output `{cost.worst}`"
 
 
-def _basis(judged: Judged) -> dict[str, float]:
-    return {"samples": float(len(judged.take())), "generated": float(judged.generated)}
+def basis_of(record: Record, judged: Judged, most: int | None = None) -> dict[str, float]:
+    """On how many samples was judged, and whether they were generated."""
+
+    def basis() -> dict[str, float]:
+        return {"samples": float(len(judged.take(most))), "generated": float(judged.generated)}
+
+    return record.get("basis", [], ["samples", "generated"], basis)
 
 
-def _summary(trial: Trial, kept: int, layers: int, basis: dict[str, float]) -> dict[str, Any]:
+def summary(trial: Trial, kept: int, layers: int, basis: dict[str, float]) -> dict[str, Any]:
+    """What the metadata say of the choice."""
     on = GENERATED if basis["generated"] else "calibration data"
-    summary: dict[str, Any] = {"on": on, "samples": int(basis["samples"])}
-    summary |= {"kept_out": kept, "layers": layers}
-    summary["errors"] = {name: error for name, error in trial.errors.items() if math.isfinite(error)}
-    return summary if trial.drop is None else summary | {"accuracy_drop": trial.drop}
+    said: dict[str, Any] = {"on": on, "samples": int(basis["samples"])}
+    said |= {"kept_out": kept, "layers": layers}
+    said["errors"] = {name: error for name, error in trial.errors.items() if math.isfinite(error)}
+    return said if trial.drop is None else said | {"accuracy_drop": trial.drop}
 
 
 def unreachable(wanted: Bounds, seen: Mapping[tuple[str, frozenset[str]], Trial], layers: int) -> BuildError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -16,6 +16,9 @@ from ingot.builder.pipeline import FROM_QUANTIZE, run_passes
 from ingot.builder.quantization.request import HALVES, Request
 from ingot.builder.writer import Variant, write_engine
 
+Sample = Mapping[str, np.ndarray]
+Results = list[list[np.ndarray]]
+
 
 class Runner:
     """An engine made of a graph that is ready for ``lower``, and the memory it runs in."""
@@ -27,12 +30,16 @@ class Runner:
         engine = ingot.load(write_engine([Variant("cpu", [program])], {}, abi), same_bits=True)
         self._context = engine.context(threads=min(os.cpu_count() or 1, 4))
 
-    def run(self, sample: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+    def run(self, sample: Sample) -> list[np.ndarray]:
         """The outputs for one sample, in their order: views that the next run overwrites."""
         for name, array in self._context.inputs.items():
             array[...] = sample[name]
         self._context.run()
         return list(self._context.outputs.values())
+
+    def results(self, samples: Iterable[Sample]) -> Results:
+        """The outputs for each sample."""
+        return [[np.array(array) for array in self.run(sample)] for sample in samples]
 
 
 def float_runner(graph: Graph) -> Runner:

@@ -35,11 +35,9 @@ def generated_sqnr(
     names = [value.name for value in plan.stored]
     if not names:
         return
-    elements = sum(value.type.count for value in graph.inputs)
-    count = min(max(ELEMENTS // max(elements, 1), LEAST), MOST)
-    samples = list(synthetic.generate(graph, Synthetic(input_ranges, count), twins.normalisers(source.proto)))
+    samples = generated_samples(graph, source, input_ranges)
     if log:
-        log(f"errors of layers: {count} generated samples")
+        log(f"errors of layers: {len(samples)} generated samples")
     observation = observe(graph, names, isa="portable")
     largest = dict.fromkeys(names, 0.0)
     for sample in samples:
@@ -51,4 +49,13 @@ def generated_sqnr(
         if 0 < found < math.inf
     }
     request.sqnr = by_source(graph, node_sqnr(graph, request, samples, factors))
-    request.measured = {"on": GENERATED, "samples": count}
+    request.measured = {"on": GENERATED, "samples": len(samples)}
+
+
+def generated_samples(
+    graph: Graph, source: Model, input_ranges: Mapping[str, tuple[float, float]]
+) -> list[dict[str, np.ndarray]]:
+    """A few inputs of the graph, the same on any machine."""
+    elements = sum(value.type.count for value in graph.inputs)
+    count = min(max(ELEMENTS // max(elements, 1), LEAST), MOST)
+    return list(synthetic.generate(graph, Synthetic(input_ranges, count), twins.normalisers(source.proto)))

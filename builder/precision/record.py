@@ -28,14 +28,21 @@ class Record:
         self, kind: str, layers: Iterable[str], fields: Iterable[str], measure: Callable[[], Mapping[str, float]]
     ) -> dict[str, float]:
         """The numbers of one measurement by field: known ones, or what ``measure`` finds, which has these fields."""
-        text = json.dumps([self.setting, kind, sorted(layers)])
-        digest = hashlib.sha256(text.encode()).hexdigest()[:16]
-        keys = {name: f"{digest} {kind} {name}" for name in fields}
+        keys = self._keys(kind, layers, fields)
         if not all(key in self.known for key in keys.values()):
             found = measure()
             self.known.update((key, found[name]) for name, key in keys.items())
             self.is_new = True
         return {name: self.known[key] for name, key in keys.items()}
+
+    def knows(self, kind: str, layers: Iterable[str], fields: Iterable[str]) -> bool:
+        """Whether :meth:`get` would measure nothing."""
+        return all(key in self.known for key in self._keys(kind, layers, fields).values())
+
+    def _keys(self, kind: str, layers: Iterable[str], fields: Iterable[str]) -> dict[str, str]:
+        text = json.dumps([self.setting, kind, sorted(layers)])
+        digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+        return {name: f"{digest} {kind} {name}" for name in fields}
 
 
 def setting_of(graph: Graph, options: Mapping[str, Any]) -> str:

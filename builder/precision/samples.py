@@ -49,7 +49,7 @@ class Judged:
         items = self._judged.items[: max((self.seen + 1) // 2, LEAST)][:most]
         if not items:
             raise BuildError(
-                "precision best measures on samples: give calibration data, or a calibration cache that a build with "
+                "errors are measured on samples: give calibration data, or a calibration cache that a build with "
                 "these options has written"
             )
         return items

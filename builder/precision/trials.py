@@ -8,14 +8,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ingot.builder.calibrate import DataError, Item
-from ingot.builder.ir import Graph
-from ingot.builder.precision.engine import Runner, float_runner, mixed_runner
+from ingot.builder.precision.engine import Results, Runner
 from ingot.builder.precision.judge import distances
 from ingot.builder.precision.record import Record
 from ingot.builder.precision.samples import Judged
-from ingot.builder.quantization.request import Request
-
-Results = list[list[np.ndarray]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,47 +34,40 @@ class Trial:
 
 @dataclass(slots=True)
 class Bench:
-    """Runs trials on ``samples``; ``outputs`` are the names of the graph's outputs.
+    """Runs trials on ``samples`` against the engine that ``reference`` makes; ``outputs`` are the names of its outputs.
 
     A trial that ``record`` knows is not run, so samples need not be there.
     """
 
-    graph: Graph
+    reference: Callable[[], Runner]
     record: Record
     outputs: Sequence[str]
     samples: Judged
     labelled: bool
     _wanted: Results = field(default_factory=list)
 
-    def judge(self, kind: str, make: Callable[[], Request], kept_out: Iterable[str], most: int | None = None) -> Trial:
-        """The engine with these layers out of int8, on ``most`` samples, or all.
+    def judge(self, kind: str, make: Callable[[], Runner], layers: Iterable[str], most: int | None = None) -> Trial:
+        """The engine that ``make`` gives when there is something to measure, on ``most`` samples, or all.
 
-        ``make`` gives the request when there is something to measure, ``kind`` says to the record which one it is.
+        ``kind`` and ``layers`` say to the record which one it is.
         """
-        kept = sorted(kept_out)
         fields = [*self.outputs, *(["top-1 lost"] if self.labelled and most is None else [])]
-        found = self.record.get(kind, kept, fields, lambda: self._measure(make(), kept, most, fields))
+        found = self.record.get(kind, layers, fields, lambda: self._measure(make, most, fields))
         drop = found.pop("top-1 lost") if len(fields) > len(self.outputs) else None
         return Trial(found, drop)
 
-    def _measure(
-        self, request: Request, kept: Sequence[str], most: int | None, fields: Sequence[str]
-    ) -> dict[str, float]:
+    def _measure(self, make: Callable[[], Runner], most: int | None, fields: Sequence[str]) -> dict[str, float]:
         items = self.samples.take(most)
         if len(self._wanted) < len(items):
-            self._wanted = _results(float_runner(self.graph), items)
+            self._wanted = self.reference().results(item.arrays for item in items)
         wanted = self._wanted
-        got = _results(mixed_runner(self.graph, request, kept), items)
+        got = make().results(item.arrays for item in items)
         found = dict(zip(self.outputs, distances(got, wanted)))
         if len(fields) > len(self.outputs):
             labels = [label_of(item) for item in items]
             output = classifier(self.outputs, wanted[0], labels)
             found["top-1 lost"] = 100 * (hits(wanted, output, labels) - hits(got, output, labels))
         return found
-
-
-def _results(runner: Runner, items: Sequence[Item]) -> Results:
-    return [[np.array(array) for array in runner.run(item.arrays)] for item in items]
 
 
 def label_of(item: Item) -> np.ndarray:

@@ -23,6 +23,15 @@ LAYERS = ("conv", "conv_transpose", "matmul", "recurrent")
 CARRIES = ("reshape", "transpose", "slice", "expand", "gather", "pad")
 
 
+def in_int8(node: Node) -> bool:
+    """Whether a node reads numbers that int8 stands for, activations or weights."""
+    weights = node.op.weights(node)
+    return any(
+        v is not None and v.type.dtype is DType.I8 and (not v.is_constant or index in weights)
+        for index, v in enumerate(node.inputs)
+    )
+
+
 def quant_of(value: Value) -> Quant | None:
     """How a value stands for real numbers: as its type says, or as what it was moved from does."""
     while value.type.quant is None and is_op(value.producer, *CARRIES):

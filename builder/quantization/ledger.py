@@ -9,7 +9,7 @@ from ingot._kernel import kernels
 from ingot.builder.ir import Graph, Node, Value
 from ingot.builder.passes.rewrite import is_op
 from ingot.builder.provenance import describe
-from ingot.builder.quantization.forms import LAYERS, quant_of
+from ingot.builder.quantization.forms import LAYERS, in_int8, quant_of
 from ingot.builder.quantization.request import HALVES, Request
 from ingot.errors import BuildError
 from ingot.kernels.elementwise.op import is_exact
@@ -44,20 +44,12 @@ def check(graph: Graph, request: Request) -> None:
         )
 
 
-def in_int8(node: Node) -> bool:
-    """Whether a node reads numbers that int8 stands for, activations or weights."""
-    weights = node.op.weights(node)
-    return any(
-        v is not None and v.type.dtype is DType.I8 and (not v.is_constant or index in weights)
-        for index, v in enumerate(node.inputs)
-    )
-
-
-def half_of(node: Node, asked: str) -> str:
-    """``asked`` when it is a half and the node reads or writes it; else empty."""
-    dtype = HALVES.get(asked)
+def half_of(node: Node, request: Request | None) -> str:
+    """The half that was wanted of a node when it reads or writes it; else empty."""
+    wanted = "fp32" if request is None else request.in_float(node)
+    dtype = HALVES.get(wanted)
     values = [v for v in [*node.inputs, *node.outputs] if v is not None]
-    return asked if dtype is not None and any(v.type.dtype is dtype for v in values) else ""
+    return wanted if dtype is not None and any(v.type.dtype is dtype for v in values) else ""
 
 
 def _left_in_float(node: Node, request: Request) -> bool:
@@ -136,7 +128,7 @@ def _is_exact(node: Node, flags: dict[str, int]) -> bool:
 def _entry(node: Node, request: Request | None, exact: bool) -> dict[str, Any]:
     asked = "fp32" if request is None else request.asked(node)
     stored = in_int8(node) or node.output.type.dtype is DType.I8
-    got = "int8" if stored and request is not None else half_of(node, asked) or "fp32"
+    got = "int8" if stored and request is not None else half_of(node, request) or "fp32"
     entry = {"layer": node.name, "kernel": node.tactic.kernel, "asked": asked, "got": got}
     entry["results"] = [describe(value) for value in node.outputs]
     if request is None:

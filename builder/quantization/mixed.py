@@ -55,6 +55,7 @@ def measure(
     """
     from ingot.builder.precision import best as search
     from ingot.builder.precision.corrected import Corrector
+    from ingot.builder.precision.engine import float_runner
     from ingot.builder.precision.generated import generated_sqnr
     from ingot.builder.precision.record import Record, setting_of
     from ingot.builder.precision.trials import Bench
@@ -69,7 +70,7 @@ def measure(
     setting = setting_of(graph, {**options, "labels": best.max_accuracy_drop is not None})
     record = Record(getattr(request.ranges, "measured", {}), setting)
     bounds = search.bounds(best.max_error, best.max_accuracy_drop)
-    bench = Bench(graph, record, outputs, given.keep, best.max_accuracy_drop is not None)
+    bench = Bench(partial(float_runner, graph), record, outputs, given.keep, best.max_accuracy_drop is not None)
     means = corrector = None
     if best.options["bias_correction"]:
         means = partial(find_means, graph, source, given, request.ranges, log)

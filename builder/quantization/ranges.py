@@ -73,10 +73,10 @@ def find_ranges(graph: Graph, source: Model, given: Calibrate, log: Callable[[st
     return found
 
 
-def find_largest(
+def observed_ranges(
     source: Model, shapes: Mapping[str, Any], constants: Mapping[str, Any] | None, given: Calibrate, log: Log
-) -> Mapping[str, float]:
-    """The largest magnitude of each value that calibration can see, by name: as for int8, whose caches it shares."""
+) -> Ranges | None:
+    """The ranges of a model that is not for int8: of the same values, so that they share caches."""
     from ingot.builder import calibrate
 
     graph = calibrate.float_graph(source, [shapes] if shapes else None, constants, log)
@@ -85,7 +85,7 @@ def find_largest(
     given.check(graph)
     found = find_ranges(graph, source, given, log)
     save_cache(found, given)
-    return largest_seen(found)
+    return found
 
 
 def largest_seen(ranges: Ranges | None) -> Mapping[str, float]:

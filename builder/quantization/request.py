@@ -16,6 +16,7 @@ from ingot.kernels.spec import DType
 #: precisions that are a way to store float32
 HALVES = {"fp16": DType.F16, "bf16": DType.BF16}
 PRECISIONS = ("fp32", *HALVES, "int8")
+FALLBACKS = ("fp32", *HALVES)
 #: magnitudes beyond this are kept out of float16, the largest of which is 65504: data seen are not all there is
 HALF_LIMIT = 65504 / 2
 
@@ -42,11 +43,12 @@ class Scales:
 class Request:
     """``layers`` maps patterns of layer names to a precision; the last one that matches holds, else ``precision``.
 
-    "best" is int8 but for the layers of ``kept_out``, by name, with the reason.
+    "best" is int8 but for the layers of ``kept_out``, by name, with the reason; "fp16" and "bf16" leave those in
+    float32.
     """
 
     ranges: Ranges | None = None
-    #: what layers that stay out of int8 get
+    #: what layers get that stay out of the int8 of "best", or out of "fp16" and "bf16"
     fallback: str = "fp32"
     kept_out: Mapping[str, str] = field(default_factory=dict)
     layers: Mapping[str, str] = field(default_factory=dict)
@@ -71,20 +73,33 @@ class Request:
         for pattern, precision in self.layers.items():
             if precision not in PRECISIONS:
                 raise BuildError(f"layer precision {pattern}={precision}: there is {', '.join(PRECISIONS)}")
+        if self.fallback not in FALLBACKS:
+            raise BuildError(f"fallback precision {self.fallback!r}: there is {', '.join(FALLBACKS)}")
+        if self.fallback != "fp32" and self.precision != "best":
+            raise BuildError('fallback_precision is for precision "best"')
 
     @property
     def precisions(self) -> set[str]:
         """All that is asked for."""
-        return {self.precision, *self.layers.values()}
+        return {self.precision, *self.layers.values(), *([self.fallback] if self.precision == "best" else [])}
 
     def fits_half(self, name: str) -> bool:
         """Whether float16 can hold what data showed of a value."""
         return self.largest.get(name, 0.0) <= HALF_LIMIT
 
-    def asked(self, node: Node) -> str:
-        """The precision asked for a node: of its own name, or of any ONNX node it does the work of."""
-        answer = self.precision
+    def named(self, node: Node) -> str | None:
+        """What ``layers`` asks for a node, by its own name or that of an ONNX node it does the work of."""
+        answer = None
         for pattern, precision in self.layers.items():
             if any(fnmatch.fnmatchcase(name, pattern) for name in (node.name, *node.source)):
                 answer = precision
         return answer
+
+    def asked(self, node: Node) -> str:
+        """The precision asked for a node."""
+        return self.named(node) or self.precision
+
+    def in_float(self, node: Node) -> str:
+        """What is wanted of a node that does not compute in int8."""
+        asked = self.asked(node)
+        return self.fallback if asked == "best" or node.name in self.kept_out else asked

@@ -129,7 +129,7 @@ class TestBuild:
 
     def test_failures(self, cli, here: Path) -> None:
         build = ["build", here / "net.onnx", "-o", here / "a"]
-        cli(*build, "--calibration", here).failed(2, "--calibration is for --precision int8, fp16 or best")
+        cli(*build, "--calibration", here).failed(2, "--calibration is for --precision int8, fp16, bf16 or best")
         cli(*build, "--no-bias-correction").failed(2, "--no-bias-correction is for --precision int8 or best")
         cli(*build, "--calibration-cache", here).failed(2, "--calibration-cache is for")
         int8 = [*build, "--precision", "int8"]
@@ -179,7 +179,9 @@ class TestBest:
     def test_failures(self, cli, here: Path) -> None:
         build = ["build", here / "net.onnx", "-o", here / "a"]
         data = ["--calibration", here / "data.npz"]
-        cli(*build, "--precision", "int8", *data, "--max-error", "0.1").failed(2, "--max-error is for --precision best")
+        int8 = [*build, "--precision", "int8", *data]
+        cli(*int8, "--max-error", "0.1").failed(2, "--max-error is for --precision fp16, bf16 or best")
+        cli(*int8, "--fallback-precision", "fp16").failed(2, "--fallback-precision is for --precision best")
         best = [*build, "--precision", "best"]
         cli(*best).failed(1, "needs ranges")
         cli(*best, *data, "--max-error", "0").failed(2, "--max-error 0: give a number above 0")

@@ -197,9 +197,9 @@ class TestSameBytes:
         written = cache.read_bytes()
         again = ingot.build(model, precision="best", calibration_cache=cache)
         assert first.digest == again.digest and cache.read_bytes() == written
-        with pytest.raises(ingot.BuildError, match="best measures on samples"):
+        with pytest.raises(ingot.BuildError, match="errors are measured on samples"):
             ingot.build(model, precision="best", calibration_cache=cache, max_error=0.001)
-        with pytest.raises(ingot.BuildError, match="best measures on samples"):
+        with pytest.raises(ingot.BuildError, match="errors are measured on samples"):
             ingot.build(model, precision="best", calibration_cache=cache, bias_correction=False)
 
     def test_in_any_order(self) -> None:
@@ -243,14 +243,16 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("options", "message"),
         [
-            ({"precision": "int8", "max_error": 0.1}, 'max_error is for precision "best"'),
+            ({"precision": "int8", "max_error": 0.1}, 'max_error is for precision "best", "fp16" or "bf16"'),
+            ({"precision": "int8", "fallback_precision": "fp16"}, 'fallback_precision is for precision "best"'),
+            ({"fallback_precision": "int8"}, "fallback precision 'int8': there is fp32, fp16, bf16"),
             ({"precision": "int8", "labels": [1]}, 'labels is for precision "best"'),
             ({"max_error": 0.0}, "max_error 0.0: give a number above 0"),
             ({"max_error": float("nan")}, "max_error nan"),
             ({"max_accuracy_drop": -1}, "max_accuracy_drop -1: give points"),
             ({"labels": [1, 2]}, "labels are for max_accuracy_drop"),
             ({"max_accuracy_drop": 1, "calibration": None, "calibration_synthetic": True}, "labelled samples"),
-            ({"calibration": {"x": 1.0}}, "best measures on samples"),
+            ({"calibration": {"x": 1.0}}, "errors are measured on samples"),
             ({"calibration": None}, "needs ranges"),
         ],
     )
@@ -258,3 +260,34 @@ class TestRefusals:
         model, samples = outlier()
         with pytest.raises(ingot.BuildError, match=message):
             ingot.build(model, **{"precision": "best", "calibration": samples} | options)
+
+
+@pytest.mark.parametrize("fallback", ["fp16", "bf16"])
+class TestFallback:
+    def test_layers_out_of_int8_are_in_half(self, fallback: str) -> None:
+        model, samples = outlier()
+        options = {"precision": "best", "calibration": samples, "calibration_method": "minmax"}
+        engine = ingot.build(model, fallback_precision=fallback, **options)
+        convs = [row for row in metadata(engine)["ledger"] if row["kernel"].startswith("conv")]
+        kept = [row for row in convs if row["got"] != "int8"]
+        assert [row["got"] for row in kept] == [fallback] and len(convs) == 4
+        assert kept[0]["why"].startswith(f"kept in {fallback} by best: alone it costs ")
+        assert f"_{'f16' if fallback == 'fp16' else fallback}_" in kept[0]["kernel"]
+        assert metadata(engine)["outputs"][0]["error"] <= 0.05
+        plain = ingot.build(model, **options)
+        sizes = [metadata(e)["memory"]["constants"] for e in (engine, plain)]
+        assert sizes[0] < sizes[1]
+        exact = ingot.build(model)
+        pairs = ([np.concatenate([nets.outputs(e, s)[0] for s in samples]) for e in (engine, exact)],)
+        assert all(relative(*pair) <= 0.05 for pair in pairs)
+
+    def test_from_the_cache(self, fallback: str, tmp_path: Path) -> None:
+        model, samples = outlier()
+        options = {"precision": "best", "fallback_precision": fallback, "calibration_cache": tmp_path / "cache"}
+        first = ingot.build(model, calibration=samples, **options)
+        assert ingot.build(model, **options).digest == first.digest
+
+    def test_a_bound_that_half_cannot_hold(self, fallback: str) -> None:
+        model, samples = outlier()
+        with pytest.raises(ingot.BuildError, match="max_error 1e-06 cannot be had"):
+            ingot.build(model, precision="best", calibration=samples, fallback_precision=fallback, max_error=1e-6)

@@ -95,7 +95,7 @@ def run(options: argparse.Namespace) -> int:
             f"SHA-256 {result['digest']}"
         )
         for line in result["passes"]:
-            if line.startswith("best: "):
+            if line.startswith(("best: ", "fp16: ", "bf16: ")):
                 print(line)
         if options.tune or options.timing_cache:
             print(*(line for report in reports for line in report.text()), sep="\n")

@@ -23,7 +23,9 @@ def describe_ledger(metadata: dict[str, Any]) -> list[str]:
     if "on" in measured:
         lines.append(f"  measured on {measured.get('samples', '?')} samples of {measured['on']}")
     if "kept_out" in measured:
-        lines.append(f"  best: {measured['kept_out']} of {measured['layers']} layers kept out of int8")
+        asked = metadata.get("options", {}).get("precision", "best")
+        out = "int8" if asked == "best" else asked
+        lines.append(f"  {asked}: {measured['kept_out']} of {measured['layers']} layers kept out of {out}")
     if "accuracy_drop" in measured:
         lines.append(f"  top-1 lost: {measured['accuracy_drop']:.2f} points")
     for row in metadata.get("outputs", []):
