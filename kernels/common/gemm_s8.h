@@ -30,6 +30,14 @@ typedef struct ingot_s8_numbers {
     int32_t residual_zero;
     int32_t output_min; /* -128 or -127 */
 } ingot_s8_numbers;
+
+/* How a step is cut up, which changes no result. 0: the kernel decides. */
+typedef struct ingot_s8_tuning {
+    int32_t rows;     /* of a tile, at most: 1 to 10 */
+    int32_t slice;    /* panels of sixteen columns of a work unit: 1 to 64 */
+    int32_t way;      /* through the operands: the kernel's own */
+    int32_t reserved; /* 0 */
+} ingot_s8_tuning;
 /* cffi:end */
 
 enum {
@@ -83,13 +91,19 @@ typedef struct ingot_depthwise_s8 {
     const int8_t *residual; /* or NULL; may be the same bytes as out */
     int32_t tame;           /* no result before the clamp is NaN, or 2^30 or more in size */
     ingot_gemm_s8 tile;     /* its numbers */
+    /* Column by column: */
+    int64_t pixels, stride;            /* of the output, side by side; stride 1 or 2 */
+    int64_t out_pitch, residual_pitch; /* elements from one of them to the next */
 } ingot_depthwise_s8;
 
+/* Column by column: windows of three columns and up to four lines. taps: the lines, four of them, each with the lanes
+ * of one column behind those of another; what weights of zero belong to may be anything. Pixel i is the sum over
+ * columns i * stride + 0 to 2; weights [blocks][3 columns][lane, in that order][4 lines]. */
 typedef void (*ingot_depthwise_s8_fn)(const ingot_depthwise_s8 *run);
 
 typedef struct ingot_gemm_s8_isa {
     ingot_gemm_s8_fn tile;
-    ingot_depthwise_s8_fn depthwise;
+    ingot_depthwise_s8_fn depthwise, depthwise_columns;
 } ingot_gemm_s8_isa;
 
 extern const ingot_gemm_s8_isa ingot_gemm_s8__portable, ingot_gemm_s8__avx2, ingot_gemm_s8__avxvnni,
@@ -101,6 +115,30 @@ static inline int ingot_s8_numbers_valid(const ingot_s8_numbers *n, const ingot_
            n->output_zero >= -128 && n->output_zero <= 127 && n->residual_zero >= -128 && n->residual_zero <= 127 &&
            (n->output_min == -128 || n->output_min == -127) && n->output_zero >= n->output_min &&
            n->inverse_scale > 0.0f && n->inverse_scale < __builtin_inff();
+}
+
+/* `ways`: how many the kernel knows. */
+static inline int ingot_s8_tuning_valid(const ingot_s8_tuning *t, int32_t ways) {
+    return t->rows >= 0 && t->rows <= INGOT_GEMM_MR && t->slice >= 0 && t->slice <= 64 && t->way >= 0 &&
+           t->way < ways && t->reserved == 0;
+}
+
+/* Most rows of a tile. */
+static inline int64_t ingot_s8_tile_rows(const ingot_s8_tuning *t) { return t->rows > 0 ? t->rows : INGOT_GEMM_MR; }
+
+/* A tile among those that `rows` rows are cut into. */
+typedef struct ingot_s8_cut {
+    int64_t first, count;
+} ingot_s8_cut;
+
+/* Tile `index` of ceil(rows / most): balanced, and in whole pairs where `most` is even, since blocks come in pairs of
+ * rows. */
+static inline ingot_s8_cut ingot_s8_cut_rows(int64_t rows, int64_t most, int64_t index) {
+    const int64_t pair = most % 2 == 0 ? 2 : 1, tiles = (rows + most - 1) / most, pairs = (rows + pair - 1) / pair;
+    const int64_t base = pairs / tiles, longer = pairs % tiles;
+    const int64_t first = pair * (index * base + (index < longer ? index : longer));
+    const int64_t count = pair * (base + (index < longer));
+    return (ingot_s8_cut){first, count < rows - first ? count : rows - first};
 }
 
 /* Whether `arg` is a vector of `count`. */

@@ -1,7 +1,7 @@
 /* The bodies of the INT8 micro-kernels for one instruction set, in terms of its s8_dot.h. Blocks leave their sums in a
  * small buffer for the epilogue; only where a vector is a whole panel, and all of it is stored, do they go there in
  * registers. */
-#include "depthwise_s8_impl.h"
+#include "depthwise_columns_s8_impl.h"
 #include "finish_s8.h"
 #include "gemm_s8.h"
 #include "s8_dot.h"
@@ -147,4 +147,5 @@ static void s8_tile(const ingot_gemm_s8 *t) {
     }
 }
 
-const ingot_gemm_s8_isa INGOT_PASTE(ingot_, gemm_s8, INGOT_ISA) = {.tile = s8_tile, .depthwise = s8_depthwise};
+const ingot_gemm_s8_isa INGOT_PASTE(ingot_, gemm_s8, INGOT_ISA) = {
+    .tile = s8_tile, .depthwise = s8_depthwise, .depthwise_columns = s8_depthwise_columns};

@@ -26,7 +26,24 @@ typedef struct ingot_conv_params {
 typedef struct ingot_conv_s8_params {
     ingot_conv_params conv; /* activation: none, relu or clip */
     ingot_s8_numbers numbers;
+    ingot_s8_tuning tuning; /* way: an ingot_conv_s8_way; an ingot_depthwise_s8_way, and nothing else */
 } ingot_conv_s8_params;
+
+/* How conv_s8_n16k4 reads windows. Where it cannot, tiles of any pixels through pointers are what is left. */
+typedef enum ingot_conv_s8_way {
+    INGOT_CONV_S8_AUTO,
+    INGOT_CONV_S8_POINTERS, /* tiles of any pixels, by a pointer for each pixel and tap */
+    INGOT_CONV_S8_LINES, /* tiles of neighbours in a row, each line of a window as one run: where it lies, or a copy */
+    INGOT_CONV_S8_WINDOWS, /* tiles of any pixels, whose windows are written out; the weights have no line padding */
+} ingot_conv_s8_way;
+
+/* How conv_s8_dw goes through an image. */
+typedef enum ingot_depthwise_s8_way {
+    INGOT_DEPTHWISE_S8_LANES,   /* the pixels of a row as one run */
+    INGOT_DEPTHWISE_S8_COLUMNS, /* 64 channels at a time, column by column: windows of three columns, up to four lines
+                                 */
+    INGOT_DEPTHWISE_S8_WAYS,
+} ingot_depthwise_s8_way;
 
 /* A convolution of float32 and how it is cut. */
 typedef struct ingot_conv_cut_params {
@@ -52,7 +69,7 @@ typedef struct ingot_conv_winograd_params {
 /* cffi:end */
 
 _Static_assert(sizeof(ingot_conv_params) == 80, "ingot_conv_params");
-_Static_assert(sizeof(ingot_conv_s8_params) == 104, "ingot_conv_s8_params");
+_Static_assert(sizeof(ingot_conv_s8_params) == 120, "ingot_conv_s8_params");
 _Static_assert(sizeof(ingot_conv_cut_params) == 96, "ingot_conv_cut_params");
 _Static_assert(sizeof(ingot_conv_dw_pw_params) == 160, "ingot_conv_dw_pw_params");
 _Static_assert(sizeof(ingot_conv_winograd_params) == 96, "ingot_conv_winograd_params");

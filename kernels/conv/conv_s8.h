@@ -2,7 +2,7 @@
  *
  * weights: panels of 16 output channels, [groups x ceil(O / groups / 16)][steps][16][4]. Products are taken four at a
  * time. A window without groups or dilation along its rows is taken row by row, [rows of the kernel][width x C], each
- * padded with zeros to fours; others as [taps][C / groups], padded at the end. */
+ * padded with zeros to fours; others, and those that are written out, as [taps][C / groups], padded at the end. */
 #ifndef INGOT_CONV_S8_H
 #define INGOT_CONV_S8_H
 
@@ -16,24 +16,25 @@ enum { INGOT_CONV_SUMS = 4, INGOT_CONV_SCALE = 5 }; /* operands behind those of 
 const char *ingot_conv_s8_operands_check(const ingot_call *call);
 
 /* Whether windows are taken row by row. */
-static inline int ingot_conv_s8_by_rows(const ingot_conv_shape *s) {
-    return s->groups == 1 && (s->kernel[2] == 1 || s->dilation[2] == 1);
+static inline int ingot_conv_s8_by_rows(const ingot_call *call, const ingot_conv_shape *s) {
+    const ingot_conv_s8_params *p = call->params;
+    return s->groups == 1 && (s->kernel[2] == 1 || s->dilation[2] == 1) && p->tuning.way != INGOT_CONV_S8_WINDOWS;
 }
 
-/* How windows are read: tiles of any pixels through conv_indirect.h, or tiles of pixels that are neighbours in a row,
+/* Where windows are read: tiles of any pixels through conv_indirect.h, or tiles of pixels that are neighbours in a row,
  * each row of a window as one run, from the input where it lies or from a band. */
-typedef enum ingot_conv_s8_way {
+typedef enum ingot_conv_s8_source {
     INGOT_CONV_S8_ANY,
     INGOT_CONV_S8_DIRECT,
     INGOT_CONV_S8_BAND,
-} ingot_conv_s8_way;
+} ingot_conv_s8_source;
 
 typedef struct ingot_conv_s8_plan {
-    int32_t way; /* ingot_conv_s8_way */
+    int32_t source; /* ingot_conv_s8_source */
     ingot_conv_band band;
 } ingot_conv_s8_plan;
 
-/* Takes a way for what `tiles` plans. */
+/* Takes a source for what `tiles` plans. */
 void ingot_conv_s8_plan_make(const ingot_call *call, const ingot_conv_plan *tiles, ingot_conv_s8_plan *plan);
 
 uint64_t ingot_conv_s8_strips_scratch_size(const ingot_conv_plan *tiles, const ingot_conv_s8_plan *plan);

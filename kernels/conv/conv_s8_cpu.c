@@ -21,12 +21,13 @@ const char *ingot_conv_s8_operands_check(const ingot_call *call) {
 }
 
 /* Bytes of what is taken as one, and of a window in the order of the weights. */
-static int64_t run_bytes(const ingot_conv_shape *s) {
-    return (ingot_conv_s8_by_rows(s) ? s->kernel[2] : s->taps) * s->group_in;
+static int64_t run_bytes(const ingot_call *call, const ingot_conv_shape *s) {
+    return (ingot_conv_s8_by_rows(call, s) ? s->kernel[2] : s->taps) * s->group_in;
 }
 
-static int64_t window_bytes(const ingot_conv_shape *s) {
-    return s->taps * s->group_in / run_bytes(s) * ingot_s8_padded(run_bytes(s));
+static int64_t window_bytes(const ingot_call *call, const ingot_conv_shape *s) {
+    const int64_t run = run_bytes(call, s);
+    return s->taps * s->group_in / run * ingot_s8_padded(run);
 }
 
 static const char *conv_check(const ingot_call *call) {
@@ -37,6 +38,9 @@ static const char *conv_check(const ingot_call *call) {
     if (reason != NULL) {
         return reason;
     }
+    if (!ingot_s8_tuning_valid(&p->tuning, INGOT_CONV_S8_WINDOWS + 1)) {
+        return "conv: tuning";
+    }
     if (w->rank != 3 || w->count < 1 || w->pitch != INGOT_S8_BLOCK || w->dims[2] != INGOT_S8_BLOCK) {
         return "conv: weights";
     }
@@ -46,18 +50,25 @@ static const char *conv_check(const ingot_call *call) {
     }
     const int64_t panels = (s.group_out + INGOT_GEMM_NR - 1) / INGOT_GEMM_NR, steps = w->dims[1];
     if (w->dims[0] % s.groups != 0 || w->dims[0] / s.groups != panels || s.group_in > w->count ||
-        s.taps > w->count / s.group_in || window_bytes(&s) != steps * INGOT_S8_STEP) {
+        s.taps > w->count / s.group_in || window_bytes(call, &s) != steps * INGOT_S8_STEP) {
         return "conv: weights";
     }
-    return ingot_conv_units_fit(call, w->dims[0]) ? NULL : "conv: too many work units";
+    const int64_t pixels = call->out[0].count / s.out_channels;
+    const int fit = pixels / ingot_s8_tile_rows(&p->tuning) + 1 <= UINT32_MAX / w->dims[0];
+    return fit ? NULL : "conv: too many work units";
 }
 
 /* Channels that do not come in fours are brought side by side for a whole window. */
-static int is_gathered(const ingot_conv_plan *plan) { return plan->shape.group_in % INGOT_S8_STEP != 0; }
+static int is_gathered(const ingot_call *call, const ingot_conv_plan *plan) {
+    const ingot_conv_s8_params *p = call->params;
+    return plan->shape.group_in % INGOT_S8_STEP != 0 || p->tuning.way == INGOT_CONV_S8_WINDOWS;
+}
 
 static void plan_make(const ingot_call *call, ingot_conv_plan *tiles, ingot_conv_s8_plan *plan) {
     const ingot_conv_s8_params *p = call->params;
+    const int64_t rows = ingot_s8_tile_rows(&p->tuning), slice = p->tuning.slice;
     ingot_conv_plan_make(call, 1, 1, (uint8_t)p->numbers.input_zero, tiles);
+    ingot_conv_plan_cut(tiles, rows, slice > 0 ? slice : tiles->slice_panels, tiles->tile_major);
     ingot_conv_s8_plan_make(call, tiles, plan);
 }
 
@@ -65,8 +76,9 @@ static uint32_t conv_units(const ingot_call *call) {
     ingot_conv_plan tiles;
     ingot_conv_s8_plan plan;
     plan_make(call, &tiles, &plan);
-    return plan.way == INGOT_CONV_S8_ANY ? ingot_conv_plan_units(&tiles)
-                                         : (uint32_t)(ingot_conv_band_units(&tiles.shape, &plan.band) * tiles.slices);
+    return plan.source == INGOT_CONV_S8_ANY
+               ? ingot_conv_plan_units(&tiles)
+               : (uint32_t)(ingot_conv_band_units(&tiles.shape, &plan.band) * tiles.slices);
 }
 
 /* The plan, then that of the tiles with its padding. */
@@ -88,9 +100,9 @@ static uint64_t conv_state_size(const ingot_call *call) {
 static int64_t count_parts(const ingot_conv_shape *s) { return s->dilation[0] == 0 ? s->kernel[0] : 1; }
 
 /* Steps of the first part. */
-static int64_t first_steps(const ingot_conv_shape *s) {
-    const int64_t parts = count_parts(s);
-    const int64_t bytes = ingot_conv_s8_by_rows(s) ? window_bytes(s) / parts : s->taps / parts * s->group_in;
+static int64_t first_steps(const ingot_call *call, const ingot_conv_shape *s) {
+    const int64_t parts = count_parts(s), whole = s->taps / parts * s->group_in;
+    const int64_t bytes = ingot_conv_s8_by_rows(call, s) ? window_bytes(call, s) / parts : whole;
     return ingot_s8_padded(bytes) / INGOT_S8_STEP;
 }
 
@@ -107,7 +119,7 @@ static void conv_prepare(const ingot_call *call) {
     const int8_t *panel = w->data;
     for (int64_t p = 0; p < w->dims[0]; p++, panel += w->dims[1] * INGOT_S8_BLOCK) {
         uint8_t any = 0;
-        for (int64_t i = first_steps(&tiles->shape) * INGOT_S8_BLOCK; i < w->dims[1] * INGOT_S8_BLOCK; i++) {
+        for (int64_t i = first_steps(call, &tiles->shape) * INGOT_S8_BLOCK; i < w->dims[1] * INGOT_S8_BLOCK; i++) {
             any |= (uint8_t)panel[i];
         }
         flags[p] = any != 0;
@@ -118,10 +130,10 @@ static uint64_t conv_scratch_size(const ingot_call *call) {
     ingot_conv_plan tiles;
     ingot_conv_s8_plan plan;
     plan_make(call, &tiles, &plan);
-    if (plan.way != INGOT_CONV_S8_ANY) {
+    if (plan.source != INGOT_CONV_S8_ANY) {
         return ingot_conv_s8_strips_scratch_size(&tiles, &plan);
     }
-    const int64_t window = is_gathered(&tiles) ? window_bytes(&tiles.shape) : 0;
+    const int64_t window = is_gathered(call, &tiles) ? window_bytes(call, &tiles.shape) : 0;
     return ingot_conv_plan_scratch_size(&tiles) + (uint64_t)window * INGOT_GEMM_MR;
 }
 
@@ -180,7 +192,7 @@ void ingot_conv_s8_tile_run(const ingot_call *call, const ingot_conv_plan *tiles
         const int64_t left = s->group_out - panel * INGOT_GEMM_NR, wide = (next - panel) * INGOT_GEMM_NR;
         if (!flags[panel]) { /* the first part is all there is */
             tile->taps = taps == 1 ? 1 : taps / count_parts(s);
-            tile->steps = taps == 1 ? first_steps(s) : steps;
+            tile->steps = taps == 1 ? first_steps(call, s) : steps;
         }
         tile->column = group * s->group_out + panel * INGOT_GEMM_NR;
         tile->columns = left < wide ? left : wide;
@@ -208,8 +220,8 @@ static void tiles_run(const ingot_call *call, const ingot_conv_plan *tiles, uint
             tile.rows = at.rows;
             tile.taps = at.taps;
             tile.steps = at.length / INGOT_S8_STEP;
-            if (is_gathered(tiles)) {
-                gather(&at, run_bytes(&tiles->shape), gathered, windows);
+            if (is_gathered(call, tiles)) {
+                gather(&at, run_bytes(call, &tiles->shape), gathered, windows);
                 tile.rows = windows;
                 tile.taps = 1;
                 tile.steps = call->in[INGOT_CONV_W].dims[1];
@@ -223,7 +235,7 @@ static void tiles_run(const ingot_call *call, const ingot_conv_plan *tiles, uint
 
 int ingot_conv_s8_n16k4_run(const ingot_call *call, uint32_t begin, uint32_t end, void *scratch, ingot_gemm_s8_fn fn) {
     const ingot_conv_s8_plan *plan = call->state;
-    if (begin < end && plan->way == INGOT_CONV_S8_ANY) {
+    if (begin < end && plan->source == INGOT_CONV_S8_ANY) {
         tiles_run(call, tiles_of(call), begin, end, scratch, fn);
     } else if (begin < end) {
         ingot_conv_s8_strips_run(call, tiles_of(call), plan, begin, end, scratch, fn);

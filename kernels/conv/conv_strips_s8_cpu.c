@@ -2,7 +2,7 @@
 #include "conv_s8.h"
 
 enum {
-    LEAST_WIDTH = 5,         /* of a row of pixels: narrower tiles are better made of several rows */
+    LEAST_WIDTH = 8,         /* of a row of pixels: narrower tiles are better made of several rows */
     BAND_BYTES = 256 * 1024, /* most */
     DIRECT_UNITS = 32,       /* chunks of a long row, at least: work for some threads */
     DIRECT_TILES = 8,        /* of a chunk, at most */
@@ -24,22 +24,25 @@ static int is_inside(const ingot_conv_shape *s) {
 void ingot_conv_s8_plan_make(const ingot_call *call, const ingot_conv_plan *tiles, ingot_conv_s8_plan *plan) {
     const ingot_conv_s8_params *p = call->params;
     const ingot_conv_shape *s = &tiles->shape;
-    plan->way = INGOT_CONV_S8_ANY;
-    if (!ingot_conv_s8_by_rows(s) || tiles->copy || s->out[2] < LEAST_WIDTH ||
+    plan->source = INGOT_CONV_S8_ANY;
+    const int lines = p->tuning.way == INGOT_CONV_S8_LINES;
+    if (!ingot_conv_s8_by_rows(call, s) || p->tuning.way == INGOT_CONV_S8_POINTERS || tiles->copy ||
+        (s->out[2] < LEAST_WIDTH && !lines) ||
         !ingot_conv_band_make(s, 1, (uint8_t)p->numbers.input_zero, &plan->band)) {
         return;
     }
     const int joined = s->kernel[2] == 1 || s->in_pitch == s->in_channels;
     if (is_inside(s) && joined && s->in_channels % INGOT_S8_STEP == 0) {
-        const int64_t tile = INGOT_GEMM_MR, part = (s->out[2] + DIRECT_UNITS * tile - 1) / (DIRECT_UNITS * tile);
-        plan->way = INGOT_CONV_S8_DIRECT;
+        const int64_t tile = ingot_s8_tile_rows(&p->tuning),
+                      part = (s->out[2] + DIRECT_UNITS * tile - 1) / (DIRECT_UNITS * tile);
+        plan->source = INGOT_CONV_S8_DIRECT;
         plan->band.pixels = min64(part, DIRECT_TILES) * tile;
         plan->band.chunks = (s->out[2] + plan->band.pixels - 1) / plan->band.pixels;
     } else if (ingot_conv_band_size(&plan->band) <= BAND_BYTES) {
-        plan->way = INGOT_CONV_S8_BAND;
+        plan->source = INGOT_CONV_S8_BAND;
     }
     if (ingot_conv_band_units(s, &plan->band) > UINT32_MAX / tiles->slices) {
-        plan->way = INGOT_CONV_S8_ANY;
+        plan->source = INGOT_CONV_S8_ANY;
     }
 }
 
@@ -47,7 +50,7 @@ static int64_t count_lines(const ingot_conv_shape *s) { return s->kernel[0] * s-
 
 /* The band, where each row of a window begins for the first pixel of a strip, and for each pixel of a tile. */
 static uint64_t band_bytes(const ingot_conv_s8_plan *plan) {
-    return plan->way == INGOT_CONV_S8_BAND ? ingot_conv_band_size(&plan->band) : 0;
+    return plan->source == INGOT_CONV_S8_BAND ? ingot_conv_band_size(&plan->band) : 0;
 }
 
 uint64_t ingot_conv_s8_strips_scratch_size(const ingot_conv_plan *tiles, const ingot_conv_s8_plan *plan) {
@@ -68,7 +71,9 @@ static void point_input(const ingot_conv_shape *s, const int8_t *x, const ingot_
 void ingot_conv_s8_strips_run(const ingot_call *call, const ingot_conv_plan *tiles, const ingot_conv_s8_plan *plan,
                               uint32_t begin, uint32_t end, void *scratch, ingot_gemm_s8_fn fn) {
     const ingot_conv_shape *s = &tiles->shape;
-    const int banded = plan->way == INGOT_CONV_S8_BAND;
+    const ingot_conv_s8_params *p = call->params;
+    const int64_t most = ingot_s8_tile_rows(&p->tuning);
+    const int banded = plan->source == INGOT_CONV_S8_BAND;
     const int64_t strips = ingot_conv_band_units(s, &plan->band), lines = count_lines(s);
     const int64_t step = s->stride[2] * (banded ? s->in_channels : s->in_pitch);
     const int8_t **first = (const int8_t **)(void *)((char *)scratch + band_bytes(plan));
@@ -92,19 +97,17 @@ void ingot_conv_s8_strips_run(const ingot_call *call, const ingot_conv_plan *til
         }
         held = index;
         const int64_t pixel = ((strip.batch * s->out[0] + strip.z) * s->out[1] + strip.y) * s->out[2] + strip.x;
-        const int64_t parts = (strip.count + INGOT_GEMM_MR - 1) / INGOT_GEMM_MR;
-        int64_t at = 0;
+        const int64_t parts = (strip.count + most - 1) / most;
         for (int64_t part = 0; part < parts; part++) {
-            const int64_t count = (strip.count - at + parts - part - 1) / (parts - part);
+            const ingot_s8_cut cut = ingot_s8_cut_rows(strip.count, most, part);
             for (int64_t line = 0; line < lines; line++) {
-                const int8_t *window = first[line] + at * step;
-                for (int64_t r = 0; r < count; r++, window += step) {
+                const int8_t *window = first[line] + cut.first * step;
+                for (int64_t r = 0; r < cut.count; r++, window += step) {
                     windows[line * INGOT_GEMM_MR + r] = window;
                 }
             }
-            ingot_conv_s8_tile_point(call, pixel + at, count, &rows, &tile);
+            ingot_conv_s8_tile_point(call, pixel + cut.first, cut.count, &rows, &tile);
             ingot_conv_s8_tile_run(call, tiles, 0, slice, &tile, fn);
-            at += count;
         }
     }
 }

@@ -4,10 +4,11 @@
 typedef struct dw_plan {
     ingot_conv_shape shape;
     ingot_conv_band band;
-    int64_t steps;  /* of four taps */
-    int64_t blocks; /* of weights and columns */
-    int32_t joined; /* pixels are one run */
-    int32_t tame;   /* see ingot_depthwise_s8 */
+    int64_t steps;   /* of four taps, or columns of four lines */
+    int64_t blocks;  /* of weights and columns */
+    int32_t joined;  /* pixels are one run */
+    int32_t columns; /* goes column by column */
+    int32_t tame;    /* see ingot_depthwise_s8 */
 } dw_plan;
 
 static ingot_depthwise_columns *columns_of(const dw_plan *plan) {
@@ -16,10 +17,15 @@ static ingot_depthwise_columns *columns_of(const dw_plan *plan) {
 
 static int64_t common_divisor(int64_t a, int64_t b) { return b == 0 ? a : common_divisor(b, a % b); }
 
+static int is_by_columns(const ingot_call *call) {
+    const ingot_conv_s8_params *p = call->params;
+    return p->tuning.way == INGOT_DEPTHWISE_S8_COLUMNS;
+}
+
 /* Blocks until channels repeat, or of one pixel. */
-static int64_t count_blocks(int64_t channels, int *repeats) {
+static int64_t count_blocks(const ingot_call *call, int64_t channels, int *repeats) {
     const int64_t blocks = channels / common_divisor(channels, INGOT_S8_LANES);
-    *repeats = blocks <= INGOT_DW_S8_REPEAT;
+    *repeats = blocks <= INGOT_DW_S8_REPEAT && !is_by_columns(call);
     return *repeats ? blocks : (channels + INGOT_S8_LANES - 1) / INGOT_S8_LANES;
 }
 
@@ -31,8 +37,9 @@ static int plan_make(const ingot_call *call, dw_plan *plan) {
     int repeats;
     ingot_conv_shape_read(call, s);
     s->taps = s->kernel[0] * s->kernel[1] * s->kernel[2];
-    plan->steps = ingot_s8_padded(s->taps) / INGOT_S8_STEP;
-    plan->blocks = count_blocks(s->in_channels, &repeats);
+    plan->columns = is_by_columns(call);
+    plan->steps = plan->columns ? s->kernel[2] : ingot_s8_padded(s->taps) / INGOT_S8_STEP;
+    plan->blocks = count_blocks(call, s->in_channels, &repeats);
     plan->joined = repeats && s->out_pitch == s->in_channels &&
                    (residual->dtype == INGOT_DTYPE_NONE || residual->pitch == s->in_channels);
     return ingot_conv_band_make(s, plan->joined ? s->stride[2] : 1, (uint8_t)p->numbers.input_zero, &plan->band);
@@ -58,7 +65,15 @@ static const char *dw_check(const ingot_call *call) {
     if (s.groups != s.in_channels || s.groups != s.out_channels) {
         return "conv: not depthwise";
     }
-    if (w->dims[0] != count_blocks(s.in_channels, &repeats) || w->dims[1] * INGOT_S8_STEP != ingot_s8_padded(s.taps)) {
+    if (!ingot_s8_tuning_valid(&p->tuning, INGOT_DEPTHWISE_S8_WAYS) || p->tuning.rows != 0 || p->tuning.slice != 0) {
+        return "conv: tuning";
+    }
+    if (is_by_columns(call) &&
+        (s.kernel[0] * s.kernel[1] > INGOT_S8_STEP || s.kernel[2] != 3 || s.dilation[2] != 1 || s.stride[2] > 2)) {
+        return "conv: a window that does not go column by column";
+    }
+    const int64_t steps = is_by_columns(call) ? s.kernel[2] : ingot_s8_padded(s.taps) / INGOT_S8_STEP;
+    if (w->dims[0] != count_blocks(call, s.in_channels, &repeats) || w->dims[1] != steps) {
         return "conv: weights";
     }
     if (call->in[INGOT_CONV_SUMS].storage != INGOT_STORAGE_CONSTANT ||
@@ -102,7 +117,7 @@ static void dw_prepare(const ingot_call *call) {
     (void)plan_make(call, plan);
     ingot_depthwise_columns *columns = columns_of(plan);
     const int64_t channels = plan->shape.in_channels;
-    (void)count_blocks(channels, &repeats);
+    (void)count_blocks(call, channels, &repeats);
     memset(columns, 0, (size_t)plan->blocks * sizeof *columns);
     ingot_gemm_s8_set_bias(&call->in[INGOT_CONV_BIAS], &bias);
     plan->tame = 1;
@@ -143,6 +158,12 @@ static uint64_t dw_scratch_size(const ingot_call *call) {
 static void point_taps(const dw_plan *plan, const int8_t *const *rows, const int8_t **taps) {
     const ingot_conv_shape *s = &plan->shape;
     int64_t tap = 0;
+    for (; plan->columns && tap < INGOT_S8_STEP; tap++) {
+        taps[tap] = rows[tap < s->kernel[0] * s->kernel[1] ? tap : 0];
+    }
+    if (plan->columns) {
+        return;
+    }
     for (int64_t line = 0; line < s->kernel[0] * s->kernel[1]; line++) {
         for (int64_t x = 0; x < s->kernel[2]; x++, tap++) {
             const int64_t column = x * s->dilation[2], phases = plan->band.phases;
@@ -155,7 +176,7 @@ static void point_taps(const dw_plan *plan, const int8_t *const *rows, const int
 }
 
 int ingot_conv_s8_dw_run(const ingot_call *call, uint32_t begin, uint32_t end, void *scratch,
-                         ingot_depthwise_s8_fn fn) {
+                         const ingot_gemm_s8_isa *isa) {
     const ingot_conv_s8_params *p = call->params;
     const dw_plan *plan = call->state;
     const ingot_conv_shape *s = &plan->shape;
@@ -170,7 +191,11 @@ int ingot_conv_s8_dw_run(const ingot_call *call, uint32_t begin, uint32_t end, v
         .blocks = plan->blocks,
         .columns = columns_of(plan),
         .tame = plan->tame,
+        .stride = s->stride[2],
+        .out_pitch = out->pitch,
+        .residual_pitch = residual->pitch,
     };
+    const ingot_depthwise_s8_fn fn = plan->columns ? isa->depthwise_columns : isa->depthwise;
     if (begin >= end) {
         return INGOT_KERNEL_OK;
     }
@@ -183,7 +208,8 @@ int ingot_conv_s8_dw_run(const ingot_call *call, uint32_t begin, uint32_t end, v
         ingot_conv_band_rows(s, &plan->band, call->in[INGOT_CONV_X].data, &strip, scratch, rows);
         point_taps(plan, rows, taps);
         const int64_t pixel = ((strip.batch * s->out[0] + strip.z) * s->out[1] + strip.y) * s->out[2] + strip.x;
-        const int64_t runs = plan->joined ? 1 : strip.count;
+        const int64_t runs = plan->joined || plan->columns ? 1 : strip.count;
+        run.pixels = strip.count;
         run.lanes = plan->joined ? strip.count * s->in_channels : s->in_channels;
         run.offset = 0;
         for (int64_t i = 0; i < runs; i++, run.offset += pixel_bytes) {

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import enum
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,15 @@ PANEL = 16
 STEP = 4
 LANES = 64
 MOST_BLOCKS = 32
+
+
+class Way(enum.IntEnum):
+    """How ``conv_s8_n16k4`` reads windows: the C enumerators of ``ingot_conv_s8_way``."""
+
+    POINTERS = 1
+    LINES = 2
+    WINDOWS = 3
+
 
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
 
@@ -53,15 +63,18 @@ def pack_s8(columns: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(blocks).reshape(panels, steps, PANEL * STEP)
 
 
-def pack_conv_s8(w: np.ndarray, groups: int = 1, dilation: int = 1) -> tuple[np.ndarray, np.ndarray]:
-    """int8 [O, C / groups, *kernel] -> what ``conv_s8_n16k4`` reads; ``dilation`` is that of the last axis.
+def pack_conv_s8(
+    w: np.ndarray, groups: int = 1, dilation: int = 1, windows: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
+    """int8 [O, C / groups, *kernel] -> what ``conv_s8_n16k4`` reads; ``dilation`` is that of the last axis, ``windows``
+    says that it writes windows out.
 
     Gives the weights, int8 [groups * ceil(O / groups / 16), steps, 64], and the sums of each output channel, int32
     [O]. Products come in the order [taps][C / groups]; without groups and dilation each row of the kernel is padded
-    to a multiple of four, and else the whole.
+    to a multiple of four, and else, or where windows are written out, the whole.
     """
     out, channels, width = w.shape[0], w.shape[1], w.shape[-1]
-    by_rows = groups == 1 and (width == 1 or dilation == 1)
+    by_rows = groups == 1 and (width == 1 or dilation == 1) and not windows
     run = channels * (width if by_rows else math.prod(w.shape[2:]))
     rows = np.moveaxis(w, 1, -1).reshape(out, -1, run)
     padded = np.zeros((out, rows.shape[1], -(-run // STEP) * STEP), np.int8)
@@ -90,6 +103,16 @@ def pack_depthwise_s8(w: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(split.transpose(0, 4, 2, 1, 3, 5)).reshape(blocks, steps, LANES * STEP)
 
 
+def pack_depthwise_columns_s8(w: np.ndarray) -> np.ndarray:
+    """int8 [C, 1, *kernel] -> [ceil(C / 64), width, 256]: the lines of each column, filled up to four, as four taps."""
+    channels, width = w.shape[0], w.shape[-1]
+    lines = w.reshape(channels, -1, width).swapaxes(1, 2)
+    padded = np.zeros((-(-channels // LANES) * LANES, width, STEP), np.int8)
+    padded[:channels, :, : lines.shape[2]] = lines
+    split = padded.reshape(-1, 4, 4, 4, width, STEP)  # block, 16th, quarter, lane, column, line
+    return np.ascontiguousarray(split.transpose(0, 4, 2, 1, 3, 5)).reshape(-1, width, LANES * STEP)
+
+
 def _params(node: NodeView) -> dict[str, Any]:
     attrs: QConvAttrs = node.attrs
     conv = conv_params(node)
@@ -105,33 +128,79 @@ def _is_s8(node: NodeView) -> bool:
     return attrs.parts == 1 or len(attrs.kernel) < 3
 
 
+def _may_read_lines(node: NodeView) -> bool:
+    """Whether each line of a window can be taken as one run."""
+    return _is_s8(node) and node.attrs.groups == 1 and (node.attrs.kernel[-1] == 1 or node.attrs.dilations[-1] == 1)
+
+
 def _is_depthwise(node: NodeView) -> bool:
     return _is_s8(node) and node.attrs.groups == node.inputs[0].type.shape[-1] == node.inputs[1].type.shape[0]
 
 
+def _goes_by_columns(node: NodeView) -> bool:
+    attrs = node.attrs
+    if not _is_depthwise(node) or attrs.parts > 1:
+        return False
+    moves = attrs.strides[-1] <= 2 and attrs.dilations[-1] == 1
+    return moves and attrs.kernel[-1] == 3 and math.prod(attrs.kernel[:-1]) <= STEP
+
+
+def _tactic(
+    kernel: str,
+    when: Callable[[NodeView], bool],
+    pack: Callable[[NodeView, np.ndarray], np.ndarray],
+    variant: str = "",
+    **tuning: int,
+) -> Tactic:
+    """``tuning``: fields of the C struct ``ingot_s8_tuning``."""
+    return Tactic(
+        kernel=kernel,
+        params_type="ingot_conv_s8_params",
+        params=lambda node: _params(node) | {"tuning": tuning},
+        when=when,
+        pack={1: pack},
+        pitched_inputs=(0, 3),
+        pitched_outputs=(0,),
+        inplace=(3,),
+        numerics="exact",
+        variant=variant,
+    )
+
+
+def _depthwise(when: Callable[[NodeView], bool], columns: bool, variant: str = "") -> Tactic:
+    packing = pack_depthwise_columns_s8 if columns else pack_depthwise_s8
+    return _tactic("conv_s8_dw", when, lambda node, w: packing(w), variant, way=int(columns))
+
+
+def _general(
+    variant: str = "", when: Callable[[NodeView], bool] = lambda node: True, windows: bool = False, **tuning: int
+) -> Tactic:
+    def pack(node: NodeView, w: np.ndarray) -> np.ndarray:
+        return pack_conv_s8(w, node.attrs.groups, node.attrs.dilations[-1], windows)[0]
+
+    return _tactic("conv_s8_n16k4", lambda node: _is_s8(node) and when(node), pack, variant, **tuning)
+
+
+def _panels(node: NodeView) -> int:
+    """Of one group."""
+    return -(-node.inputs[1].type.shape[0] // node.attrs.groups // PANEL)
+
+
+#: from so many pixels in a row on the kernel takes tiles of neighbours when it decides: LEAST_WIDTH in C
+ROW = 8
+
 TACTICS = (
-    Tactic(
-        kernel="conv_s8_dw",
-        params_type="ingot_conv_s8_params",
-        params=_params,
-        when=_is_depthwise,
-        pack={1: lambda node, w: pack_depthwise_s8(w)},
-        pitched_inputs=(0, 3),
-        pitched_outputs=(0,),
-        inplace=(3,),
-        numerics="exact",
+    _depthwise(_is_depthwise, columns=False),
+    _depthwise(_goes_by_columns, columns=True, variant="by=columns"),
+    _general(),
+    _general(
+        "read=pointers", lambda node: _may_read_lines(node) and node.outputs[0].type.shape[-2] >= ROW, way=Way.POINTERS
     ),
-    Tactic(
-        kernel="conv_s8_n16k4",
-        params_type="ingot_conv_s8_params",
-        params=_params,
-        when=_is_s8,
-        pack={1: lambda node, w: pack_conv_s8(w, node.attrs.groups, node.attrs.dilations[-1])[0]},
-        pitched_inputs=(0, 3),
-        pitched_outputs=(0,),
-        inplace=(3,),
-        numerics="exact",
-    ),
+    _general("read=lines", lambda node: _may_read_lines(node) and node.outputs[0].type.shape[-2] < ROW, way=Way.LINES),
+    _general("read=windows", lambda node: math.prod(node.attrs.kernel) > 1, windows=True, way=Way.WINDOWS),
+    _general("rows=6", lambda node: node.outputs[0].type.count > 6 * node.outputs[0].type.shape[-1], rows=6),
+    _general("slice=2", lambda node: _panels(node) > 2, slice=2),
+    _general("slice=16", lambda node: _panels(node) > 8, slice=16),
 )
 
 
@@ -227,4 +296,21 @@ def samples() -> Iterable[Sample]:
         yield _sample(f"int8 {parts} parts grouped", (5, 7), 6, 9, (2, 2), groups=3, parts=parts)
         yield _sample(f"int8 {parts} parts depthwise", (6, 7), 66, 66, (3, 3), pads=(1,) * 4, groups=66, parts=parts)
         yield _sample(f"int8 {parts} parts one axis", (31,), 8, 16, (5,), pads=(4, 0), parts=parts)
+    for size, channels, out in (((1, 1), 40, 300), ((6, 6), 24, 40), ((13, 7), 20, 300), ((3, 31), 6, 33)):
+        name = f"int8 3x3 of {size[0]}x{size[1]} {channels}->{out}"
+        yield _sample(name, size, channels, out, (3, 3), batch=2, pads=(1,) * 4, residual=near, activation=relu)
+    yield _sample("int8 pointwise wide", (5, 5), 12, 300, (1, 1), batch=2)
+    for channels in (7, 64, 128, 200):
+        yield _sample(f"int8 3x3 depthwise {channels}", (9, 12), channels, channels, (3, 3), batch=2, groups=channels)
+        name = f"int8 3x3 depthwise {channels} stride 2"
+        yield _sample(
+            name, (8, 15), channels, channels, (3, 3), strides=(2, 2), pads=(1, 0, 1, 2), groups=channels,
+            activation=relu6,
+        )  # fmt: skip
+        name = f"int8 1x3 depthwise {channels}"
+        yield _sample(name, (30,), channels, channels, (3,), strides=(2,), pads=(2, 0), groups=channels, output=real)
+        name = f"int8 4x3 depthwise {channels}"
+        yield _sample(
+            name, (9, 3), channels, channels, (4, 3), strides=(1, 2), dilations=(2, 1), groups=channels, residual=near
+        )
     yield _sample("int8 depthwise multiplied", (6, 6), 5, 10, (3, 3), pads=(1,) * 4, groups=5)

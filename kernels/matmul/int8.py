@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 
 from ingot.kernels.common.activation import Activation, ActivationKind
-from ingot.kernels.conv.int8 import pack_s8, s8_numbers, s8_operands, storable
+from ingot.kernels.conv.int8 import PANEL, pack_s8, s8_numbers, s8_operands, storable
 from ingot.kernels.spec import NodeView, Quant, Sample, Tactic
 
 from .attrs import QMatMulAttrs
@@ -50,18 +50,39 @@ def _free(node: NodeView) -> bool:
     return isinstance(node.attrs, QMatMulAttrs) and node.attrs.b is not None and storable(node.attrs.output)
 
 
-TACTICS = (
-    Tactic(
+def _constant(variant: str = "", when: Callable[[NodeView], bool] = lambda node: True, **tuning: int) -> Tactic:
+    """``tuning``: fields of the C struct ``ingot_s8_tuning``."""
+    return Tactic(
         kernel="matmul_s8_n16k4",
         params_type="ingot_matmul_s8_params",
-        params=lambda node: _fields(node, trans_b=False),
-        when=_packed,
+        params=lambda node: _fields(node, trans_b=False) | {"tuning": tuning},
+        when=lambda node: _packed(node) and when(node),
         pack={1: _pack},
         pitched_inputs=(0, 3),
         pitched_outputs=(0,),
         inplace=(3,),
         numerics="exact",
-    ),
+        variant=variant,
+    )
+
+
+def _columns(node: NodeView) -> int:
+    return node.outputs[0].type.shape[-1]
+
+
+def _rows(node: NodeView) -> int:
+    return node.outputs[0].type.count // max(_columns(node), 1)
+
+
+#: the C enumerator INGOT_MATMUL_S8_BY_ROWS
+BY_ROWS = 1
+
+TACTICS = (
+    _constant(),
+    _constant("rows=8", lambda node: _rows(node) > 8, rows=8),
+    _constant("slice=2", lambda node: _columns(node) > 2 * PANEL, slice=2),
+    _constant("slice=16", lambda node: _columns(node) > 8 * PANEL, slice=16),
+    _constant("order=rows", lambda node: _rows(node) > 10 and node.inputs[1].type.count > 192 * 1024, way=BY_ROWS),
     Tactic(
         kernel="matmul_s8",
         params_type="ingot_matmul_s8_params",
@@ -111,6 +132,8 @@ def samples() -> Iterable[Sample]:
         yield _sample(f"int8 to float {m}x{k}x{n}", (m, k), (k, n), output=None, residual=near)
         yield _sample(f"int8 free {m}x{k}x{n}", (m, k), (k, n), b_quant=other, residual=near)
         yield _sample(f"int8 free transposed {m}x{k}x{n}", (k, m), (n, k), trans_a=True, trans_b=True, b_quant=other)
+    for m, k, n in ((1, 24, 700), (12, 772, 270), (13, 770, 270), (31, 9, 33)):
+        yield _sample(f"int8 wide {m}x{k}x{n}", (m, k), (k, n), residual=near)
     yield _sample("int8 batch", (2, 3, 5, 7), (7, 20), residual=near, bias=False)
     yield _sample("int8 transposed", (2, 7, 13), (20, 7), trans_a=True, trans_b=True)
     yield _sample("int8 steps", (5, 24), (24, 40), steps=True, activation=Activation(ActivationKind.CLIP, 0.0, 90.0))

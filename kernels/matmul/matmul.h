@@ -29,13 +29,21 @@ typedef struct ingot_matmul_cut_params {
 typedef struct ingot_matmul_s8_params {
     ingot_matmul_params matmul; /* alpha 1: it is part of the scale; activation: none, relu or clip */
     ingot_s8_numbers numbers;
-    int32_t b_zero;    /* 0 where b is a constant */
-    uint32_t reserved; /* 0 */
+    ingot_s8_tuning tuning; /* way: an ingot_matmul_s8_way; slice and way are for a constant b */
+    int32_t b_zero;         /* 0 where b is a constant */
+    uint32_t reserved;      /* 0 */
 } ingot_matmul_s8_params;
+
+/* The order of work units. */
+typedef enum ingot_matmul_s8_way {
+    INGOT_MATMUL_S8_AUTO,
+    INGOT_MATMUL_S8_BY_ROWS, /* all columns of a tile of rows, then the next */
+    INGOT_MATMUL_S8_WAYS,
+} ingot_matmul_s8_way;
 /* cffi:end */
 
 _Static_assert(sizeof(ingot_matmul_params) == 32, "ingot_matmul_params");
 _Static_assert(sizeof(ingot_matmul_cut_params) == 48, "ingot_matmul_cut_params");
-_Static_assert(sizeof(ingot_matmul_s8_params) == 64, "ingot_matmul_s8_params");
+_Static_assert(sizeof(ingot_matmul_s8_params) == 80, "ingot_matmul_s8_params");
 
 #endif

@@ -45,13 +45,16 @@ static void plan_make(const ingot_call *call, int packed, s8_plan *plan) {
     plan->parts = packed ? count_parts(&call->in[INGOT_MATMUL_B], s->k) : 1;
     plan->rows = stacked ? s->m * s->batches : s->m;
     plan->matrices = stacked ? 1 : s->batches;
-    plan->tiles = ceil_div(plan->rows, INGOT_GEMM_MR);
-    plan->slice_panels = !packed           ? FREE_PANELS
-                         : plan->rows == 1 ? ROW_PANELS
-                                           : ingot_gemm_slice(panels, plan->parts * plan->depth * INGOT_GEMM_NR);
+    plan->tiles = ceil_div(plan->rows, ingot_s8_tile_rows(&p->tuning));
+    plan->slice_panels = !packed                ? FREE_PANELS
+                         : p->tuning.slice != 0 ? p->tuning.slice
+                         : plan->rows == 1      ? ROW_PANELS
+                                                : ingot_gemm_slice(panels, plan->parts * plan->depth * INGOT_GEMM_NR);
     plan->slices = ceil_div(panels, plan->slice_panels);
     plan->copied = p->matmul.trans_a || plan->depth != s->k;
-    plan->tile_major = plan->copied || panels * plan->parts * plan->depth * INGOT_GEMM_NR <= TILE_MAJOR_BYTES;
+    plan->tile_major = p->tuning.way == INGOT_MATMUL_S8_BY_ROWS ||
+                       (p->tuning.way == INGOT_MATMUL_S8_AUTO &&
+                        (plan->copied || panels * plan->parts * plan->depth * INGOT_GEMM_NR <= TILE_MAJOR_BYTES));
 }
 
 static const char *operands_check(const ingot_call *call, int packed, ingot_matmul_shape *s) {
@@ -70,7 +73,7 @@ static const char *operands_check(const ingot_call *call, int packed, ingot_matm
         return reason;
     }
     if (!ingot_s8_numbers_valid(&p->numbers, &p->matmul.activation) || p->b_zero < -128 || p->b_zero > 127 ||
-        p->reserved != 0 || p->matmul.alpha != 1.0f) {
+        p->reserved != 0 || !ingot_s8_tuning_valid(&p->tuning, INGOT_MATMUL_S8_WAYS) || p->matmul.alpha != 1.0f) {
         return "matmul: quantisation";
     }
     if (packed ? !ingot_s8_vector_valid(sums, INGOT_I32, s->n) : sums->dtype != INGOT_DTYPE_NONE) {
@@ -167,10 +170,10 @@ static void point(const ingot_call *call, const s8_plan *plan, int64_t index, in
                   int8_t *copies, s8_rows *rows, ingot_gemm_s8 *tile) {
     const ingot_matmul_s8_params *p = call->params;
     const ingot_arg *a = &call->in[INGOT_MATMUL_A], *residual = &call->in[INGOT_MATMUL_RESIDUAL], *out = &call->out[0];
-    const int64_t base = plan->rows / plan->tiles, longer = plan->rows % plan->tiles, k = plan->shape.k;
-    const int64_t first = index * base + min64(index, longer), element = tile->float_out ? (int64_t)sizeof(float) : 1;
+    const ingot_s8_cut cut = ingot_s8_cut_rows(plan->rows, ingot_s8_tile_rows(&p->tuning), index);
+    const int64_t first = cut.first, k = plan->shape.k, element = tile->float_out ? (int64_t)sizeof(float) : 1;
     const int8_t *matrix = (const int8_t *)a->data + from * (p->matmul.trans_a ? k : plan->rows) * a->pitch;
-    tile->mr = (int32_t)(base + (index < longer));
+    tile->mr = (int32_t)cut.count;
     for (int64_t r = 0; r < tile->mr; r++) {
         const int64_t row = to * plan->rows + first + r;
         const int8_t *x = matrix + (p->matmul.trans_a ? first + r : (first + r) * a->pitch);

@@ -1,10 +1,10 @@
-"""Single layers in FP32, every tactic beside the default: ``python tests/bench/bench_layers.py [--layer PATTERN]``.
+"""Single layers, every tactic beside the default: ``python tests/bench/bench_layers.py [--layer PATTERN] [--int8]``.
 
 Each tactic is a step in an engine of its own. Every round measures all of a layer in turn, so that they see the same
 disturbances; what counts is how many times faster than the default a tactic is. GFLOP/s count what the layer is, not
 what a tactic saves, so minimal filtering may reach more than the peak. The peak is ``--peak``, or else the best that a
-product whose operands stay in the cache reaches. With ``--model`` whole models are measured, with each tactic of
-``--force`` (keys, the first that can do a node) wherever it can.
+product whose operands stay in the cache reaches. With ``--model`` whole models are measured, in FP32, with each tactic
+of ``--force`` (keys, the first that can do a node) wherever it can.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from ingot.kernels.spec import DType, Tactic, TensorType
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "models"))
 from bench_models import cases, measure
+from int8_layers import int8_node
 
 RELU = Activation(ActivationKind.RELU)
 
@@ -48,8 +49,10 @@ class Layer:
     x: tuple[int, ...]
     w: tuple[int, ...]
 
-    def node(self) -> Node:
+    def node(self, int8: bool = False) -> Node:
         """Alone in a graph, with random weights and a bias."""
+        if int8:
+            return int8_node(self.op, self.attrs, self.x, self.w)
         rng = np.random.default_rng(0)
         spec = kernels.load()[self.op]
         x = Value("x", TensorType(DType.F32, self.x))
@@ -144,6 +147,8 @@ LAYERS = (
     conv("yolox 3x3 52", 52, 32, 32, 3),
     conv("yolox head 3x3 52", 52, 64, 64, 3),
     conv("mobilenet first", 224, 3, 32, 3, 2),
+    conv("patches 7x7 56 3>64 stride 4", 56, 3, 64, 7, 4),
+    conv("small 3x3 6 96>96", 6, 96, 96, 3),
     conv("mobilenet depthwise 112", 112, 32, 32, 3, 1, 32),
     conv("mobilenet depthwise 112 stride 2", 112, 96, 96, 3, 2, 96),
     conv("mobilenet depthwise 56", 56, 144, 144, 3, 1, 144),
@@ -156,6 +161,9 @@ LAYERS = (
     conv("depthwise 5x5 14", 14, 240, 240, 5, 1, 240),
     product("policy 1x48x256", 1, 48, 256),
     product("policy 1x512x256", 1, 512, 256),
+    product("policies 4x512x256", 4, 512, 256),
+    product("tokens 12x512x512", 12, 512, 512),
+    product("tokens 500x512x512", 500, 512, 512),
     product("classifier 1x2048x1000", 1, 2048, 1000),
     product("tokens 64x256x256", 64, 256, 256),
     product("tokens 128x768x768", 128, 768, 768),
@@ -189,11 +197,15 @@ def pair_contexts(pair: Separable, threads: int) -> dict[str, ingot.Context]:
     }
 
 
-def layer_contexts(layer: Layer, threads: int) -> dict[str, ingot.Context]:
-    x = np.random.default_rng(1).normal(size=layer.x).astype(np.float32)
+def layer_contexts(layer: Layer, threads: int, int8: bool = False, keys: str = "*") -> dict[str, ingot.Context]:
+    """A context for the default, and for each tactic whose key matches."""
+    rng = np.random.default_rng(1)
+    x = rng.integers(-128, 128, layer.x, np.int8) if int8 else rng.normal(size=layer.x).astype(np.float32)
     made = {}
-    for tactic in tactics(layer.node()):
-        node = layer.node()
+    for tactic in tactics(layer.node(int8)):
+        if made and not fnmatch.fnmatch(tactic.key, keys):
+            continue
+        node = layer.node(int8)
         node.tactic = tactic
         made[tactic.key] = context(engine(Graph([node.inputs[0]], [node.output], [node]), ["y"]), {"x": x}, threads)
     return made
@@ -217,11 +229,10 @@ def error(contexts: dict[str, ingot.Context]) -> dict[str, float]:
     for one in contexts.values():
         one.run()
     reference = next(iter(contexts.values()))
+    wanted = {name: array.astype(np.float64) for name, array in reference.outputs.items()}
     return {
         name: max(
-            float(
-                np.linalg.norm(one.outputs[o] - reference.outputs[o]) / max(np.linalg.norm(reference.outputs[o]), 1e-30)
-            )
+            float(np.linalg.norm(one.outputs[o] - wanted[o]) / max(np.linalg.norm(wanted[o]), 1e-30))
             for o in one.outputs
         )
         for name, one in contexts.items()
@@ -231,6 +242,8 @@ def error(contexts: dict[str, ingot.Context]) -> dict[str, float]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--layer", default="*", help="pattern of names, e.g. 'resnet*'; all when absent")
+    parser.add_argument("--int8", action="store_true", help="the layers in INT8")
+    parser.add_argument("--tactic", default="*", help="pattern of keys to measure beside the default; all when absent")
     parser.add_argument("--model", help="pattern of names of whole models instead of layers")
     parser.add_argument(
         "--force", action="append", default=[], help="pattern of keys, e.g. 'conv_f32_winograd tile=4*'"
@@ -238,7 +251,7 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=0.05, help="slice of each tactic in a round")
-    parser.add_argument("--peak", type=float, help="GFLOP/s of one thread")
+    parser.add_argument("--peak", type=float, help="GFLOP/s or GOP/s of one thread")
     args = parser.parse_args()
 
     def medians(contexts: dict[str, ingot.Context]) -> dict[str, float]:
@@ -257,16 +270,19 @@ def main() -> int:
                     f"| {case.name} | {name} | {ms:.4f} | {took['default'] / ms:.2f} | {errors[name]:.1e} |", flush=True
                 )
         return 0
-    peak = args.peak
+    peak, unit = args.peak, "GOP/s" if args.int8 else "GFLOP/s"
     if peak is None:
-        cached = product("peak", 80, 128, 64)
-        peak = cached.operations / min(medians(layer_contexts(cached, 1)).values()) * 1e-6
-        print(f"peak: {peak:.0f} GFLOP/s, a product of 80x128x64")
-    print("| layer | tactic | us | GFLOP/s | of the peak | faster | error |\n" + "| --- " * 7 + "|")
-    for layer in LAYERS + PAIRS:
+        cached = product("peak", 80, 512, 32)
+        peak = cached.operations / min(medians(layer_contexts(cached, 1, args.int8)).values()) * 1e-6
+        print(f"peak: {peak:.0f} {unit}, a product of 80x512x32")
+    print(f"| layer | tactic | us | {unit} | of the peak | faster | error |\n" + "| --- " * 7 + "|")
+    for layer in LAYERS if args.int8 else LAYERS + PAIRS:
         if not fnmatch.fnmatch(layer.name, args.layer):
             continue
-        contexts = (layer_contexts if isinstance(layer, Layer) else pair_contexts)(layer, args.threads)
+        if isinstance(layer, Layer):
+            contexts = layer_contexts(layer, args.threads, args.int8, args.tactic)
+        else:
+            contexts = pair_contexts(layer, args.threads)
         took, errors = medians(contexts), error(contexts)
         default = next(iter(took.values()))
         for name, ms in took.items():

@@ -1,0 +1,68 @@
+"""How steps in INT8 are cut: what kernels refuse. That it changes no bit, the samples test with every tactic."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ingot._kernel import aligned, empty, make_params, run_kernel
+from ingot.errors import IngotError
+from ingot.kernels.conv.int8 import pack_conv_s8, pack_depthwise_columns_s8, pack_depthwise_s8, pack_s8
+
+NUMBERS = {"inverse_scale": 1.0, "output_min": -128}
+REFUSED = [{"rows": 11}, {"rows": -1}, {"slice": 65}, {"slice": -1}, {"way": 4}, {"reserved": 1}]
+
+
+def flat(kernel: Any, strides: Any, dilations: Any, pads: int, groups: int = 1) -> dict[str, Any]:
+    """Parameters of a convolution of two axes."""
+    both = {"pads_begin": [0, pads, pads], "pads_end": [0, pads, pads], "groups": groups}
+    return {"kernel": [1, *kernel], "strides": [1, *strides], "dilations": [1, *dilations], **both}
+
+
+@pytest.mark.parametrize(
+    ("tuning", "change", "reason"),
+    [
+        ({"way": 2}, {}, "tuning"),
+        ({"rows": 1}, {}, "tuning"),
+        ({"way": 1}, {"strides": [1, 1, 3]}, "column by column"),
+        ({"way": 1}, {"dilations": [1, 1, 2], "pads_end": [0, 1, 3]}, "column by column"),
+        ({"way": 1}, {"kernel": [3, 3, 1], "pads_begin": [1, 1, 0], "pads_end": [1, 1, 0]}, "column by column"),
+    ],
+)
+def test_depthwise_refuses_a_way(tuning: dict[str, int], change: dict[str, Any], reason: str) -> None:
+    x, w = np.ones((1, 4, 5, 8), np.int8), np.ones((8, 1, 3, 3), np.int8)
+    params = flat((3, 3), (1, 1), (1, 1), 1, 8) | change
+    packed = aligned(pack_depthwise_columns_s8(w) if tuning.get("way") == 1 else pack_depthwise_s8(w))
+    operands = [aligned(x), packed, None, None, np.full(8, 9, np.int32), np.ones(8, np.float32)]
+    fields = {"conv": params, "numbers": NUMBERS, "tuning": tuning}
+    width = 2 if params["strides"][2] == 3 else 5
+    with pytest.raises(IngotError, match=reason):
+        blob = make_params("ingot_conv_s8_params", fields)
+        run_kernel("conv_s8_dw", operands, [empty((1, 4, width, 8), np.int8)], blob, constant=[1, 4, 5])
+
+
+@pytest.mark.parametrize("tuning", REFUSED)
+def test_conv_refuses_a_tuning(tuning: dict[str, int]) -> None:
+    x, w = np.ones((1, 4, 5, 8), np.int8), np.ones((8, 8, 3, 3), np.int8)
+    operands = [aligned(x), aligned(pack_conv_s8(w)[0]), None, None, np.full(8, 9, np.int32), np.ones(8, np.float32)]
+    for fields, accepted in ((tuning, False), ({}, True)):
+        conv = flat((3, 3), (1, 1), (1, 1), 1)
+        blob = make_params("ingot_conv_s8_params", {"conv": conv, "numbers": NUMBERS, "tuning": fields})
+        with nullcontext() if accepted else pytest.raises(IngotError, match="tuning"):
+            run_kernel("conv_s8_n16k4", operands, [empty((1, 4, 5, 8), np.int8)], blob, constant=[1])
+
+
+@pytest.mark.parametrize("tuning", [*REFUSED, {"way": 2}])
+def test_matmul_refuses_a_tuning(tuning: dict[str, int]) -> None:
+    a, b = np.ones((3, 8), np.int8), np.ones((8, 5), np.int8)
+    operands = [aligned(a), aligned(pack_s8(b.T)), None, None, np.full(5, 8, np.int32), np.ones(5, np.float32)]
+    for fields, accepted in ((tuning, False), ({}, True)):
+        given = {"matmul": {"alpha": 1.0}, "numbers": NUMBERS, "tuning": fields}
+        with nullcontext() if accepted else pytest.raises(IngotError, match="quantisation"):
+            run_kernel(
+                "matmul_s8_n16k4", operands, [empty((3, 5), np.int8)], make_params("ingot_matmul_s8_params", given),
+                constant=[1],
+            )  # fmt: skip
