@@ -272,9 +272,10 @@ def main() -> int:
         return 0
     peak, unit = args.peak, "GOP/s" if args.int8 else "GFLOP/s"
     if peak is None:
-        cached = product("peak", 80, 512, 32)
+        rows, depth, columns = (400, 960, 256) if args.int8 else (80, 128, 64)
+        cached = product("peak", rows, depth, columns)
         peak = cached.operations / min(medians(layer_contexts(cached, 1, args.int8)).values()) * 1e-6
-        print(f"peak: {peak:.0f} {unit}, a product of 80x512x32")
+        print(f"peak: {peak:.0f} {unit}, a product of {rows}x{depth}x{columns}")
     print(f"| layer | tactic | us | {unit} | of the peak | faster | error |\n" + "| --- " * 7 + "|")
     for layer in LAYERS if args.int8 else LAYERS + PAIRS:
         if not fnmatch.fnmatch(layer.name, args.layer):
