@@ -96,7 +96,7 @@ def build(
     have int8 is an error unless ``allow_fallback``.
 
     ``precision`` "best" is "int8" but for the fewest layers without which every output stays within ``max_error`` of
-    the float model on the samples (norm of the difference over norm of the output; 0.05 when nothing is said), and
+    the float model on the samples (norm of the difference over norm of the output; 0.02 when nothing is said), and
     within ``max_accuracy_drop`` points of its top-1 accuracy. What stays out of int8 gets ``fallback_precision``:
     "fp32", "fp16" or "bf16". A bound on accuracy needs ``labels``: whole numbers, one for each sample
     or for each row of the classifier's output, as an array or a file (see ``ingot.builder.precision.labels``), or an

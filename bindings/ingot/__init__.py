@@ -87,7 +87,7 @@ def build(
     ``bias_correction`` takes the mean error of rounded weights out of the biases; ``layer_precision`` may ask
     otherwise for layers by patterns of their names (what cannot have int8 is an error unless ``allow_fallback``);
     "best" keeps the fewest layers out of int8 with which every output errs by at most ``max_error`` (relative, on the
-    calibration data, by default 0.05), and top-1 accuracy falls by at most ``max_accuracy_drop`` points, judged with
+    calibration data, by default 0.02), and top-1 accuracy falls by at most ``max_accuracy_drop`` points, judged with
     ``labels``: a whole number for each sample; those layers get ``fallback_precision``. "fp16" and "bf16" keep the
     fewest layers in float32 with which ``max_error`` holds, by default well within 5e-3 and 5e-2, on the data or on
     generated inputs.

@@ -57,7 +57,7 @@ def add_quantisation(parser: argparse.ArgumentParser) -> None:
         type=float,
         metavar="E",
         help="fp16, bf16, best: how far each output may be off on the samples, norm of the difference over norm of the "
-        "output. best: 0.05 unless --max-accuracy-drop is given; fp16, bf16: well within 5e-3 and 5e-2",
+        "output. best: 0.02 unless --max-accuracy-drop is given; fp16, bf16: well within 5e-3 and 5e-2",
     )
     parser.add_argument(
         "--max-accuracy-drop", type=float, metavar="P", help="best: points of top-1 accuracy that may be lost"
