@@ -30,6 +30,9 @@ static int64_t window_bytes(const ingot_call *call, const ingot_conv_shape *s) {
     return s->taps * s->group_in / run * ingot_s8_padded(run);
 }
 
+/* Parts of the weights, which are taps that read the same pixel; the first axis goes through them. */
+static int64_t count_parts(const ingot_conv_shape *s) { return s->dilation[0] == 0 ? s->kernel[0] : 1; }
+
 static const char *conv_check(const ingot_call *call) {
     const ingot_conv_s8_params *p = call->params;
     const ingot_arg *w = &call->in[INGOT_CONV_W];
@@ -52,6 +55,9 @@ static const char *conv_check(const ingot_call *call) {
     if (w->dims[0] % s.groups != 0 || w->dims[0] / s.groups != panels || s.group_in > w->count ||
         s.taps > w->count / s.group_in || window_bytes(call, &s) != steps * INGOT_S8_STEP) {
         return "conv: weights";
+    }
+    if (count_parts(&s) > 1 && w->storage != INGOT_STORAGE_CONSTANT) {
+        return "conv: weights in parts are not constants"; /* prepare looks at them */
     }
     const int64_t pixels = call->out[0].count / s.out_channels;
     const int fit = pixels / ingot_s8_tile_rows(&p->tuning) + 1 <= UINT32_MAX / w->dims[0];
@@ -95,9 +101,6 @@ static uint64_t conv_state_size(const ingot_call *call) {
     plan_make(call, &tiles, &plan);
     return PLAN_BYTES + ingot_conv_plan_state_size(&tiles) + (uint64_t)call->in[INGOT_CONV_W].dims[0];
 }
-
-/* Parts of the weights, which are taps that read the same pixel; the first axis goes through them. */
-static int64_t count_parts(const ingot_conv_shape *s) { return s->dilation[0] == 0 ? s->kernel[0] : 1; }
 
 /* Steps of the first part. */
 static int64_t first_steps(const ingot_call *call, const ingot_conv_shape *s) {

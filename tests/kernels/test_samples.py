@@ -17,6 +17,7 @@ from ingot import kernels
 from ingot._kernel import available_isas, make_params, run_kernel
 from ingot.builder.evaluate import evaluate, select_tactic
 from ingot.builder.ir import Node, Value
+from ingot.errors import IngotError
 from ingot.kernels.common.half import from_bfloat16, to_bfloat16
 from ingot.kernels.spec import DENSE, DType, Layout, OpSpec, Sample, Tactic, TensorType
 
@@ -168,3 +169,15 @@ def test_constants_in_int8_fold_to_what_runs(spec: OpSpec, sample: Sample) -> No
 
 def test_every_operator_has_samples() -> None:
     assert not [name for name, spec in SPECS.items() if not list(spec.samples())]
+
+
+def test_weights_in_parts_that_are_not_constants_are_refused() -> None:
+    spec, sample = next(case.values for case in CASES if case.values[1].name == "int8 2 parts")
+    node, arrays = make_node(spec, sample)
+    tactic = next(t for t in spec.tactics if t.when(node))
+    inputs = [tactic.pack[i](node, a) if a is not None and i in tactic.pack else a for i, a in enumerate(arrays)]
+    outputs = [np.zeros(v.type.shape, v.type.dtype.numpy) for v in node.outputs]
+    params = make_params(tactic.params_type, tactic.params(node))
+    constant = [i for i in tactic.pack if i != 1]
+    with pytest.raises(IngotError, match="weights in parts are not constants"):
+        run_kernel(tactic.kernel, inputs, outputs, params, constant=constant)
