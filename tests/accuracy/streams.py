@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -16,14 +17,14 @@ _CALIBRATES = 0.25  #: share of the recording
 _SAMPLES = 200  #: of its frames, evenly spaced
 
 
-class _Stream:
+class _Stream(ABC):
     """``zeros`` are the first states. ``advance`` runs one frame and gives what it heard and the next states."""
 
     zeros: Sequence[np.ndarray]
 
+    @abstractmethod
     def sequence(self) -> list[np.ndarray]:
         """The network's first input, frame by frame."""
-        raise NotImplementedError
 
     def constants(self) -> list[np.ndarray]:
         """Inputs behind the states that never change."""
@@ -83,9 +84,9 @@ class _Enhancer(_Stream):
         """complex128 [frames, 257] of the noisy recording."""
         return np.stack([np.fft.rfft(x * self.window) for x in data.frames(self.recording()[1], self.frame, self.step)])
 
+    @abstractmethod
     def enhanced(self, spectra: np.ndarray, heard: Sequence[np.ndarray]) -> np.ndarray:
         """complex128 [frames, 257] of what the network makes of the spectra."""
-        raise NotImplementedError
 
     def results(self, run: Run) -> float:
         spectra = self.spectra()
