@@ -12,13 +12,14 @@ from ingot.kernels.common.half import from_bfloat16, to_bfloat16
 from ingot.kernels.spec import DType, Tactic, TensorType, Unsupported
 
 
-def select_tactic(node: Node) -> Tactic:
-    """The first tactic that can do the node between any neighbours; :class:`Unsupported` when none can."""
+def select_tactic(node: Node, backend: str = "cpu") -> Tactic:
+    """The first tactic of the backend that can do the node between any neighbours; :class:`Unsupported` when none can."""
     for tactic in node.op.tactics:
-        if tactic.is_plain and tactic.when(node):
+        if tactic.is_for(backend) and tactic.is_plain and tactic.when(node):
             return tactic
     types = ", ".join("-" if v is None else str(v.type) for v in node.inputs)
-    raise Unsupported(f"{node.op.name} of {types}: no kernel takes these operands")
+    where = "" if backend == "cpu" else f" of {backend}"
+    raise Unsupported(f"{node.op.name} of {types}: no kernel{where} takes these operands")
 
 
 def compute_types(node: Node) -> Mapping[DType, DType]:

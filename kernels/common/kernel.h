@@ -34,6 +34,13 @@ typedef struct ingot_arg {
     uint8_t reserved[5];
 } ingot_arg;
 
+/* How a step of a CUDA program is started. */
+typedef struct ingot_grid {
+    uint32_t grid[3];
+    uint32_t block[3];
+    uint32_t shared_bytes; /* dynamic */
+} ingot_grid;
+
 /* A step with everything resolved. Inputs come before outputs in the file and are split here. */
 typedef struct ingot_call {
     const ingot_arg *in;
@@ -44,6 +51,7 @@ typedef struct ingot_call {
     void *state;             /* state_size bytes, 64-byte aligned, written by prepare; NULL in check */
     void *workspace;         /* planned by the builder in the arena, shared by all threads; NULL if none */
     uint64_t workspace_size; /* bytes the file gives; check compares it with what the kernel needs */
+    const ingot_grid *grid;  /* CUDA; NULL on the CPU */
 } ingot_call;
 
 enum { INGOT_KERNEL_OK = 0, INGOT_KERNEL_ERR_INDEX = 1 };
