@@ -14,7 +14,7 @@
 
 #include "gemm_s8.h"
 #include "recurrent/recurrent_shape.h"
-#include "scales_s8.h"
+#include "store_s8.h"
 
 /* cffi:begin */
 /* Operands: x int8 or float32 [T, B, I]; weights int8 [D, G Hp / 16, ceil(I / 4), 64] and recurrence [D, G Hp / 16,
