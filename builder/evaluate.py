@@ -13,7 +13,7 @@ from ingot.kernels.spec import DType, Tactic, TensorType, Unsupported
 
 
 def select_tactic(node: Node, backend: str = "cpu") -> Tactic:
-    """The first tactic of the backend that can do the node between any neighbours; :class:`Unsupported` when none can."""
+    """The first tactic of the backend that can do the node between any neighbours; Unsupported when none can."""
     for tactic in node.op.tactics:
         if tactic.is_for(backend) and tactic.is_plain and tactic.when(node):
             return tactic

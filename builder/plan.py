@@ -40,8 +40,28 @@ class Tensor:
 
 
 @dataclass(frozen=True, slots=True)
+class Module:
+    """Machine code for one architecture (CUDA), as the driver loads it; equal ones are stored once."""
+
+    name: str
+    image: bytes
+    arch: int
+
+
+@dataclass(frozen=True, slots=True)
+class StepLaunch:
+    """How a step of a CUDA program is started: ``ingot_launch``."""
+
+    module: Module
+    function: str
+    grid: tuple[int, int, int]
+    block: tuple[int, int, int]
+    shared_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
-    """A kernel with its operands (tensor indices, ``NO_INDEX`` when absent) and parameters."""
+    """A kernel with its operands (tensor indices, ``NO_INDEX`` when absent) and parameters; CUDA: how it is started."""
 
     name: str
     kernel: str
@@ -49,6 +69,7 @@ class Step:
     outputs: tuple[int, ...]
     workspace: int
     params: bytes
+    launch: StepLaunch | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,11 @@ class KernelInfo:
     isas: tuple[str, ...]
     flags: int
     inplace: int
+    backend: str = "cpu"
+
+
+#: ingot_backend -> what targets call it
+BACKENDS = {lib.INGOT_BACKEND_CPU: "cpu", lib.INGOT_BACKEND_CUDA: "cuda"}
 
 
 def isa_names(bits: int) -> tuple[str, ...]:
@@ -46,14 +51,20 @@ def isa_names(bits: int) -> tuple[str, ...]:
 
 
 def kernels() -> dict[str, KernelInfo]:
-    """All kernels this build has, by name."""
+    """All kernels this build has, by name: those of the CPU, and the rules of those of CUDA, which have no ``isas``."""
     found: dict[str, KernelInfo] = {}
     record = ffi.new("ingot_direct_kernel *")
     index = 0
     while lib.ingot_direct_kernel_at(index, record):
         name = ffi.string(record.name).decode()
         found[name] = KernelInfo(
-            name, record.abi, record.params_size, isa_names(record.isas), record.flags, record.inplace
+            name,
+            record.abi,
+            record.params_size,
+            isa_names(record.isas),
+            record.flags,
+            record.inplace,
+            BACKENDS[record.backend],
         )
         index += 1
     return found

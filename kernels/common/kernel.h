@@ -96,11 +96,12 @@ typedef enum ingot_isa {
     INGOT_ISA_COUNT
 } ingot_isa;
 
+/* CUDA kernels have no function here: their machine code stands in the engine. */
 typedef struct ingot_kernel {
     const char *name; /* what it computes and how its operands are packed, e.g. conv_f32_n16 */
     uint32_t abi;     /* raised when the parameter struct or its meaning changes */
+    uint32_t backend; /* ingot_backend */
     const ingot_family *family;
-    ingot_run_fn run[INGOT_ISA_COUNT];
 } ingot_kernel;
 
 /* A kernel file is compiled with INGOT_ISA set to the suffix of its name: foo_cpu.c -> portable,

@@ -33,16 +33,16 @@ ingot_status ingot_direct_run(const char *name, const char *isa_name, const ingo
                               uint32_t in_count, uint32_t out_count, const void *params, uint64_t params_size,
                               void *workspace, uint64_t workspace_size, uint32_t splits, ingot_error *error) {
     ingot_clear(error);
-    const ingot_kernel *kernel = ingot_kernel_find(name);
+    const ingot_kernel *kernel = ingot_kernel_find(INGOT_BACKEND_CPU, name);
     if (!kernel) return ingot_fail(error, INGOT_ERR_KERNEL, INGOT_NO_OFFSET, "no kernel is called %.80s", name);
     const ingot_family *family = kernel->family;
     ingot_run_fn run = ingot_kernel_select(kernel, ingot_isa_allowed(NULL), NULL);
     if (isa_name) {
         ingot_isa isa = ingot_isa_from_name(isa_name);
-        if (isa == INGOT_ISA_COUNT || !kernel->run[isa] || !ingot_isa_available(isa))
+        if (isa == INGOT_ISA_COUNT || !ingot_kernel_run(kernel, isa) || !ingot_isa_available(isa))
             return ingot_fail(error, INGOT_ERR_ISA, INGOT_NO_OFFSET,
                               "kernel %.80s has no %.40s, or the processor lacks it", name, isa_name);
-        run = kernel->run[isa];
+        run = ingot_kernel_run(kernel, isa);
     }
     if (in_count + out_count > INGOT_MAX_OPERANDS || params_size != family->params_size)
         return ingot_fail(error, INGOT_ERR_STEP, INGOT_NO_OFFSET,
@@ -132,10 +132,14 @@ ingot_status ingot_direct_step(ingot_context *c, uint32_t index, ingot_direct_op
 int ingot_direct_kernel_at(uint32_t index, ingot_direct_kernel *out) {
     const ingot_kernel *kernel = ingot_kernel_at(index);
     if (!kernel) return 0;
-    *out = (ingot_direct_kernel){
-        kernel->name, kernel->abi, kernel->family->params_size, 0, kernel->family->flags, kernel->family->inplace, 0};
+    *out = (ingot_direct_kernel){.name = kernel->name,
+                                 .abi = kernel->abi,
+                                 .params_size = kernel->family->params_size,
+                                 .flags = kernel->family->flags,
+                                 .inplace = kernel->family->inplace,
+                                 .backend = kernel->backend};
     for (uint32_t i = 0; i < INGOT_ISA_COUNT; i++)
-        if (kernel->run[i]) out->isas |= 1u << i;
+        if (ingot_kernel_run(kernel, (ingot_isa)i)) out->isas |= 1u << i;
     return 1;
 }
 

@@ -33,10 +33,10 @@ typedef struct ingot_direct_kernel {
     const char *name;
     uint32_t abi;
     uint32_t params_size;
-    uint32_t isas; /* bit set: which implementations exist */
+    uint32_t isas; /* bit set: which implementations exist; 0 of a CUDA kernel */
     uint32_t flags;
     uint32_t inplace;
-    uint32_t reserved;
+    uint32_t backend; /* ingot_backend */
 } ingot_direct_kernel;
 /* The kernel at `index` of the table; returns 0 past the end. */
 int ingot_direct_kernel_at(uint32_t index, ingot_direct_kernel *kernel);

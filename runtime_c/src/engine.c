@@ -17,7 +17,7 @@ static ingot_status bind_program(const ingot_file *f, const ingot_program *recor
         const ingot_kernel_ref *ref = (const ingot_kernel_ref *)ingot_record(kernels, s->kernel);
         uint64_t at = ingot_record_offset(kernels, s->kernel);
         const char *name = ingot_file_string(f, ref->name);
-        const ingot_kernel *kernel = ingot_kernel_find(name);
+        const ingot_kernel *kernel = ingot_kernel_find(INGOT_BACKEND_CPU, name);
         if (!kernel)
             return ingot_fail(error, INGOT_ERR_KERNEL, at,
                               "the engine needs kernel %.80s, which this runtime lacks: update "

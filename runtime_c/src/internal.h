@@ -99,8 +99,10 @@ void ingot_fill_random(void *memory, uint32_t dtype, uint64_t bytes, uint64_t se
 void ingot_fill_moderate(void *memory, uint32_t dtype, uint64_t bytes, uint64_t seed);
 
 /* kernel_table.c */
-const ingot_kernel *ingot_kernel_find(const char *name);
-const ingot_kernel *ingot_kernel_at(uint32_t index); /* NULL past the end; in the order of names */
+const ingot_kernel *ingot_kernel_find(uint32_t backend, const char *name);
+const ingot_kernel *ingot_kernel_at(uint32_t index); /* NULL past the end; those of the CPU first */
+/* An implementation, NULL when there is none; there is none of a CUDA kernel. */
+ingot_run_fn ingot_kernel_run(const ingot_kernel *kernel, ingot_isa isa);
 /* The best implementation within a set; isa may be NULL. */
 ingot_run_fn ingot_kernel_select(const ingot_kernel *kernel, ingot_isa_set isas, ingot_isa *isa);
 

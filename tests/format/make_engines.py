@@ -143,7 +143,7 @@ def main() -> int:
     )
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
-    written, without = 0, set(_kernel.kernels())
+    written, without = 0, {k.name for k in _kernel.kernels().values() if k.backend == "cpu"}
     for name, raw in [*by_hand(), *of_kernels(options.samples, options.largest)]:
         try:
             with Opened(raw):

@@ -17,7 +17,7 @@ from ingot.kernels.spec import DType
 
 sys.path.insert(0, str(Path(__file__).parent))
 import ed25519
-from hand import Hand, Opened, engine, refusal
+from hand import LAUNCH, Hand, Opened, engine, refusal
 
 LARGEST, COLUMNS = 16, 4
 WEIGHTS = np.random.default_rng(0).normal(size=(64,)).astype(np.float32)
@@ -75,7 +75,7 @@ def two_variants(first: int = 10) -> bytes:
     """A CUDA variant, preferred where there is CUDA, and a CPU variant with the same constants."""
     cuda = Hand("cuda")
     x, w, y = cuda.input("x", (64,)), cuda.constant("w", WEIGHTS), cuda.output("y", (64,))
-    cuda.step("elementwise_cuda", [x, w], [y], bytes(32))
+    cuda.step("elementwise_cuda", [x, w], [y], bytes(32), launch=LAUNCH)
     cuda.program.edges = []
     return engine(
         [
@@ -114,7 +114,7 @@ class TestVariants:
     def test_cuda_alone_names_what_was_wanted(self) -> None:
         cuda = Hand("cuda")
         x, y = cuda.input("x", (64,)), cuda.output("y", (64,))
-        cuda.step("elementwise_cuda", [x], [y], bytes(32))
+        cuda.step("elementwise_cuda", [x], [y], bytes(32), launch=LAUNCH)
         raw = engine([writer.Variant("jetson", [cuda.program], 1, 87)], kernels={"elementwise_cuda": (1, 32)})
         error = refusal(raw)
         assert error.status == "no variant"
