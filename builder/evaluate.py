@@ -8,7 +8,7 @@ import numpy as np
 
 from ingot._kernel import empty, make_params, run_kernel
 from ingot.builder.ir import Node, Value
-from ingot.kernels.common.half import from_bfloat16, to_bfloat16
+from ingot.kernels.common.half import HALF, HalfAttrs, from_bfloat16, to_bfloat16
 from ingot.kernels.spec import DType, Tactic, TensorType, Unsupported
 
 
@@ -25,6 +25,8 @@ def select_tactic(node: Node, backend: str = "cpu") -> Tactic:
 def compute_types(node: Node) -> Mapping[DType, DType]:
     """Element types in whose place the node computes in others. Integer forms, which have attributes of their own, have
     kernels for theirs."""
+    if isinstance(node.attrs, HalfAttrs):
+        return dict.fromkeys(HALF, DType.F32)
     return node.op.cast_to if type(node.attrs) is node.op.attrs else {}
 
 

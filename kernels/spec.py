@@ -348,6 +348,8 @@ class Half:
     attrs: Callable[[NodeView, Sequence[DType | None], DType], Any] = lambda node, inputs, output: node.attrs
     results: bool = True
     moves: bool = False
+    #: whose kernels there are; on others the operator stays in float32
+    backends: tuple[str, ...] = ("cpu", "cuda")
 
 
 @dataclass(frozen=True, slots=True)

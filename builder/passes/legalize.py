@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ingot.builder.evaluate import compute_types
 from ingot.builder.ir import Graph, Node, Value
+from ingot.kernels.common.half import real_attrs
 from ingot.kernels.elementwise.op import cast_program
 from ingot.kernels.spec import DType, OpSpec, TensorType
 
@@ -37,6 +38,7 @@ def run(graph: Graph) -> None:
             v if v is None or v.type.dtype not in wide else cast(v, wide[v.type.dtype], node.source)
             for v in node.inputs
         ]
+        node.attrs = real_attrs(node)
         node.attrs = node.op.widen(node.attrs) if node.op.widen else node.attrs
         nodes.append(node)
         for index, value in enumerate(node.outputs):
