@@ -1,0 +1,174 @@
+"""One node by one CUDA tactic in the emulator: what ``tests/kernels/test_samples.py`` does for the CPU."""
+
+from __future__ import annotations
+
+import functools
+import struct
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ingot._kernel import make_params
+from ingot.builder.ir import Node
+from ingot.kernels.spec import DENSE, DType, Launch, Tactic, TensorType
+from ingot.targets import Target
+
+sys.path.extend(str(Path(__file__).parents[1] / folder) for folder in ("emulator", "kernels"))
+import compile as emulator_compile
+from emulator import SHARED_LIMITS, Memory, Module
+from samples import blocked, unblocked
+
+ENTRY = "kernel"
+GAP = 16  # elements between rows that have a pitch, so that rows stay aligned
+POISON = 0xFF
+
+#: devices with tactics of their own
+TARGETS = {
+    arch: Target(name=f"test-{arch}", description="", backend="cuda", arch=arch, figures=figures)
+    for arch, figures in {
+        "sm_87": {"sms": 8, "gpu_clock_mhz": 1020, "memory_gb_per_s": 102},
+        "sm_90a": {"sms": 132, "gpu_clock_mhz": 1980, "memory_gb_per_s": 4800},
+        "sm_110": {"sms": 20, "gpu_clock_mhz": 1575, "memory_gb_per_s": 273},
+    }.items()
+}
+
+
+class Operand:
+    """A tensor in guarded memory, its rows ``pitch`` elements apart, as a kernel is given it."""
+
+    def __init__(self, kind: TensorType, gap: int = 0, align: int = 64) -> None:
+        self.kind = kind
+        last = kind.shape[-1] if kind.shape else 1
+        rows = kind.count // last if kind.count else 0
+        self.pitch = last + (gap if rows > 1 else 0)
+        elements = (rows - 1) * self.pitch + last if rows else 0
+        self.memory = Memory(elements * kind.dtype.size, align)
+        flat = self.memory.bytes.view(kind.dtype.numpy)
+        if rows:
+            strides = (self.pitch * flat.itemsize, flat.itemsize)
+            self.rows = np.lib.stride_tricks.as_strided(flat, (rows, last), strides)
+        else:
+            self.rows = flat.reshape(0, last)
+
+    @classmethod
+    def of(cls, array: np.ndarray, dtype: DType, gap: int = 0) -> Operand:
+        """An input: a copy that nobody may write."""
+        made = cls(TensorType(dtype, array.shape), gap)
+        made.rows[...] = array.reshape(made.rows.shape)
+        if gap == 0 or not made.gaps.size:
+            made.memory.protect()
+        return made
+
+    @property
+    def array(self) -> np.ndarray:
+        return np.array(self.rows).reshape(self.kind.shape)
+
+    @property
+    def gaps(self) -> np.ndarray:
+        """The bytes between rows."""
+        flat, item = self.memory.bytes, self.kind.dtype.size
+        last, rows = self.rows.shape[1] * item, self.rows.shape[0]
+        if rows < 2 or self.pitch * item == last:
+            return np.empty(0, np.uint8)
+        return flat[: (rows - 1) * self.pitch * item].reshape(rows - 1, -1)[:, last:]
+
+    def packed(self) -> bytes:
+        """An ``ingot_cuda_arg``."""
+        shape = (*self.kind.shape, *[1] * (8 - self.kind.rank))
+        return struct.pack("<Qq8iII", self.memory.address, self.pitch, *shape, self.kind.rank, self.kind.dtype.value)
+
+
+ABSENT = struct.pack("<Qq8iII", 0, 0, *[1] * 8, 0, 0)
+
+
+def pack_call(operands: Sequence[bytes], workspace: int, status: int, step: int, params: bytes) -> bytes:
+    """The block of bytes of ``cuda_call.h``."""
+    head = b"".join(operands) + struct.pack("<QQII", workspace, status, step, 0)
+    head += bytes(-len(head) % 16)
+    params = params or bytes(16)
+    return head + params + bytes(-len(params) % 16)
+
+
+def load(launch: Launch) -> Module:
+    """The compiled instance."""
+    return _load(launch.source, launch.kernel, launch.prelude, launch.exact)
+
+
+@functools.lru_cache(maxsize=64)
+def _load(source: str, kernel: str, prelude: str, exact: bool) -> Module:
+    return Module(emulator_compile.compile_instance(source, kernel, ENTRY, prelude, exact))
+
+
+def warm(launches: Iterable[Launch]) -> None:
+    """Compiles instances, several at a time."""
+    units = [(emulator_compile.unit(a.source, a.kernel, ENTRY, a.prelude), a.exact) for a in launches]
+    emulator_compile.warm(units)
+
+
+def run_node(
+    node: Node,
+    tactic: Tactic,
+    target: Target,
+    arrays: Sequence[np.ndarray | None],
+    *,
+    seed: int = 1,
+    pitched: bool = False,
+) -> list[np.ndarray]:
+    """The results of a node by a CUDA tactic, on the inputs' arrays before packing.
+
+    ``seed`` decides the order of threads and blocks. ``pitched``: operands that may be rows of wider tensors are.
+    Raises ``LaunchError`` for what the emulator finds, ``AssertionError`` when bytes around an operand changed,
+    ``IndexError`` when the kernel met an index out of range.
+    """
+    inputs = list(arrays)
+    for index, pack in tactic.pack.items():
+        if index < len(inputs) and inputs[index] is not None:
+            inputs[index] = np.ascontiguousarray(pack(node, inputs[index]))
+    for index, layout in tactic.reads.items():
+        inputs[index] = blocked(inputs[index], layout)
+    held: list[Operand | None] = []
+    for i, array in enumerate(inputs):
+        if array is None:
+            held.append(None)
+            continue
+        value = node.inputs[i] if i < len(node.inputs) else None
+        bf16 = value is not None and value.type.dtype is DType.BF16 and array.dtype == np.uint16
+        dtype = DType.BF16 if bf16 else DType.of(array.dtype)
+        held.append(Operand.of(array, dtype, GAP if pitched and i in tactic.pitched_inputs else 0))
+    before = [None if h is None else h.memory.bytes.copy() for h in held]
+    written = [tactic.writes, *(DENSE for _ in node.outputs[1:])]
+    kinds = [layout.stored(v.type) for v, layout in zip(node.outputs, written)]
+    outputs = [Operand(kind, GAP if pitched and i in tactic.pitched_outputs else 0) for i, kind in enumerate(kinds)]
+    status = Memory(4, 4)
+    status.bytes[:] = 0
+    workspace = Memory(tactic.workspace(node), 64) if tactic.workspace(node) else None
+    call = pack_call(
+        [ABSENT if o is None else o.packed() for o in [*held, *outputs]],
+        workspace.address if workspace else 0,
+        status.address,
+        1,
+        make_params(tactic.params_type, tactic.params(node)),
+    )
+    launch = tactic.launch(node, target)
+    load(launch).launch(
+        ENTRY,
+        call,
+        launch.grid,
+        launch.block,
+        shared=launch.shared,
+        shared_limit=SHARED_LIMITS.get(target.arch, 163 << 10),
+        seed=seed,
+    )
+    for h, b in zip(held, before):
+        assert h is None or (h.memory.bytes == b).all(), "an input was written"
+    for operand in [*(h for h in held if h is not None), *outputs]:
+        assert operand.memory.intact, "bytes around an operand were written"
+    assert all((o.gaps == POISON).all() for o in outputs), "bytes between rows of an output were written"
+    assert workspace is None or workspace.intact, "bytes around the workspace were written"
+    code = int(status.bytes.view(np.uint32)[0])
+    assert code in (0, 1) and status.intact, f"status {code}"
+    if code:
+        raise IndexError("an index is out of range")
+    return [unblocked(o.array, layout) for o, layout in zip(outputs, written)]
