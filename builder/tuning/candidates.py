@@ -35,10 +35,11 @@ class Option:
 ABSORBED = Option(None)
 
 
-def options_of(graph: Graph, *, fast_math: bool = True) -> dict[Node, list[Option]]:
+def options_of(graph: Graph, *, fast_math: bool = True, backend: str = "cpu") -> dict[Node, list[Option]]:
     """The options of every node that has no tactic yet; the default comes first, the others in the registry's order.
 
-    A node that no tactic can do has none. ``fast_math`` False leaves out tactics that trade accuracy for speed.
+    A node that no tactic can do has none. ``fast_math`` False leaves out tactics that trade accuracy for speed,
+    ``backend`` those of the other one.
     """
     users = graph.users()
     outputs = set(graph.outputs)
@@ -47,7 +48,8 @@ def options_of(graph: Graph, *, fast_math: bool = True) -> dict[Node, list[Optio
     for node in graph.nodes:
         if node.tactic is not None:
             continue
-        able = [t for t in node.op.tactics if (fast_math or t.numerics != "fast") and _can(node, t, users, outputs)]
+        able = [t for t in node.op.tactics if t.is_for(backend) and (fast_math or t.numerics != "fast")]
+        able = [t for t in able if _can(node, t, users, outputs)]
         able.sort(key=lambda tactic: not tactic.is_plain)  # stable: the default is the first that fits anywhere
         if not able or not able[0].is_plain:
             continue

@@ -121,7 +121,7 @@ def of_kernels(samples: int, largest: int) -> Iterator[tuple[str, bytes]]:
     found: dict[str, list[bytes]] = {}
     for spec in kernels.load().values():
         for sample in spec.samples():
-            for tactic in spec.tactics:
+            for tactic in filter(lambda t: t.is_for("cpu"), spec.tactics):
                 raw = engine_of(spec, sample, tactic)
                 if raw is not None and len(raw) <= largest:
                     name = ".".join([tactic.kernel, spec.name, *tactic.variant.split()])

@@ -40,5 +40,5 @@ def candidates_of(spec: OpSpec) -> Iterator[Candidate]:
     for index, sample in enumerate(spec.samples()):
         node = node_of(spec, sample)
         for tactic in spec.tactics if node else ():
-            if tactic.kernel and not tactic.absorbs and tactic.when(node):
+            if tactic.kernel and tactic.is_for("cpu") and not tactic.absorbs and tactic.when(node):
                 yield Candidate(f"{spec.name} sample {index}", tactic, node)
