@@ -113,6 +113,10 @@ DEVICE uint32_t to_tf32(float x) {
 DEVICE float fma_f32(float a, float b, float c) { return __fmaf_rn(a, b, c); }
 DEVICE float div_f32(float a, float b) { return __fdiv_rn(a, b); }
 DEVICE float sqrt_f32(float x) { return __fsqrt_rn(x); }
+/* float64, within some ulp of the exact number. */
+DEVICE double exp_f64(double x) { return exp(x); }
+DEVICE double log_f64(double x) { return log(x); }
+DEVICE double pow_f64(double x, double y) { return pow(x, y); }
 DEVICE uint32_t bits_of(float x) { return __float_as_uint(x); }
 DEVICE float float_of(uint32_t bits) { return __uint_as_float(bits); }
 /* c + the four products of signed bytes. */

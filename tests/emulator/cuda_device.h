@@ -120,6 +120,10 @@ DEVICE uint32_t to_tf32(float x) { return ingot_emulated_tf32(x); }
 DEVICE float fma_f32(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
 DEVICE float div_f32(float a, float b) { return a / b; }
 DEVICE float sqrt_f32(float x) { return __builtin_sqrtf(x); }
+/* float64, within some ulp of the exact number. */
+DEVICE double exp_f64(double x) { return exp(x); }
+DEVICE double log_f64(double x) { return log(x); }
+DEVICE double pow_f64(double x, double y) { return pow(x, y); }
 DEVICE uint32_t bits_of(float x) { return ingot_emulated_bits(x); }
 DEVICE float float_of(uint32_t bits) { return ingot_emulated_float(bits); }
 /* c + the four products of signed bytes. */

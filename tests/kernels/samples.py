@@ -12,7 +12,7 @@ import pytest
 from ingot import kernels
 from ingot._kernel import make_params, run_kernel
 from ingot.builder.ir import Node, Value
-from ingot.kernels.common.half import to_bfloat16
+from ingot.kernels.common.half import HALF, real_attrs, to_bfloat16, widen
 from ingot.kernels.spec import DENSE, DType, Layout, OpSpec, Sample, Tactic, TensorType
 
 _spec = importlib.util.spec_from_file_location("guard", Path(__file__).with_name("guard.py"))
@@ -56,6 +56,15 @@ def make_node(spec: OpSpec, sample: Sample) -> tuple[Node, list[np.ndarray | Non
     kinds = spec.infer(sample.attrs, [None if v is None else v.type for v in values])
     node.outputs = [Value(f"out{i}", kind, None, node) for i, kind in enumerate(kinds)]
     return node, arrays
+
+
+def in_float32(node: Node, arrays: list[np.ndarray | None]) -> tuple[Node, list[np.ndarray | None]]:
+    """The node of ``HalfAttrs`` as an operator of float32, and its inputs."""
+    half = [v is not None and v.type.dtype in HALF for v in node.inputs]
+    wide = [widen(a, v.type.dtype) if h else a for v, a, h in zip(node.inputs, arrays, half)]
+    kinds = [TensorType(DType.F32, v.type.shape) if h else v and v.type for v, h in zip(node.inputs, half)]
+    sample = Sample(real_attrs(node), tuple(kinds), tuple(i for i, v in enumerate(node.inputs) if v and v.is_constant))
+    return make_node(node.op, sample)[0], wide
 
 
 def blocked(array: np.ndarray, layout: Layout) -> np.ndarray:
