@@ -302,6 +302,7 @@ def speed_part(target: Target, only: str, compiled: bool = True) -> Rows:
 def gemm_part(target: Target, only: str) -> Rows:
     """A row a product: TFLOP/s of the vendor's library and of each of our tactics that can do it."""
     import torch
+
     from ingot.builder.ir import Value
     from ingot.kernels import load
     from ingot.kernels.matmul.attrs import HalfMatMulAttrs
