@@ -22,6 +22,13 @@ def select_tactic(node: Node, backend: str = "cpu") -> Tactic:
     raise Unsupported(f"{node.op.name} of {types}: no kernel{where} takes these operands")
 
 
+def has_tactic(node: Node, backend: str) -> bool:
+    """Whether some kernel of the backend can do the node, and one of the CPU: that says what the others must give."""
+    return all(
+        any(t.is_for(each) and t.when(node) for t in node.op.tactics) for each in dict.fromkeys(("cpu", backend))
+    )
+
+
 def compute_types(node: Node) -> Mapping[DType, DType]:
     """Element types in whose place the node computes in others. Integer forms, which have attributes of their own, have
     kernels for theirs."""

@@ -11,7 +11,7 @@ from ingot._kernel import make_params
 from ingot.builder import plan_memory
 from ingot.builder.evaluate import select_tactic
 from ingot.builder.ir import Graph, Node, Value
-from ingot.kernels.spec import DType, TensorType
+from ingot.kernels.spec import DType, Launch, TensorType
 from ingot.kernels.transpose.op import TransposeAttrs
 
 ARENA, CONSTANT, INPUT, OUTPUT, STATE, GENERATED = 0, 1, 2, 3, 4, 5
@@ -61,7 +61,10 @@ class StepLaunch:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A kernel with its operands (tensor indices, ``NO_INDEX`` when absent) and parameters; CUDA: how it is started."""
+    """A kernel with its operands (tensor indices, ``NO_INDEX`` when absent) and parameters.
+
+    CUDA: ``launch`` is how it is started, a :class:`Launch` until what that names is compiled and linked.
+    """
 
     name: str
     kernel: str
@@ -69,7 +72,7 @@ class Step:
     outputs: tuple[int, ...]
     workspace: int
     params: bytes
-    launch: StepLaunch | None = None
+    launch: Launch | StepLaunch | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +190,7 @@ def copies_where_needed(graph: Graph) -> None:
     def copy_of(value: Value, suffix: str) -> Node:
         node = Node(transpose, TransposeAttrs(tuple(range(value.type.rank))), [value], [], ("copy",))
         node.outputs = [Value(f"{value.name}{suffix}", value.type, None, node)]
-        node.tactic = select_tactic(node)
+        node.tactic = select_tactic(node, graph.backend)
         return node
 
     nodes: list[Node] = []
@@ -306,7 +309,10 @@ class _Maker:
             if present and not self._read_otherwise(inputs, index, tactic.inplace):
                 self._offer_inplace(inputs[index], outputs[0])
         params = make_params(tactic.params_type, tactic.params(node))
-        self.program.steps.append(Step(node.name, tactic.kernel, tuple(inputs), tuple(outputs), workspace, params))
+        launch = tactic.launch and tactic.launch(node, self.graph.target)
+        self.program.steps.append(
+            Step(node.name, tactic.kernel, tuple(inputs), tuple(outputs), workspace, params, launch)
+        )
 
     def _read_otherwise(self, inputs: list[int], index: int, inplace: tuple[int, ...]) -> bool:
         """Whether the step reads the same buffer through an operand that it must not overwrite."""

@@ -17,7 +17,7 @@ def run(graph: Graph) -> None:
         if node.tactic is not None:
             continue
         try:
-            node.tactic = select_tactic(node)
+            node.tactic = select_tactic(node, graph.backend)
         except Unsupported as problem:
             problems.append(Problem(node.name, node.op.name, problem.what, problem.nearest))
     if problems:

@@ -35,11 +35,10 @@ class Option:
 ABSORBED = Option(None)
 
 
-def options_of(graph: Graph, *, fast_math: bool = True, backend: str = "cpu") -> dict[Node, list[Option]]:
+def options_of(graph: Graph, *, fast_math: bool = True) -> dict[Node, list[Option]]:
     """The options of every node that has no tactic yet; the default comes first, the others in the registry's order.
 
-    A node that no tactic can do has none. ``fast_math`` False leaves out tactics that trade accuracy for speed,
-    ``backend`` those of the other one.
+    A node that no tactic can do has none. ``fast_math`` False leaves out tactics that trade accuracy for speed.
     """
     users = graph.users()
     outputs = set(graph.outputs)
@@ -48,8 +47,8 @@ def options_of(graph: Graph, *, fast_math: bool = True, backend: str = "cpu") ->
     for node in graph.nodes:
         if node.tactic is not None:
             continue
-        able = [t for t in node.op.tactics if t.is_for(backend) and (fast_math or t.numerics != "fast")]
-        able = [t for t in able if _can(node, t, users, outputs)]
+        mine = [t for t in node.op.tactics if t.is_for(graph.backend) and (fast_math or t.numerics != "fast")]
+        able = [t for t in mine if _can(node, t, users, outputs)]
         able.sort(key=lambda tactic: not tactic.is_plain)  # stable: the default is the first that fits anywhere
         if not able or not able[0].is_plain:
             continue
@@ -102,9 +101,9 @@ def _candidate(node: Node, tactic: Tactic) -> Candidate:
     return Candidate(problem_of(whole), twin.tactic, twin)
 
 
-def conversion_candidate(kind: TensorType, source: Layout, target: Layout) -> Candidate:
+def conversion_candidate(kind: TensorType, source: Layout, target: Layout, backend: str) -> Candidate:
     """Bringing a tensor of that type from one layout into another; one of both is row-major."""
-    node = conversion(Value("in0", kind, layout=source), target, "out0", "out0")[0]
+    node = conversion(Value("in0", kind, layout=source), target, "out0", "out0", backend)[0]
     return Candidate(problem_of(node), node.tactic, node)
 
 
