@@ -93,8 +93,7 @@ template <class Program, class Shape, int VEC> struct elementwise {
 
     template <class... T, int... K> static DEVICE bool is_aligned(const call &c, ew_types<T...>, ew_numbers<K...>) {
         const bool in = (true && ... &&
-                         ((Shape::has(K) >> last & 1) == 0 ||
-                          ((uintptr_t)c.arg[K].data & (VEC * sizeof(T) - 1)) == 0));
+                         ((Shape::has(K) >> last & 1) == 0 || ((uintptr_t)c.arg[K].data & (VEC * sizeof(T) - 1)) == 0));
         return in && ((uintptr_t)c.arg[inputs].data & (VEC * sizeof(result) - 1)) == 0;
     }
 

@@ -15,4 +15,17 @@ def _launch(node: NodeView, target: Target) -> Launch:
     return Launch("lookup/lookup.cu", "lookup", blocks_for(threads, _THREADS), _THREADS, exact=True)
 
 
-TACTICS = (Tactic("lookup_cuda", "ingot_lookup_params", inplace=(0,), numerics="exact", launch=_launch),)
+def _efficiency(node: NodeView, target: Target) -> float:
+    return 0.8
+
+
+TACTICS = (
+    Tactic(
+        "lookup_cuda",
+        "ingot_lookup_params",
+        inplace=(0,),
+        numerics="exact",
+        launch=_launch,
+        efficiency=_efficiency,
+    ),
+)
