@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import struct
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -12,17 +11,17 @@ import numpy as np
 
 from ingot._kernel import make_params
 from ingot.builder.ir import Node
-from ingot.kernels.spec import DENSE, DType, Launch, Tactic, TensorType
+from ingot.kernels.spec import DENSE, DType, Launch, Tactic
 from ingot.targets import Target
 
 sys.path.extend(str(Path(__file__).parents[1] / folder) for folder in ("emulator", "kernels"))
 import compile as emulator_compile
 from emulator import SHARED_LIMITS, Memory, Module
+from operands import ABSENT, POISON, Operand, pack_call
 from samples import blocked, unblocked
 
 ENTRY = "kernel"
 GAP = 16  # elements between rows that have a pitch, so that rows stay aligned
-POISON = 0xFF
 
 #: devices with tactics of their own
 TARGETS = {
@@ -33,62 +32,6 @@ TARGETS = {
         "sm_110": {"sms": 20, "gpu_clock_mhz": 1575, "memory_gb_per_s": 273},
     }.items()
 }
-
-
-class Operand:
-    """A tensor in guarded memory, its rows ``pitch`` elements apart, as a kernel is given it."""
-
-    def __init__(self, kind: TensorType, gap: int = 0, align: int = 64) -> None:
-        self.kind = kind
-        last = kind.shape[-1] if kind.shape else 1
-        rows = kind.count // last if kind.count else 0
-        self.pitch = last + (gap if rows > 1 else 0)
-        elements = (rows - 1) * self.pitch + last if rows else 0
-        self.memory = Memory(elements * kind.dtype.size, align)
-        flat = self.memory.bytes.view(kind.dtype.numpy)
-        if rows:
-            strides = (self.pitch * flat.itemsize, flat.itemsize)
-            self.rows = np.lib.stride_tricks.as_strided(flat, (rows, last), strides)
-        else:
-            self.rows = flat.reshape(0, last)
-
-    @classmethod
-    def of(cls, array: np.ndarray, dtype: DType, gap: int = 0) -> Operand:
-        """An input: a copy that nobody may write."""
-        made = cls(TensorType(dtype, array.shape), gap)
-        made.rows[...] = array.reshape(made.rows.shape)
-        if gap == 0 or not made.gaps.size:
-            made.memory.protect()
-        return made
-
-    @property
-    def array(self) -> np.ndarray:
-        return np.array(self.rows).reshape(self.kind.shape)
-
-    @property
-    def gaps(self) -> np.ndarray:
-        """The bytes between rows."""
-        flat, item = self.memory.bytes, self.kind.dtype.size
-        last, rows = self.rows.shape[1] * item, self.rows.shape[0]
-        if rows < 2 or self.pitch * item == last:
-            return np.empty(0, np.uint8)
-        return flat[: (rows - 1) * self.pitch * item].reshape(rows - 1, -1)[:, last:]
-
-    def packed(self) -> bytes:
-        """An ``ingot_cuda_arg``."""
-        shape = (*self.kind.shape, *[1] * (8 - self.kind.rank))
-        return struct.pack("<Qq8iII", self.memory.address, self.pitch, *shape, self.kind.rank, self.kind.dtype.value)
-
-
-ABSENT = struct.pack("<Qq8iII", 0, 0, *[1] * 8, 0, 0)
-
-
-def pack_call(operands: Sequence[bytes], workspace: int, status: int, step: int, params: bytes) -> bytes:
-    """The block of bytes of ``cuda_call.h``."""
-    head = b"".join(operands) + struct.pack("<QQII", workspace, status, step, 0)
-    head += bytes(-len(head) % 16)
-    params = params or bytes(16)
-    return head + params + bytes(-len(params) % 16)
 
 
 def load(launch: Launch) -> Module:

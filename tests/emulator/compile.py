@@ -28,6 +28,7 @@ MACHINE = ("machine.cpp", "warp.cpp", "memory.cpp", "module.cpp")
 _COMMON = ("-std=c++17", "-fPIC", "-shared", "-fno-strict-aliasing", "-fsigned-char")
 _KERNEL = (
     "-O1",
+    "-fmax-errors=5",
     "-DINGOT_CUDA=1",
     "-fvisibility=hidden",
     "-fno-gnu-unique",  # or template statics of two modules would be one

@@ -33,6 +33,7 @@ namespace {
 
 constexpr uint32_t LANES = 32, MAX_THREADS = 1024, MAX_WARPS = MAX_THREADS / LANES, BARRIERS = 16;
 constexpr size_t STACK = 128 << 10, STATIC_SHARED = 48 << 10, DYNAMIC_SHARED = 256 << 10;
+constexpr size_t BEFORE = 4096; /* bytes in front of dynamic shared memory that are looked at */
 constexpr size_t MAX_CALL = 4096;
 constexpr uint64_t MAX_POLLS = 1u << 24;
 constexpr unsigned char AROUND = 0xA5;
@@ -239,9 +240,12 @@ uint32_t ballot(bool condition) {
     return record.result;
 }
 
+unsigned char *dynamic_shared() { return dynamic_end - (launch->shared + 127) / 128 * 128; }
+
 bool is_shared(const void *p, size_t bytes) {
     const unsigned char *q = (const unsigned char *)p;
-    return q >= dynamic_end - launch->shared && q + bytes <= dynamic_end + STATIC_SHARED;
+    return (q >= dynamic_shared() && q + bytes <= dynamic_shared() + launch->shared) ||
+           (q >= shared && q + bytes <= shared + kernel->position->shared);
 }
 
 void load_matrix(uint32_t *words, int matrices, const void *row, bool transposed) {
@@ -290,19 +294,14 @@ void copy_wait(int groups) {
     self->copies.resize(kept);
 }
 
-unsigned char *dynamic_shared() { return dynamic_end - (launch->shared + 127) / 128 * 128; }
-
 unsigned char *static_shared(uint32_t *place, size_t bytes) {
     uint32_t &used = kernel->position->shared;
     if (!*place) {
         *place = 1 + used;
         used += (uint32_t)((bytes + 15) / 16 * 16);
         if (used > STATIC_SHARED) fail("more than %zu bytes of static shared memory", STATIC_SHARED);
-        if (used + launch->shared > launch->shared_limit)
-            fail("%u bytes of shared memory, %u of them static; a block has %u", used + launch->shared, used,
-                 launch->shared_limit);
     }
-    return dynamic_end + (*place - 1);
+    return shared + (*place - 1);
 }
 
 uint32_t shared_address(const void *p) {
@@ -333,12 +332,13 @@ unsigned char *guarded(size_t bytes) {
 bool make_memory() {
     if (stacks) return true;
     const size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    shared = guarded(DYNAMIC_SHARED + STATIC_SHARED);
+    shared = guarded(STATIC_SHARED + page + DYNAMIC_SHARED);
     call_page = guarded(MAX_CALL);
     unsigned char *made = guarded(STACK * MAX_THREADS);
     if (!shared || !call_page || !made) return false;
     for (size_t i = 0; i < MAX_THREADS; i++) mprotect(made + i * STACK, page, PROT_NONE);
-    dynamic_end = shared + DYNAMIC_SHARED;
+    mprotect(shared + STATIC_SHARED, page, PROT_NONE);
+    dynamic_end = shared + STATIC_SHARED + page + DYNAMIC_SHARED;
     stacks = made;
     return true;
 }
@@ -347,15 +347,19 @@ bool make_memory() {
 void poison_shared() {
     const unsigned char poison = launch->seed % 2 ? 0x7F : 0xFF;
     unsigned char *first = dynamic_shared();
-    memset(shared, AROUND, (size_t)(first - shared));
+    memset(first - BEFORE, AROUND, BEFORE);
     memset(first, poison, launch->shared);
     memset(first + launch->shared, AROUND, (size_t)(dynamic_end - first) - launch->shared);
-    memset(dynamic_end, poison, STATIC_SHARED);
+    memset(shared, poison, STATIC_SHARED);
 }
 
 void check_shared() {
+    const uint32_t fixed = kernel->position->shared;
+    if (fixed + launch->shared > launch->shared_limit)
+        return complain("%u bytes of shared memory, %u of them static; a block has %u", fixed + launch->shared, fixed,
+                        launch->shared_limit);
     unsigned char *first = dynamic_shared(), *behind = first + launch->shared;
-    for (const unsigned char *p = first - 1; p >= shared; p--)
+    for (const unsigned char *p = first - BEFORE; p < first; p++)
         if (*p != AROUND) return complain("a byte in front of the dynamic shared memory was written");
     for (const unsigned char *p = behind; p < dynamic_end; p++)
         if (*p != AROUND) return complain("a byte behind the %u of dynamic shared memory was written", launch->shared);
@@ -415,8 +419,9 @@ void on_signal(int signal, siginfo_t *info, void *) {
     if (signal == SIGILL) fail("unreachable code was reached");
     const unsigned char *address = (const unsigned char *)info->si_addr;
     if (address >= stacks && address < stacks + STACK * MAX_THREADS) fail("more than %zu bytes of stack", STACK);
-    if (address >= shared && address < shared + DYNAMIC_SHARED + STATIC_SHARED + 4096)
-        fail("an access %zd bytes behind shared memory", address - dynamic_end);
+    if (address >= shared && address < dynamic_end) fail("an access behind static shared memory");
+    if (address >= dynamic_end && address < dynamic_end + 4096)
+        fail("an access %zd bytes behind the %u of dynamic shared memory", address - dynamic_end, launch->shared);
     if (address >= call_page && address < call_page + MAX_CALL) fail("an operand or parameter was written");
     if (ingot_emulator_describe(address, where, sizeof where)) fail("an access out of bounds: %s", where);
     fail("an access to %p, where nothing is", (const void *)address);
