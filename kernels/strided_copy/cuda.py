@@ -20,15 +20,17 @@ def spread(threads: int, target: Target) -> int:
     return max(1, min(ceil_div(threads, THREADS), _RESIDENT * target.figures.get("sms", _SMS)))
 
 
-def _launch(node: NodeView, target: Target) -> Launch:
-    blocks = spread(node.outputs[0].type.count, target)
-    return Launch("strided_copy/strided_copy.cu", "strided_copy", (blocks, 1, 1), THREADS, exact=True)
+def moved_by(tactic: Tactic, kernel: str, source: str, efficiency: float) -> Tactic:
+    """The CUDA twin of a tactic of the CPU that has one instance for all nodes and a thread for each element or unit of
+    the result: the class ``kernel`` in ``source``."""
 
+    def launch(node: NodeView, target: Target) -> Launch:
+        blocks = spread(node.outputs[0].type.count, target)
+        return Launch(source, kernel, (blocks, 1, 1), THREADS, exact=True)
 
-def _efficiency(node: NodeView, target: Target) -> float:
-    return 0.7
+    return replace(tactic, kernel=f"{tactic.kernel}_cuda", launch=launch, efficiency=lambda node, target: efficiency)
 
 
 def on_cuda(tactic: Tactic) -> Tactic:
     """The tactic of the kernel ``strided_copy`` for CUDA."""
-    return replace(tactic, kernel="strided_copy_cuda", launch=_launch, efficiency=_efficiency)
+    return moved_by(tactic, "strided_copy", "strided_copy/strided_copy.cu", 0.7)
