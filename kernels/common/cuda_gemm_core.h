@@ -1,0 +1,216 @@
+/* Cores of matrix products: what one stage in shared memory adds to the sums that the warps hold. See cuda_gemm.h. */
+#ifndef INGOT_CUDA_GEMM_CORE_H
+#define INGOT_CUDA_GEMM_CORE_H
+
+#include "cuda_gemm.h"
+
+namespace ingot {
+
+/* Which part of a tile a warp makes. */
+template <class Tile> struct warp_place {
+    int m, n, k;
+
+    DEVICE warp_place() {
+        const int warp = (int)threadIdx.x / 32;
+        n = warp % Tile::warps_n;
+        m = warp / Tile::warps_n % Tile::warps_m;
+        k = warp / (Tile::warps_n * Tile::warps_m);
+    }
+};
+
+template <class S> struct alignas(2 * sizeof(S)) sum_pair { S low, high; };
+
+/* -- tensor cores
+ * ------------------------------------------------------------------------------------------------------ All element
+ * types have the same fragments when they are counted in bytes: 16 rows of A and 8 columns of B by 32 bytes of the
+ * depth. float32 takes three products of tf32, which leaves the error of float32; but an infinity becomes NaN. */
+
+template <class T> struct sum_of { typedef float type; };
+template <> struct sum_of<int8_t> { typedef int32_t type; };
+
+template <class T> DEVICE void multiply_fragments(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
+    multiply<T>(d, a, b);
+}
+template <> DEVICE void multiply_fragments<float>(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
+    multiply_tf32(d, a, b);
+}
+template <class T> DEVICE void multiply_fragments(int32_t (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
+    multiply_s8(d, a, b);
+}
+
+/* float32 as a sum of two tf32, which has it but for three bits: large parts stay, small ones go to `rest`. */
+template <int N> DEVICE void split_fragment(uint32_t (&x)[N], uint32_t (&rest)[N]) {
+#pragma unroll
+    for (int i = 0; i < N; i++) {
+        const uint32_t large = to_tf32(float_of(x[i]));
+        rest[i] = to_tf32(float_of(x[i]) - float_of(large));
+        x[i] = large;
+    }
+}
+
+template <class T, class Tile> struct mma_core {
+    typedef typename sum_of<T>::type sum;
+    static constexpr int down = Tile::rows / Tile::warps_m / 16, across = Tile::columns / Tile::warps_n / 8;
+    static constexpr int turns = Tile::bytes / 32 / Tile::warps_k;
+    static constexpr bool splits = sizeof(T) == 4;
+    static_assert(down >= 1 && across >= 2 && across % 2 == 0 && turns >= 1, "a tile too small for its warps");
+
+    sum sums[down][across][4];
+
+    DEVICE mma_core() {
+#pragma unroll
+        for (int m = 0; m < down; m++) {
+#pragma unroll
+            for (int n = 0; n < across; n++) {
+#pragma unroll
+                for (int i = 0; i < 4; i++) sums[m][n][i] = 0;
+            }
+        }
+    }
+
+    DEVICE void step(const uint8_t *a, const uint8_t *b) {
+        const warp_place<Tile> at;
+        const int lane = (int)threadIdx.x % 32;
+        const int row = at.m * down * 16 + lane % 16, row_chunk = lane / 16;
+        const int column = at.n * across * 8 + lane / 16 * 8 + lane % 8, column_chunk = lane / 8 % 2;
+#pragma unroll
+        for (int turn = 0; turn < turns; turn++) {
+            const int chunk = 2 * (turn * Tile::warps_k + at.k);
+            uint32_t x[down][4], w[across][2], x_rest[splits ? down : 1][4], w_rest[splits ? across : 1][2];
+#pragma unroll
+            for (int m = 0; m < down; m++) {
+                load_matrix_x4(x[m], a + staged<Tile::bytes>(row + 16 * m, chunk + row_chunk));
+                if constexpr (splits) split_fragment(x[m], x_rest[m]);
+            }
+#pragma unroll
+            for (int n = 0; n < across; n += 2) {
+                uint32_t both[4];
+                load_matrix_x4(both, b + staged<Tile::bytes>(column + 8 * n, chunk + column_chunk));
+                w[n][0] = both[0];
+                w[n][1] = both[1];
+                w[n + 1][0] = both[2];
+                w[n + 1][1] = both[3];
+                if constexpr (splits) {
+                    split_fragment(w[n], w_rest[n]);
+                    split_fragment(w[n + 1], w_rest[n + 1]);
+                }
+            }
+#pragma unroll
+            for (int m = 0; m < down; m++) {
+#pragma unroll
+                for (int n = 0; n < across; n++) {
+                    if constexpr (splits) {
+                        multiply_fragments<T>(sums[m][n], x_rest[m], w[n]);
+                        multiply_fragments<T>(sums[m][n], x[m], w_rest[n]);
+                    }
+                    multiply_fragments<T>(sums[m][n], x[m], w[n]);
+                }
+            }
+        }
+    }
+
+    /* Writes the sums to the tile of sums. The groups of warps along the depth follow each other. */
+    DEVICE void place(sum *tile) const {
+        const warp_place<Tile> at;
+        const int lane = (int)threadIdx.x % 32;
+#pragma unroll 1
+        for (int k = 0; k < Tile::warps_k; k++) {
+            if (k == at.k) {
+#pragma unroll
+                for (int m = 0; m < down; m++) {
+#pragma unroll
+                    for (int n = 0; n < across; n++) {
+                        sum *to = tile + ((at.m * down + m) * 16 + lane / 4) * Tile::sum_pitch +
+                                  (at.n * across + n) * 8 + lane % 4 * 2;
+                        put(to, k > 0, sums[m][n][0], sums[m][n][1]);
+                        put(to + 8 * Tile::sum_pitch, k > 0, sums[m][n][2], sums[m][n][3]);
+                    }
+                }
+            }
+            sync_block();
+        }
+    }
+
+    static DEVICE void put(sum *to, bool adds, sum low, sum high) {
+        sum_pair<sum> *const pair = reinterpret_cast<sum_pair<sum> *>(to);
+        const sum_pair<sum> before = adds ? *pair : sum_pair<sum>{0, 0};
+        *pair = {before.low + low, before.high + high};
+    }
+};
+
+/* -- plain arithmetic of float32
+ * ----------------------------------------------------------------------------------------- The lanes of a warp are 8 x
+ * 4; each has every 8th row and every 4th column of the warp's part. A sum is made in the order of the depth. */
+
+template <class Tile> struct fma_core {
+    typedef float sum;
+    static constexpr int down = Tile::rows / Tile::warps_m / 8, across = Tile::columns / Tile::warps_n / 4;
+    static constexpr int turns = Tile::bytes / 16 / Tile::warps_k;
+    static_assert(down >= 1 && across >= 1 && turns >= 1, "a tile too small for its warps");
+
+    struct alignas(16) quad {
+        float at[4];
+    };
+
+    float sums[down][across];
+
+    DEVICE fma_core() {
+#pragma unroll
+        for (int m = 0; m < down; m++) {
+#pragma unroll
+            for (int n = 0; n < across; n++) sums[m][n] = 0.0f;
+        }
+    }
+
+    static DEVICE int first_row(const warp_place<Tile> &at) { return at.m * down * 8 + (int)threadIdx.x % 32 / 4; }
+    static DEVICE int first_column(const warp_place<Tile> &at) { return at.n * across * 4 + (int)threadIdx.x % 4; }
+
+    DEVICE void step(const uint8_t *a, const uint8_t *b) {
+        const warp_place<Tile> at;
+        const int row = first_row(at), column = first_column(at);
+#pragma unroll
+        for (int turn = 0; turn < turns; turn++) {
+            const int chunk = turn * Tile::warps_k + at.k;
+            quad x[down], w[across];
+#pragma unroll
+            for (int m = 0; m < down; m++) {
+                x[m] = *reinterpret_cast<const quad *>(a + staged<Tile::bytes>(row + 8 * m, chunk));
+            }
+#pragma unroll
+            for (int n = 0; n < across; n++) {
+                w[n] = *reinterpret_cast<const quad *>(b + staged<Tile::bytes>(column + 4 * n, chunk));
+            }
+#pragma unroll
+            for (int i = 0; i < 4; i++) {
+#pragma unroll
+                for (int m = 0; m < down; m++) {
+#pragma unroll
+                    for (int n = 0; n < across; n++) sums[m][n] = fma_f32(x[m].at[i], w[n].at[i], sums[m][n]);
+                }
+            }
+        }
+    }
+
+    DEVICE void place(float *tile) const {
+        const warp_place<Tile> at;
+        float *const to = tile + first_row(at) * Tile::sum_pitch + first_column(at);
+#pragma unroll 1
+        for (int k = 0; k < Tile::warps_k; k++) {
+            if (k == at.k) {
+#pragma unroll
+                for (int m = 0; m < down; m++) {
+#pragma unroll
+                    for (int n = 0; n < across; n++) {
+                        float *const p = to + 8 * m * Tile::sum_pitch + 4 * n;
+                        *p = k > 0 ? *p + sums[m][n] : sums[m][n];
+                    }
+                }
+            }
+            sync_block();
+        }
+    }
+};
+
+} // namespace ingot
+
+#endif

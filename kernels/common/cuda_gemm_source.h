@@ -1,0 +1,132 @@
+/* Sources of matrix products: what fills the rows of a stage. See cuda_gemm.h.
+ *
+ * Rows come in chunks of 16 bytes: VEC elements. T is what is multiplied, X what is stored: the same, or float32 that
+ * is rounded on its way. Chunks that are aligned go by asynchronous copies, others by smaller ones or element by
+ * element; who knows the alignment is the kernel alone, since operands may be views or somebody else's memory. */
+#ifndef INGOT_CUDA_GEMM_SOURCE_H
+#define INGOT_CUDA_GEMM_SOURCE_H
+
+#include "cuda_gemm.h"
+
+namespace ingot {
+
+template <class T> struct vec_of { static constexpr int count = 16 / (int)sizeof(T); };
+template <class T> struct alignas(16) chunk_of { T at[16 / sizeof(T)]; };
+
+template <class T, class X> DEVICE T stored_as(X x) {
+    if constexpr (sizeof(T) == sizeof(X)) {
+        return x;
+    } else {
+        return from_float<T>(to_float(x));
+    }
+}
+
+/* The largest power of two up to 16 that divides the address and the pitch (in bytes) of rows. */
+DEVICE int grain_of(const void *data, int64_t pitch_bytes) {
+    const uint32_t low = (uint32_t)(uintptr_t)data | (uint32_t)pitch_bytes | 16u;
+    return (int)(low & (0u - low));
+}
+
+template <int N> DEVICE void copy_pieces(uint8_t *to, const void *from, int bytes) {
+#pragma unroll
+    for (int i = 0; i < 16; i += N) {
+        const int left = bytes - i, there = left < 0 ? 0 : left < N ? left : N;
+        copy_async<N>(to + i, static_cast<const uint8_t *>(from) + (there > 0 ? i : 0), there);
+    }
+}
+
+/* A chunk of which `count` elements are there; the rest becomes zero. `from` is valid even where there are none. */
+template <class T, class X> DEVICE void copy_chunk(uint8_t *to, const X *from, int count, int grain) {
+    if constexpr (sizeof(T) == sizeof(X)) {
+        if (grain == 16) return copy_async<16>(to, from, count * (int)sizeof(T));
+        if (grain == 8) return copy_pieces<8>(to, from, count * (int)sizeof(T));
+        if (grain == 4) return copy_pieces<4>(to, from, count * (int)sizeof(T));
+    }
+    constexpr int VEC = vec_of<T>::count;
+    chunk_of<T> chunk = {};
+    if (sizeof(X) > sizeof(T) && grain == 16 && count == VEC) {
+#pragma unroll
+        for (int i = 0; i < VEC; i += 4) {
+            const chunk_of<X> four = load_constant(reinterpret_cast<const chunk_of<X> *>(from + i));
+#pragma unroll
+            for (int k = 0; k < vec_of<X>::count; k++) chunk.at[i + k] = stored_as<T>(four.at[k]);
+        }
+    } else {
+#pragma unroll
+        for (int i = 0; i < VEC; i++) {
+            if (i < count) chunk.at[i] = stored_as<T>(load_constant(from + i));
+        }
+    }
+    *reinterpret_cast<chunk_of<T> *>(to) = chunk;
+}
+
+/* -- packed weights: [columns][depth], whole chunks
+ * ---------------------------------------------------------------------- */
+
+template <class T, class Tile> struct packed_weights {
+    typedef copy_share<Tile, Tile::columns> share;
+    const uint8_t *data;
+    int64_t pitch; /* bytes */
+    int columns, at;
+    share mine;
+
+    DEVICE packed_weights(const ingot_cuda_arg &w, int first) {
+        pitch = w.pitch * (int64_t)sizeof(T);
+        data = static_cast<const uint8_t *>(w.data) + first * pitch;
+        columns = w.dims[0] - first;
+        at = mine.chunk * 16;
+    }
+
+    DEVICE void skip(int steps) { at += steps * Tile::bytes; }
+
+    DEVICE void load(uint8_t *stage) {
+#pragma unroll
+        for (int i = 0; i < share::count; i++) {
+            if (!mine.has(i)) continue;
+            const int column = mine.row + i * share::step;
+            const bool there = column < columns && at < pitch;
+            copy_async<16>(mine.place(stage, i), there ? data + column * pitch + at : data, there ? 16 : 0);
+        }
+        at += Tile::bytes;
+    }
+};
+
+/* -- rows of a matrix
+ * ------------------------------------------------------------------------------------------------------ */
+
+template <class T, class X, class Tile> struct matrix_rows {
+    typedef copy_share<Tile, Tile::rows> share;
+    static constexpr int VEC = vec_of<T>::count;
+    const X *data;
+    int64_t pitch;
+    int rows, depth, at, grain;
+    share mine;
+
+    /* Rows from `first` on of `all` rows of `length` elements. */
+    DEVICE matrix_rows(const X *matrix, int64_t row_pitch, int all, int length, int first) {
+        pitch = row_pitch;
+        data = matrix + first * pitch;
+        rows = all - first;
+        depth = length;
+        grain = grain_of(matrix, pitch * (int64_t)sizeof(X));
+        at = mine.chunk * VEC;
+    }
+
+    DEVICE void skip(int steps) { at += steps * (Tile::bytes / 16 * VEC); }
+
+    DEVICE void load(uint8_t *stage) {
+        const int left = depth - at, count = left < 0 ? 0 : left < VEC ? left : VEC;
+#pragma unroll
+        for (int i = 0; i < share::count; i++) {
+            if (!mine.has(i)) continue;
+            const int row = mine.row + i * share::step;
+            const bool there = row < rows && count > 0;
+            copy_chunk<T>(mine.place(stage, i), there ? data + row * pitch + at : data, there ? count : 0, grain);
+        }
+        at += Tile::bytes / 16 * VEC;
+    }
+};
+
+} // namespace ingot
+
+#endif
