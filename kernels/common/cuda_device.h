@@ -119,6 +119,8 @@ DEVICE double log_f64(double x) { return log(x); }
 DEVICE double pow_f64(double x, double y) { return pow(x, y); }
 DEVICE uint32_t bits_of(float x) { return __float_as_uint(x); }
 DEVICE float float_of(uint32_t bits) { return __uint_as_float(bits); }
+/* The bytes of a (0 to 3) and b (4 to 7) that the nibbles of `which` name, the lowest first. */
+DEVICE uint32_t permute_bytes(uint32_t a, uint32_t b, uint32_t which) { return __byte_perm(a, b, which); }
 /* c + the four products of signed bytes. */
 DEVICE int32_t dot4(uint32_t a, uint32_t b, int32_t c) {
     int32_t d;
@@ -163,8 +165,6 @@ template <class T> DEVICE T shuffle_xor(T x, int mask) { return __shfl_xor_sync(
 template <class T> DEVICE T shuffle_down(T x, int delta) { return __shfl_down_sync(0xffffffffu, x, delta); }
 template <class T> DEVICE T shuffle_up(T x, int delta) { return __shfl_up_sync(0xffffffffu, x, delta); }
 DEVICE uint32_t ballot(bool condition) { return __ballot_sync(0xffffffffu, condition); }
-/* How many bits are set. */
-DEVICE uint32_t count_bits(uint32_t x) { return (uint32_t)__popc(x); }
 
 /* -- memory ------------------------------------------------------------------------------------------------------------ */
 

@@ -113,7 +113,7 @@ def pack_depthwise_columns_s8(w: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(split.transpose(0, 4, 2, 1, 3, 5)).reshape(-1, width, LANES * STEP)
 
 
-def _params(node: NodeView) -> dict[str, Any]:
+def s8_params(node: NodeView) -> dict[str, Any]:
     attrs: QConvAttrs = node.attrs
     conv = conv_params(node)
     if attrs.parts > 1:  # taps of an axis of its own, all of which read the same pixel
@@ -121,7 +121,7 @@ def _params(node: NodeView) -> dict[str, Any]:
     return {"conv": conv, "numbers": s8_numbers(attrs.x, attrs.residual, attrs.output, attrs.steps)}
 
 
-def _is_s8(node: NodeView) -> bool:
+def is_s8(node: NodeView) -> bool:
     attrs = node.attrs
     if not isinstance(attrs, QConvAttrs) or node.inputs[1].data is None or not storable(attrs.output):
         return False
@@ -130,16 +130,16 @@ def _is_s8(node: NodeView) -> bool:
 
 def _may_read_lines(node: NodeView) -> bool:
     """Whether each line of a window can be taken as one run."""
-    return _is_s8(node) and node.attrs.groups == 1 and (node.attrs.kernel[-1] == 1 or node.attrs.dilations[-1] == 1)
+    return is_s8(node) and node.attrs.groups == 1 and (node.attrs.kernel[-1] == 1 or node.attrs.dilations[-1] == 1)
 
 
-def _is_depthwise(node: NodeView) -> bool:
-    return _is_s8(node) and node.attrs.groups == node.inputs[0].type.shape[-1] == node.inputs[1].type.shape[0]
+def is_depthwise_s8(node: NodeView) -> bool:
+    return is_s8(node) and node.attrs.groups == node.inputs[0].type.shape[-1] == node.inputs[1].type.shape[0]
 
 
-def _goes_by_columns(node: NodeView) -> bool:
+def goes_by_columns(node: NodeView) -> bool:
     attrs = node.attrs
-    if not _is_depthwise(node) or attrs.parts > 1:
+    if not is_depthwise_s8(node) or attrs.parts > 1:
         return False
     moves = attrs.strides[-1] <= 2 and attrs.dilations[-1] == 1
     return moves and attrs.kernel[-1] == 3 and math.prod(attrs.kernel[:-1]) <= STEP
@@ -156,7 +156,7 @@ def _tactic(
     return Tactic(
         kernel=kernel,
         params_type="ingot_conv_s8_params",
-        params=lambda node: _params(node) | {"tuning": tuning},
+        params=lambda node: s8_params(node) | {"tuning": tuning},
         when=when,
         pack={1: pack},
         pitched_inputs=(0, 3),
@@ -178,7 +178,7 @@ def _general(
     def pack(node: NodeView, w: np.ndarray) -> np.ndarray:
         return pack_conv_s8(w, node.attrs.groups, node.attrs.dilations[-1], windows)[0]
 
-    return _tactic("conv_s8_n16k4", lambda node: _is_s8(node) and when(node), pack, variant, **tuning)
+    return _tactic("conv_s8_n16k4", lambda node: is_s8(node) and when(node), pack, variant, **tuning)
 
 
 def _panels(node: NodeView) -> int:
@@ -190,8 +190,8 @@ def _panels(node: NodeView) -> int:
 ROW = 8
 
 TACTICS = (
-    _depthwise(_is_depthwise, columns=False),
-    _depthwise(_goes_by_columns, columns=True, variant="by=columns"),
+    _depthwise(is_depthwise_s8, columns=False),
+    _depthwise(goes_by_columns, columns=True, variant="by=columns"),
     _general(),
     _general(
         "read=pointers", lambda node: _may_read_lines(node) and node.outputs[0].type.shape[-2] >= ROW, way=Way.POINTERS

@@ -19,7 +19,7 @@ from ingot.kernels.spec import (
     onnx_op,
 )
 
-from . import cuda, cut, depthwise, half, int8, pointwise, winograd
+from . import cuda, cuda_depthwise, cuda_direct, cut, depthwise, half, int8, pointwise, winograd
 from .attrs import ConvAttrs, HalfConvAttrs, conv_params, infer, work
 from .panels import is_float, pack_conv
 from .quantized import quantize
@@ -57,7 +57,9 @@ TACTICS = (
         inplace=(3,),
         efficiency=lambda node, target: SCALAR,
     ),
+    *cuda_depthwise.TACTICS,
     *cuda.TACTICS,
+    *cuda_direct.tactics(_plain),
 )
 
 

@@ -15,14 +15,9 @@ _RESIDENT = 8
 _SMS = 16
 
 
-def resident(target: Target) -> int:
-    """How many blocks of ``THREADS`` run at a time."""
-    return _RESIDENT * target.figures.get("sms", _SMS)
-
-
 def spread(threads: int, target: Target) -> int:
     """How many blocks of ``THREADS`` do the work of so many threads: no more than run at a time, at least one."""
-    return max(1, min(ceil_div(threads, THREADS), resident(target)))
+    return max(1, min(ceil_div(threads, THREADS), _RESIDENT * target.figures.get("sms", _SMS)))
 
 
 def moved_by(tactic: Tactic, kernel: str, source: str, efficiency: float) -> Tactic:

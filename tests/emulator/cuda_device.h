@@ -127,6 +127,14 @@ DEVICE double pow_f64(double x, double y) { return pow(x, y); }
 DEVICE uint32_t bits_of(float x) { return ingot_emulated_bits(x); }
 DEVICE float float_of(uint32_t bits) { return ingot_emulated_float(bits); }
 /* c + the four products of signed bytes. */
+DEVICE uint32_t permute_bytes(uint32_t a, uint32_t b, uint32_t which) {
+    uint32_t y = 0;
+    for (int i = 0; i < 4; i++) {
+        const uint32_t from = which >> (4 * i) & 7;
+        y |= ((from < 4 ? a >> (8 * from) : b >> (8 * (from - 4))) & 255u) << (8 * i);
+    }
+    return y;
+}
 DEVICE int32_t dot4(uint32_t a, uint32_t b, int32_t c) {
     uint32_t sum = (uint32_t)c;
     for (int i = 0; i < 32; i += 8) sum += (uint32_t)((int8_t)(a >> i) * (int8_t)(b >> i));
@@ -167,7 +175,6 @@ template <class T> DEVICE T shuffle_xor(T x, int mask) { return shuffle_by(x, IN
 template <class T> DEVICE T shuffle_down(T x, int delta) { return shuffle_by(x, INGOT_SHUFFLE_DOWN, delta); }
 template <class T> DEVICE T shuffle_up(T x, int delta) { return shuffle_by(x, INGOT_SHUFFLE_UP, delta); }
 DEVICE uint32_t ballot(bool condition) { return machine->ballot(condition); }
-DEVICE uint32_t count_bits(uint32_t x) { return (uint32_t)__builtin_popcount(x); }
 
 /* -- memory
  * ------------------------------------------------------------------------------------------------------------ */

@@ -1,0 +1,239 @@
+/* Depthwise convolution: a thread has four channels of a few neighbouring pixels of a row. Each column of the windows
+ * is read once for all pixels that it belongs to. Threads of a block follow each other down the image, so that lines
+ * that windows have in common come from the first-level cache. */
+#include "conv/cuda_shape.h"
+#include "cuda_products.h"
+
+namespace ingot {
+
+enum { DW_X, DW_W, DW_BIAS, DW_RESIDUAL };
+
+DEVICE int32_t at_most_four(int32_t count) { return count < 4 ? count : 4; }
+
+template <class T> DEVICE four<float> real_four(const four<T> &x) {
+    return {to_float(x.at[0]), to_float(x.at[1]), to_float(x.at[2]), to_float(x.at[3])};
+}
+
+/* Line y of plane z of an image, at a channel; null outside the image. */
+template <class X>
+DEVICE const X *dw_line(const conv_shape &s, const ingot_cuda_arg &x, const conv_place &at, int32_t z, int32_t y) {
+    if (z < 0 || z >= s.in[0] || y < 0 || y >= s.in[1]) return nullptr;
+    return static_cast<const X *>(x.data) + s.in_line(at.n, z, y) * x.pitch + at.channel * 4;
+}
+
+/* Windows of WIDTH columns side by side that move by STRIDE; WIDTH 0: any. x in X, y in Y, weights float
+ * [C / 16][taps][16]; the residual is float32 or half. */
+template <class X, class Y, int WIDTH, int STRIDE, int PIXELS, int KIND> struct conv_depthwise {
+    static constexpr int threads = 128, blocks = 4;
+    using call = ingot::call<5, ingot_conv_params>;
+
+    /* The columns of a line. */
+    static DEVICE void add_line(float (&sum)[PIXELS][4], const X *line, const conv_shape &s, int64_t pitch,
+                                const ingot_conv_params &p, int32_t first, const float *w, int32_t count, bool wide) {
+        if constexpr (WIDTH > 0) {
+            four<float> weights[WIDTH];
+#pragma unroll
+            for (int k = 0; k < WIDTH; k++) weights[k] = *reinterpret_cast<const four<float> *>(w + k * 16);
+#pragma unroll
+            for (int i = 0; i < (PIXELS - 1) * STRIDE + WIDTH; i++) {
+                const int32_t column = first + i;
+                const bool there = column >= 0 && column < s.in[2];
+                const four<float> v = real_four(load_four(line + column * pitch, there ? count : 0, wide));
+#pragma unroll
+                for (int pixel = 0; pixel < PIXELS; pixel++) {
+                    const int k = i - pixel * STRIDE;
+                    if (k >= 0 && k < WIDTH) {
+#pragma unroll
+                        for (int j = 0; j < 4; j++) sum[pixel][j] += v.at[j] * weights[k].at[j];
+                    }
+                }
+            }
+        } else {
+            for (int32_t k = 0; k < p.kernel[2]; k++) {
+                const four<float> weights = *reinterpret_cast<const four<float> *>(w + k * 16);
+#pragma unroll
+                for (int pixel = 0; pixel < PIXELS; pixel++) {
+                    const int32_t column = first + pixel * p.strides[2] + k * p.dilations[2];
+                    const bool there = column >= 0 && column < s.in[2];
+                    const four<float> v = real_four(load_four(line + column * pitch, there ? count : 0, wide));
+#pragma unroll
+                    for (int j = 0; j < 4; j++) sum[pixel][j] += v.at[j] * weights.at[j];
+                }
+            }
+        }
+    }
+
+    static DEVICE void run(const call &c) {
+        const ingot_cuda_arg &x = c.arg[DW_X], &residual = c.arg[DW_RESIDUAL], &bias = c.arg[DW_BIAS], &y = c.arg[4];
+        const ingot_conv_params &p = c.params;
+        const conv_shape s(x, y, p.groups);
+        const conv_place at(s, blockIdx.x * threads + threadIdx.x, (s.in_channels + 3) / 4, PIXELS, true);
+        if (!at.there) return;
+        const int32_t channel = at.channel * 4, count = at_most_four(s.in_channels - channel);
+        const int64_t taps = (int64_t)p.kernel[0] * p.kernel[1] * p.kernel[2];
+        const float *w = static_cast<const float *>(c.arg[DW_W].data) + channel / 16 * taps * 16 + channel % 16;
+        const bool wide = in_fours<X>(x);
+        float sum[PIXELS][4] = {};
+        for (int32_t kz = 0; kz < p.kernel[0]; kz++) {
+            for (int32_t ky = 0; ky < p.kernel[1]; ky++, w += p.kernel[2] * 16) {
+                const X *line = dw_line<X>(s, x, at, at.z * p.strides[0] - p.pads_begin[0] + kz * p.dilations[0],
+                                           at.y * p.strides[1] - p.pads_begin[1] + ky * p.dilations[1]);
+                if (line != nullptr) {
+                    add_line(sum, line, s, x.pitch, p, at.x * p.strides[2] - p.pads_begin[2], w, count, wide);
+                }
+            }
+        }
+        const activation<KIND> act(p.activation);
+        const bool stores = in_fours<Y>(y);
+        four<float> start = {};
+        if (bias.data != nullptr) start = load_four(static_cast<const float *>(bias.data) + channel, count, false);
+#pragma unroll
+        for (int pixel = 0; pixel < PIXELS; pixel++) {
+            if (at.x + pixel < s.out[2]) {
+                const int64_t row = s.out_line(at.n, at.z, at.y) + at.x + pixel;
+                four<Y> result = {};
+#pragma unroll
+                for (int j = 0; j < 4; j++) {
+                    float v = sum[pixel][j] + start.at[j];
+                    if (residual.data != nullptr && j < count) {
+                        v += load_real(residual, row * residual.pitch + channel + j);
+                    }
+                    result.at[j] = from_float<Y>(act(v));
+                }
+                store_four(static_cast<Y *>(y.data) + row * y.pitch + channel, result, count, stores);
+            }
+        }
+    }
+};
+
+/* -- INT8 ---------------------------------------------------------------------------------------------------------------- */
+
+/* Bytes of four taps by four channels, to those of four channels by four taps. */
+DEVICE void transpose_bytes(uint32_t (&x)[4]) {
+    const uint32_t a = permute_bytes(x[0], x[1], 0x5140), b = permute_bytes(x[2], x[3], 0x5140);
+    const uint32_t c = permute_bytes(x[0], x[1], 0x7362), d = permute_bytes(x[2], x[3], 0x7362);
+    x[0] = permute_bytes(a, b, 0x5410);
+    x[1] = permute_bytes(a, b, 0x7632);
+    x[2] = permute_bytes(c, d, 0x5410);
+    x[3] = permute_bytes(c, d, 0x7632);
+}
+
+/* Weights as conv_s8_dw has them: blocks of 64 channels, [steps][64 in that order][4]; four channels from c on. */
+DEVICE const uint32_t *dw_weights_s8(const ingot_cuda_arg &w, int32_t c) {
+    const int32_t lane = c % 64, place = lane % 16 / 4 * 16 + lane / 16 * 4 + lane % 4;
+    return static_cast<const uint32_t *>(w.data) + (int64_t)(c / 64) * w.dims[1] * 64 + place;
+}
+
+/* Exact. COLUMNS: the steps of the weights are three columns of up to four lines; else four taps each. */
+template <bool COLUMNS, int STRIDE, int PIXELS> struct conv_depthwise_s8 {
+    static constexpr int threads = 128, blocks = 4;
+    using call = ingot::call<7, ingot_conv_s8_params>;
+    enum { SUMS = 4, SCALE, Y };
+
+    static DEVICE uint32_t channels_of(const int8_t *line, int64_t at, bool there, int32_t count, bool wide,
+                                       uint32_t zeros) {
+        if (!there) return zeros;
+        const four<uint8_t> x = load_four(reinterpret_cast<const uint8_t *>(line) + at, count, wide);
+        return x.at[0] | (uint32_t)x.at[1] << 8 | (uint32_t)x.at[2] << 16 | (uint32_t)x.at[3] << 24;
+    }
+
+    static DEVICE void add(int32_t (&sum)[4], const uint32_t (&x)[4], const four<uint32_t> &w) {
+#pragma unroll
+        for (int j = 0; j < 4; j++) sum[j] = dot4(x[j], w.at[j], sum[j]);
+    }
+
+    /* Column by column: each is turned once for all pixels that it belongs to. */
+    static DEVICE void add_columns(int32_t (&sum)[PIXELS][4], const conv_shape &s, const ingot_conv_params &p,
+                                   const conv_place &at, const ingot_cuda_arg &x, const uint32_t *w, int32_t count,
+                                   bool wide, uint32_t zeros) {
+        const int8_t *lines[4];
+        four<uint32_t> weights[3];
+#pragma unroll
+        for (int k = 0; k < 3; k++) weights[k] = *reinterpret_cast<const four<uint32_t> *>(w + k * 64);
+#pragma unroll
+        for (int line = 0; line < 4; line++) {
+            const int32_t kz = line / p.kernel[1], ky = line % p.kernel[1];
+            lines[line] = kz < p.kernel[0]
+                              ? dw_line<int8_t>(s, x, at, at.z * p.strides[0] - p.pads_begin[0] + kz * p.dilations[0],
+                                                at.y * p.strides[1] - p.pads_begin[1] + ky * p.dilations[1])
+                              : nullptr;
+        }
+        const int32_t first = at.x * STRIDE - p.pads_begin[2];
+#pragma unroll
+        for (int i = 0; i < (PIXELS - 1) * STRIDE + 3; i++) {
+            const int32_t column = first + i;
+            const bool inside = column >= 0 && column < s.in[2];
+            uint32_t taps[4];
+#pragma unroll
+            for (int line = 0; line < 4; line++) {
+                taps[line] = channels_of(lines[line], column * x.pitch, inside && lines[line] != nullptr, count, wide,
+                                         zeros);
+            }
+            transpose_bytes(taps);
+#pragma unroll
+            for (int pixel = 0; pixel < PIXELS; pixel++) {
+                const int k = i - pixel * STRIDE;
+                if (k >= 0 && k < 3) add(sum[pixel], taps, weights[k]);
+            }
+        }
+    }
+
+    /* Four taps at a time, as they follow each other. */
+    static DEVICE void add_taps(int32_t (&sum)[PIXELS][4], const conv_shape &s, const ingot_conv_params &p,
+                                const conv_place &at, const ingot_cuda_arg &x, const uint32_t *w, int32_t count,
+                                bool wide, uint32_t zeros) {
+        const int32_t taps = p.kernel[0] * p.kernel[1] * p.kernel[2];
+        for (int32_t tap = 0; tap < taps; tap += 4, w += 64) {
+            const four<uint32_t> weights = *reinterpret_cast<const four<uint32_t> *>(w);
+            uint32_t found[PIXELS][4];
+#pragma unroll
+            for (int t = 0; t < 4; t++) {
+                const int32_t kx = (tap + t) % p.kernel[2], line_of = (tap + t) / p.kernel[2];
+                const int32_t ky = line_of % p.kernel[1], kz = line_of / p.kernel[1];
+                const int8_t *line =
+                    kz < p.kernel[0] ? dw_line<int8_t>(s, x, at, at.z * p.strides[0] - p.pads_begin[0] + kz * p.dilations[0],
+                                                       at.y * p.strides[1] - p.pads_begin[1] + ky * p.dilations[1])
+                                     : nullptr;
+#pragma unroll
+                for (int pixel = 0; pixel < PIXELS; pixel++) {
+                    const int32_t column = (at.x + pixel) * p.strides[2] - p.pads_begin[2] + kx * p.dilations[2];
+                    const bool inside = line != nullptr && column >= 0 && column < s.in[2];
+                    found[pixel][t] = channels_of(line, column * x.pitch, inside, count, wide, zeros);
+                }
+            }
+#pragma unroll
+            for (int pixel = 0; pixel < PIXELS; pixel++) {
+                transpose_bytes(found[pixel]);
+                add(sum[pixel], found[pixel], weights);
+            }
+        }
+    }
+
+    static DEVICE void run(const call &c) {
+        const ingot_cuda_arg &x = c.arg[DW_X], &y = c.arg[Y];
+        const ingot_conv_params &p = c.params.conv;
+        const int32_t zero = c.params.numbers.input_zero;
+        const conv_shape s(x, y, p.groups);
+        const conv_place at(s, blockIdx.x * threads + threadIdx.x, (s.in_channels + 3) / 4, PIXELS, true);
+        if (!at.there) return;
+        const int32_t channel = at.channel * 4, count = at_most_four(s.in_channels - channel);
+        const uint32_t *w = dw_weights_s8(c.arg[DW_W], channel), zeros = (uint32_t)(zero & 255) * 0x01010101u;
+        const bool wide = in_fours<int8_t>(x);
+        int32_t sum[PIXELS][4] = {};
+        if constexpr (COLUMNS) {
+            add_columns(sum, s, p, at, x, w, count, wide, zeros);
+        } else {
+            add_taps(sum, s, p, at, x, w, count, wide, zeros);
+        }
+        const end_s8 end(c.params.numbers, p.activation);
+        const columns_s8 results(c.arg[DW_BIAS], c.arg[SUMS], c.arg[SCALE], zero, 0, channel, count);
+#pragma unroll
+        for (int pixel = 0; pixel < PIXELS; pixel++) {
+            if (at.x + pixel < s.out[2]) {
+                results.finish(sum[pixel], end, c.arg[DW_RESIDUAL], y, s.out_line(at.n, at.z, at.y) + at.x + pixel);
+            }
+        }
+    }
+};
+
+} // namespace ingot
