@@ -34,7 +34,7 @@ class Team:
 
 def team_for(rows: int, length: int) -> Team | None:
     """The team that holds a row of so many elements in registers; None: no block can."""
-    for threads, most in ((32, 2 * EACH_MAX if rows >= MANY_ROWS else 4), (128, 4), (256, 8), (256, 16), (1024, 16)):
+    for threads, most in ((32, 2 * EACH_MAX if rows >= MANY_ROWS else 4), (128, 4), (256, 8), (256, 16), (512, 16)):
         each = 4
         while each < most and threads * each < length:
             each *= 2

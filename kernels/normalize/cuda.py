@@ -18,7 +18,7 @@ from ingot.targets import Target
 FEW = 1024
 COLUMNS, COLUMNS_S8 = 8, 32
 #: of a row that is read more than once
-LONGEST = Team(1024, 16)
+LONGEST = Team(512, 16)
 #: of the peak of memory
 EFFICIENCY = 0.6
 

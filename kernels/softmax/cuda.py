@@ -42,7 +42,7 @@ def _launch_s8(node: NodeView, target: Target) -> Launch:
     if inner > 1:
         kernel, grid, block = f"softmax_s8_columns<{CPP[y.dtype]}>", blocks_for(outer * inner, COLUMNS), COLUMNS
     else:
-        team = team_for(outer, min(n, 1024 * 16))  # longer rows are read three times
+        team = team_for(outer, min(n, 512 * 16))  # longer rows are read three times
         kernel, grid, block = (
             f"softmax_s8_rows<{CPP[y.dtype]}, {team.threads}, {team.each}>",
             team.grid(outer),
