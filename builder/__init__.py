@@ -17,6 +17,7 @@ from ingot.builder import onnx_model, select
 from ingot.builder.cuda.edges import edges_of
 from ingot.builder.cuda.instance import Compiler
 from ingot.builder.cuda.link import arch_number, driver_number, link
+from ingot.builder.cuda.predict import predict
 from ingot.builder.ir import Graph
 from ingot.builder.onnx_import import import_model
 from ingot.builder.passes import half, quantize
@@ -197,6 +198,7 @@ def build(
             tuned(report)
     if device.backend == "cuda":
         metadata["cuda"] = link([program], device, compiler, log)
+        metadata["predicted"] = predict(graph, program, device)
     abi = {k.name: (k.abi, k.params_size) for k in kernels().values()}
     variant = _variant(device, program)
     engine = write_engine([variant], metadata, abi)
