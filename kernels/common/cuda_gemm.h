@@ -50,9 +50,10 @@ template <class Tile> struct tile_place {
 
     DEVICE tile_place(int rows, int columns) {
         const int down = (rows + Tile::rows - 1) / Tile::rows, across = (columns + Tile::columns - 1) / Tile::columns;
-        const int block = (int)blockIdx.x, band = block / (8 * across), rest = block % (8 * across);
+        const int of_band = 8 * (across > 0 ? across : 1);
+        const int block = (int)blockIdx.x, band = block / of_band, rest = block % of_band;
         const int high = down - band * 8 < 8 ? down - band * 8 : 8;
-        exists = high > 0;
+        exists = high > 0 && across > 0;
         row = exists ? (band * 8 + rest % high) * Tile::rows : 0;
         column = exists ? rest / high * Tile::columns : 0;
     }

@@ -20,10 +20,10 @@ template <class Tile> struct warp_place {
 
 template <class S> struct alignas(2 * sizeof(S)) sum_pair { S low, high; };
 
-/* -- tensor cores
- * ------------------------------------------------------------------------------------------------------ All element
- * types have the same fragments when they are counted in bytes: 16 rows of A and 8 columns of B by 32 bytes of the
- * depth. float32 takes three products of tf32, which leaves the error of float32; but an infinity becomes NaN. */
+/* -- tensor cores -------------------------------------------------------------------------------------------------
+ * All element types have the same fragments when they are counted in bytes: 16 rows of A and 8 columns of B by 32
+ * bytes of the  * depth. float32 takes three products of tf32, which leaves the error of float32; but an infinity
+ * becomes NaN. */
 
 template <class T> struct sum_of { typedef float type; };
 template <> struct sum_of<int8_t> { typedef int32_t type; };
@@ -48,7 +48,9 @@ template <int N> DEVICE void split_fragment(uint32_t (&x)[N], uint32_t (&rest)[N
     }
 }
 
-template <class T, class Tile> struct mma_core {
+/* TOTALS: those of the rows of A and the columns of B are made too, by products with ones; `centre` takes from the sums
+ * what zero points have added to them. */
+template <class T, class Tile, bool TOTALS = false> struct mma_core {
     typedef typename sum_of<T>::type sum;
     static constexpr int down = Tile::rows / Tile::warps_m / 16, across = Tile::columns / Tile::warps_n / 8;
     static constexpr int turns = Tile::bytes / 32 / Tile::warps_k;
@@ -56,8 +58,18 @@ template <class T, class Tile> struct mma_core {
     static_assert(down >= 1 && across >= 2 && across % 2 == 0 && turns >= 1, "a tile too small for its warps");
 
     sum sums[down][across][4];
+    sum row_totals[TOTALS ? down : 1][4], column_totals[TOTALS ? across : 1][4];
 
     DEVICE mma_core() {
+        if constexpr (TOTALS) {
+#pragma unroll
+            for (int i = 0; i < 4; i++) {
+#pragma unroll
+                for (int m = 0; m < down; m++) row_totals[m][i] = 0;
+#pragma unroll
+                for (int n = 0; n < across; n++) column_totals[n][i] = 0;
+            }
+        }
 #pragma unroll
         for (int m = 0; m < down; m++) {
 #pragma unroll
@@ -106,6 +118,32 @@ template <class T, class Tile> struct mma_core {
                     multiply_fragments<T>(sums[m][n], x[m], w[n]);
                 }
             }
+            if constexpr (TOTALS) {
+                const uint32_t ones[4] = {0x01010101u, 0x01010101u, 0x01010101u, 0x01010101u};
+                const uint32_t few[2] = {0x01010101u, 0x01010101u};
+#pragma unroll
+                for (int m = 0; m < down; m++) multiply_s8(row_totals[m], x[m], few);
+#pragma unroll
+                for (int n = 0; n < across; n++) multiply_s8(column_totals[n], ones, w[n]);
+            }
+        }
+    }
+
+    /* Sums of a b become those of (a - a_zero) (b - b_zero), over `depth` products; integers wrap around. */
+    DEVICE void centre(int32_t a_zero, int32_t b_zero, int32_t depth) {
+        const warp_place<Tile> at;
+        const uint32_t both = at.k == 0 ? (uint32_t)depth * (uint32_t)a_zero * (uint32_t)b_zero : 0u;
+#pragma unroll
+        for (int m = 0; m < down; m++) {
+#pragma unroll
+            for (int n = 0; n < across; n++) {
+#pragma unroll
+                for (int i = 0; i < 4; i++) {
+                    const uint32_t row = (uint32_t)row_totals[m][i] * (uint32_t)b_zero;
+                    const uint32_t column = (uint32_t)column_totals[n][i] * (uint32_t)a_zero;
+                    sums[m][n][i] = (int32_t)((uint32_t)sums[m][n][i] - row - column + both);
+                }
+            }
         }
     }
 
@@ -138,9 +176,9 @@ template <class T, class Tile> struct mma_core {
     }
 };
 
-/* -- plain arithmetic of float32
- * ----------------------------------------------------------------------------------------- The lanes of a warp are 8 x
- * 4; each has every 8th row and every 4th column of the warp's part. A sum is made in the order of the depth. */
+/* -- plain arithmetic of float32 -----------------------------------------------------------------------------------
+ * The lanes of a warp are 8 x 4; each has every 8th row and every 4th column of the warp's part. A sum is made in the
+ * order of the depth. */
 
 template <class Tile> struct fma_core {
     typedef float sum;

@@ -60,8 +60,7 @@ template <class T, class X> DEVICE void copy_chunk(uint8_t *to, const X *from, i
     *reinterpret_cast<chunk_of<T> *>(to) = chunk;
 }
 
-/* -- packed weights: [columns][depth], whole chunks
- * ---------------------------------------------------------------------- */
+/* -- packed weights: [columns][depth], whole chunks ---------------------------------------------------------------- */
 
 template <class T, class Tile> struct packed_weights {
     typedef copy_share<Tile, Tile::columns> share;
@@ -77,8 +76,6 @@ template <class T, class Tile> struct packed_weights {
         at = mine.chunk * 16;
     }
 
-    DEVICE void skip(int steps) { at += steps * Tile::bytes; }
-
     DEVICE void load(uint8_t *stage) {
 #pragma unroll
         for (int i = 0; i < share::count; i++) {
@@ -91,28 +88,37 @@ template <class T, class Tile> struct packed_weights {
     }
 };
 
-/* -- rows of a matrix
- * ------------------------------------------------------------------------------------------------------ */
+/* -- a matrix as it comes: ROWS rows of a stage ---------------------------------------------------------------------
+ */
 
-template <class T, class X, class Tile> struct matrix_rows {
-    typedef copy_share<Tile, Tile::rows> share;
+/* [rows][depth]. It may be gone through `parts` times, each time padded to whole chunks. */
+template <class T, class X, class Tile, int ROWS> struct matrix_rows {
+    typedef copy_share<Tile, ROWS> share;
     static constexpr int VEC = vec_of<T>::count;
     const X *data;
     int64_t pitch;
-    int rows, depth, at, grain;
+    int rows, depth, at, grain, parts;
     share mine;
 
     /* Rows from `first` on of `all` rows of `length` elements. */
-    DEVICE matrix_rows(const X *matrix, int64_t row_pitch, int all, int length, int first) {
+    DEVICE matrix_rows(const X *matrix, int64_t row_pitch, int all, int length, int first, int times = 1) {
         pitch = row_pitch;
         data = matrix + first * pitch;
         rows = all - first;
         depth = length;
+        parts = times;
         grain = grain_of(matrix, pitch * (int64_t)sizeof(X));
         at = mine.chunk * VEC;
+        wrap();
     }
 
-    DEVICE void skip(int steps) { at += steps * (Tile::bytes / 16 * VEC); }
+    DEVICE void wrap() {
+        const int padded = (depth + VEC - 1) / VEC * VEC;
+        while (parts > 1 && at >= padded) {
+            at -= padded;
+            parts--;
+        }
+    }
 
     DEVICE void load(uint8_t *stage) {
         const int left = depth - at, count = left < 0 ? 0 : left < VEC ? left : VEC;
@@ -124,6 +130,38 @@ template <class T, class X, class Tile> struct matrix_rows {
             copy_chunk<T>(mine.place(stage, i), there ? data + row * pitch + at : data, there ? count : 0, grain);
         }
         at += Tile::bytes / 16 * VEC;
+        wrap();
+    }
+};
+
+/* [depth][rows]: neighbours in memory are rows, so that threads side by side take rows side by side. */
+template <class T, class Tile, int ROWS> struct matrix_columns {
+    static constexpr int VEC = vec_of<T>::count, CHUNKS = Tile::bytes / 16;
+    const T *data;
+    int64_t pitch;
+    int rows, depth, at;
+
+    DEVICE matrix_columns(const T *matrix, int64_t row_pitch, int all, int length, int first) {
+        pitch = row_pitch;
+        data = matrix + first;
+        rows = all - first;
+        depth = length;
+        at = 0;
+    }
+
+    DEVICE void load(uint8_t *stage) {
+#pragma unroll
+        for (int i = 0; i < ROWS * CHUNKS; i += Tile::threads) {
+            const int place = i + (int)threadIdx.x, row = place % ROWS, chunk = place / ROWS, first = at + chunk * VEC;
+            if (ROWS * CHUNKS % Tile::threads != 0 && chunk >= CHUNKS) break;
+            chunk_of<T> all = {};
+#pragma unroll
+            for (int k = 0; k < VEC; k++) {
+                if (row < rows && first + k < depth) all.at[k] = load_constant(data + (first + k) * pitch + row);
+            }
+            *reinterpret_cast<chunk_of<T> *>(stage + staged<Tile::bytes>(row, chunk)) = all;
+        }
+        at += CHUNKS * VEC;
     }
 };
 

@@ -22,6 +22,7 @@ from ingot.kernels.spec import DType, Launch, NodeView, Tactic
 from ingot.targets import Target
 
 from .attrs import ConvAttrs, HalfConvAttrs, conv_params
+from .int8 import is_s8, s8_params
 from .panels import is_float
 
 #: lines of taps, of all axes together, that a kernel can tell apart
@@ -35,10 +36,15 @@ def _vec(node: NodeView) -> int:
     return CHUNK // node.inputs[1].type.dtype.size
 
 
+def _taps(node: NodeView) -> int:
+    """Those of all parts of the weights."""
+    return math.prod(node.inputs[1].type.shape[2:])
+
+
 def way(node: NodeView) -> str:
     """How windows are read: the enumerators of ``gemm.cu``."""
     attrs: ConvAttrs = node.attrs
-    channels, taps = node.inputs[0].type.shape[-1], math.prod(attrs.kernel)
+    channels, taps = node.inputs[0].type.shape[-1], _taps(node)
     if taps == 1 and set(attrs.strides) == {1} and not any(attrs.pads):
         return "CONV_POINTS"
     padded = ceil_div(channels, _vec(node)) * _vec(node)
@@ -47,8 +53,8 @@ def way(node: NodeView) -> str:
 
 
 def pack(node: NodeView, w: np.ndarray) -> np.ndarray:
-    """[O, C, *kernel] -> [O, depth]: taps one after the other, each with its channels padded to whole chunks of 16
-    bytes; element by element without, where channels are few."""
+    """[O, C, *kernel], or [O, C, parts, *kernel], -> [O, depth]: taps one after the other, each with its channels
+    padded to whole chunks of 16 bytes; element by element without, where channels are few."""
     out, channels = w.shape[:2]
     rows = np.ascontiguousarray(np.moveaxis(w.reshape(out, channels, -1), 1, 2))
     if way(node) == "CONV_ELEMENTS":
@@ -60,7 +66,7 @@ def extent(node: NodeView) -> tuple[int, int, int]:
     """Rows, columns and depth of the product."""
     x, w, y = node.inputs[0].type, node.inputs[1].type, node.outputs[0].type
     vec = _vec(node)
-    channels, taps = x.shape[-1], math.prod(node.attrs.kernel)
+    channels, taps = x.shape[-1], _taps(node)
     deep = channels * taps if way(node) == "CONV_ELEMENTS" else ceil_div(channels, vec) * vec * taps
     return math.prod(y.shape[:-1]), w.shape[0], deep
 
@@ -75,7 +81,8 @@ def product(node: NodeView, pace: str, slowed: float) -> Product:
 
 def is_one_group(node: NodeView) -> bool:
     """Whether these kernels can do a convolution of the types they are for."""
-    return node.attrs.groups == 1 and sum(node.attrs.kernel) + 3 - len(node.attrs.kernel) <= MOST_LINES
+    lines = sum(node.inputs[1].type.shape[2:]) + 5 - node.inputs[1].type.rank
+    return node.attrs.groups == 1 and lines <= MOST_LINES
 
 
 def shared(node: NodeView, tile: Tile) -> int:
@@ -125,9 +132,40 @@ def _real(kernel: str, core: str, dtype: DType, tile: Tile, numerics: str = "fp3
     )
 
 
+def _exact(tile: Tile) -> Tactic:
+    """A tactic of int8."""
+
+    def launch(node: NodeView, target: Target) -> Launch:
+        rows, columns, _ = extent(node)
+        return Launch(
+            source="conv/gemm.cu",
+            kernel=f"conv_gemm_s8<ingot::{way(node)}, {tile.cpp}>",
+            grid=tile.grid(rows, columns),
+            block=tile.threads,
+            shared=shared(node, tile),
+            exact=True,
+        )
+
+    return Tactic(
+        kernel="conv_s8_mma_cuda",
+        params_type="ingot_conv_s8_params",
+        params=s8_params,
+        when=lambda node: is_s8(node) and is_one_group(node) and tile.suits(*extent(node)[:2]),
+        pack={1: pack},
+        pitched_inputs=(0, 3),
+        pitched_outputs=(0,),
+        inplace=(3,),
+        numerics="exact",
+        variant=tile.variant,
+        efficiency=lambda node, target: efficiency(tile, product(node, "i8", 1.0), target),
+        launch=launch,
+    )
+
+
 TACTICS: tuple[Tactic, ...] = (
     *(_real("conv_f16_mma_cuda", "f16_core", DType.F16, tile) for tile in MMA_TILES),
     *(_real("conv_bf16_mma_cuda", "bf16_core", DType.BF16, tile) for tile in MMA_TILES),
+    *(_exact(tile) for tile in MMA_TILES),
     *(_real("conv_f32_fma_cuda", "fma_core", DType.F32, tile) for tile in FMA_TILES),
     *(_real("conv_tf32_mma_cuda", "tf32_core", DType.F32, tile, "fast") for tile in SPLIT_TILES),
 )

@@ -116,11 +116,6 @@ template <class T, class X, class Tile> struct image_windows {
         }
     }
 
-    DEVICE void skip(int steps) {
-        channel += steps * DEPTH;
-        place();
-    }
-
     DEVICE void load(uint8_t *stage) {
         const int left = e.channels - channel, count = left < VEC ? left : VEC;
         const X *const from = data + at.pixel * pitch + channel;
@@ -189,8 +184,6 @@ template <class T, class X, class Tile> struct image_elements {
         }
         sync_block();
     }
-
-    DEVICE void skip(int steps) { at += steps * DEPTH; }
 
     DEVICE void load(uint8_t *stage) {
 #pragma unroll

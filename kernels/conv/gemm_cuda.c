@@ -1,18 +1,19 @@
 /* What the matrix products of gemm.cu ask of a convolution. */
-#include "conv_shape.h"
+#include "conv_s8.h"
 #include "gemm_half.h"
 
 enum { CHUNK_BYTES = 16, MOST_LINES = 31 };
 
 /* Weights [O][depth] in whole chunks: each tap padded to some, or all taps together. */
-static const char *weights_check(const ingot_call *call, const ingot_conv_params *p, int64_t size) {
+static const char *weights_check(const ingot_call *call, int64_t size, int32_t least_dilation) {
+    const ingot_conv_params *p = call->params; /* those of int8 begin with the same */
     const ingot_arg *w = &call->in[INGOT_CONV_W];
     const int64_t vec = CHUNK_BYTES / size;
     ingot_conv_shape s;
     if (w->rank != 2 || w->count < 1 || w->pitch != w->dims[1] || w->pitch % vec != 0) {
         return "conv: weights";
     }
-    const char *reason = ingot_conv_shape_check(call, ingot_conv_count_taps(p, w->count), &s);
+    const char *reason = ingot_conv_shape_check_from(call, ingot_conv_count_taps(p, w->count), least_dilation, &s);
     if (reason != NULL) {
         return reason;
     }
@@ -39,7 +40,7 @@ static const char *real_check(const ingot_call *call) {
                                             INGOT_F32);
         }
     }
-    return reason != NULL ? reason : weights_check(call, call->params, w->dtype == INGOT_F32 ? 4 : 2);
+    return reason != NULL ? reason : weights_check(call, w->dtype == INGOT_F32 ? 4 : 2, 1);
 }
 
 const ingot_family ingot_family_conv_gemm_cuda = {
@@ -51,4 +52,20 @@ const ingot_family ingot_family_conv_gemm_cuda = {
     .out_max = 1,
     .inplace = 1u << INGOT_CONV_RESIDUAL,
     .check = real_check,
+};
+
+static const char *s8_check(const ingot_call *call) {
+    const char *reason = ingot_conv_s8_operands_check(call);
+    return reason != NULL ? reason : weights_check(call, 1, 0);
+}
+
+const ingot_family ingot_family_conv_gemm_s8_cuda = {
+    .params_size = sizeof(ingot_conv_s8_params),
+    .flags = INGOT_KERNEL_PITCHED | INGOT_KERNEL_EXACT,
+    .in_min = 6,
+    .in_max = 6,
+    .out_min = 1,
+    .out_max = 1,
+    .inplace = 1u << INGOT_CONV_RESIDUAL,
+    .check = s8_check,
 };

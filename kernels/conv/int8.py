@@ -114,6 +114,7 @@ def pack_depthwise_columns_s8(w: np.ndarray) -> np.ndarray:
 
 
 def s8_params(node: NodeView) -> dict[str, Any]:
+    """The fields of the C struct ``ingot_conv_s8_params``, without tuning."""
     attrs: QConvAttrs = node.attrs
     conv = conv_params(node)
     if attrs.parts > 1:  # taps of an axis of its own, all of which read the same pixel
@@ -122,6 +123,7 @@ def s8_params(node: NodeView) -> dict[str, Any]:
 
 
 def is_s8(node: NodeView) -> bool:
+    """An int8 convolution with weights that are known, whose parts have an axis left."""
     attrs = node.attrs
     if not isinstance(attrs, QConvAttrs) or node.inputs[1].data is None or not storable(attrs.output):
         return False
