@@ -115,6 +115,8 @@ ingot_status ingot_direct_step(ingot_context *c, uint32_t index, ingot_direct_op
                                ingot_error *error) {
     ingot_clear(error);
     if (index >= c->step_count) return ingot_fail(error, INGOT_ERR_ARGUMENT, INGOT_NO_OFFSET, "no step %u", index);
+    if (c->cuda)
+        return ingot_fail(error, INGOT_ERR_UNSUPPORTED, INGOT_NO_OFFSET, "steps of a CUDA program run together alone");
     if (c->shape_pending || c->stale) return ingot_context_not_ready(c, error);
     const ingot_context_step *step = &c->steps[index];
     ingot_fpenv mode = ingot_fpenv_enter();

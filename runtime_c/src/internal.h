@@ -36,8 +36,8 @@ typedef struct ingot_file {
 
 /* One step with its kernel found. */
 typedef struct ingot_bound_step {
-    const ingot_kernel *kernel; /* NULL for programs of another backend */
-    ingot_run_fn run;
+    const ingot_kernel *kernel;
+    ingot_run_fn run;      /* NULL on CUDA */
     const uint8_t *params; /* in the file's copy */
     const ingot_step *record;
 } ingot_bound_step;
@@ -56,6 +56,9 @@ struct ingot_engine {
     ingot_bound_program *programs; /* of the variant */
     ingot_isa best_isa;            /* of the kernels in use */
     ingot_isa_set isas;            /* allowed when the engine was opened */
+    int device;                    /* that runs a CUDA variant */
+    char code[12];                 /* what runs, for people: an instruction set, or sm_87 */
+    ingot_error unfit;             /* why this machine cannot run the variant; its status is INGOT_OK when it can */
 };
 
 /* error.c */
@@ -88,6 +91,9 @@ void ingot_fill_call(const ingot_file *file, const ingot_program *program, const
                      ingot_arg *args, ingot_call *call);
 ingot_status ingot_check_step(const ingot_file *file, const ingot_program *program, const ingot_bound_step *step,
                               const ingot_call *call, uint32_t index, ingot_error *error);
+/* Bytes of what a CUDA kernel is launched with (cuda_call.h), and the most that every driver takes. */
+enum { INGOT_CUDA_MAX_BLOCK = 4096 };
+uint32_t ingot_cuda_block_size(uint32_t operands, uint32_t params_size);
 ingot_status ingot_verify_steps(const ingot_file *file, const ingot_bound_program *bound, ingot_error *error);
 
 /* shape.c: runs the shape program on the extents of the inputs; registers has register_count entries. */
@@ -130,6 +136,9 @@ static inline const ingot_io *ingot_get_io(const ingot_file *f, const ingot_prog
 }
 static inline const ingot_step *ingot_get_step(const ingot_file *f, const ingot_program *p, uint32_t i) {
     return (const ingot_step *)ingot_record(&f->tables[INGOT_SECTION_STEPS], p->steps.first + i);
+}
+static inline const ingot_launch *ingot_get_launch(const ingot_file *f, const ingot_step *s) { /* of a CUDA program */
+    return (const ingot_launch *)ingot_record(&f->tables[INGOT_SECTION_LAUNCHES], s->launch);
 }
 static inline uint32_t ingot_get_operand(const ingot_file *f, const ingot_step *s, uint32_t i) {
     return *(const uint32_t *)ingot_record(&f->tables[INGOT_SECTION_OPERANDS], s->operands + i);

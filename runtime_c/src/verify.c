@@ -7,6 +7,7 @@
 #include "internal.h"
 
 enum {
+    MAX_VARIANTS = 64,
     MAX_PROGRAMS = 1 << 14,
     MAX_STEPS = 1 << 16,
     MAX_BUFFERS = 1 << 16,
@@ -55,6 +56,8 @@ static int range_ok(const ingot_range *range, const ingot_table *table) {
 
 static ingot_status check_variants(const ingot_file *f, ingot_error *error) {
     const ingot_table *table = &f->tables[INGOT_SECTION_VARIANTS];
+    if (table->count > MAX_VARIANTS)
+        return ingot_fail(error, INGOT_ERR_FORMAT, table->file_offset, "more than %d variants", MAX_VARIANTS);
     for (uint32_t i = 0; i < table->count; i++) {
         const ingot_variant *v = (const ingot_variant *)ingot_record(table, i);
         uint64_t at = ingot_record_offset(table, i);
