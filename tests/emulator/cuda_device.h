@@ -6,7 +6,6 @@
 #ifndef INGOT_CUDA_DEVICE_H
 #define INGOT_CUDA_DEVICE_H
 
-#include <math.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -121,12 +120,11 @@ DEVICE float fma_f32(float a, float b, float c) { return __builtin_fmaf(a, b, c)
 DEVICE float div_f32(float a, float b) { return a / b; }
 DEVICE float sqrt_f32(float x) { return __builtin_sqrtf(x); }
 /* float64, within some ulp of the exact number. */
-DEVICE double exp_f64(double x) { return exp(x); }
-DEVICE double log_f64(double x) { return log(x); }
-DEVICE double pow_f64(double x, double y) { return pow(x, y); }
+DEVICE double exp_f64(double x) { return __builtin_exp(x); }
+DEVICE double log_f64(double x) { return __builtin_log(x); }
+DEVICE double pow_f64(double x, double y) { return __builtin_pow(x, y); }
 DEVICE uint32_t bits_of(float x) { return ingot_emulated_bits(x); }
 DEVICE float float_of(uint32_t bits) { return ingot_emulated_float(bits); }
-/* c + the four products of signed bytes. */
 DEVICE uint32_t permute_bytes(uint32_t a, uint32_t b, uint32_t which) {
     uint32_t y = 0;
     for (int i = 0; i < 4; i++) {
@@ -135,6 +133,7 @@ DEVICE uint32_t permute_bytes(uint32_t a, uint32_t b, uint32_t which) {
     }
     return y;
 }
+/* c + the four products of signed bytes. */
 DEVICE int32_t dot4(uint32_t a, uint32_t b, int32_t c) {
     uint32_t sum = (uint32_t)c;
     for (int i = 0; i < 32; i += 8) sum += (uint32_t)((int8_t)(a >> i) * (int8_t)(b >> i));
@@ -150,10 +149,10 @@ DEVICE float approximate(float x, int bits) {
     const uint32_t kept = bits_of(x) & ~((1u << bits) - 1u);
     return float_of((kept & 0x7f800000u) == 0 ? kept & 0x80000000u : kept);
 }
-DEVICE float exp2_fast(float x) { return approximate(exp2f(approximate(x, 0)), 1); }
+DEVICE float exp2_fast(float x) { return approximate(__builtin_exp2f(approximate(x, 0)), 1); }
 DEVICE float reciprocal_fast(float x) { return approximate(1.0f / approximate(x, 0), 1); }
 DEVICE float rsqrt_fast(float x) { return approximate(1.0f / __builtin_sqrtf(approximate(x, 0)), 1); }
-DEVICE float tanh_fast(float x) { return approximate(tanhf(x), 12); }
+DEVICE float tanh_fast(float x) { return approximate(__builtin_tanhf(x), 12); }
 
 /* -- threads of a block, lanes of a warp
  * ------------------------------------------------------------------------------- */
