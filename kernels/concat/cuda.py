@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ingot.kernels.spec import Launch, NodeView, Tactic
-from ingot.kernels.strided_copy.cuda import THREADS, spread
+from ingot.kernels.strided_copy.cuda import RESIDENT_LOOPS, THREADS, spread
 from ingot.targets import Target
 
 
 def _launch(node: NodeView, target: Target) -> Launch:
     count = len(node.inputs)
     longest = max(value.type.count for value in node.inputs)
-    grid = (spread(longest, target), count, 1)
+    grid = (spread(longest, target, RESIDENT_LOOPS), count, 1)
     return Launch("concat/concat.cu", f"concat<{count}>", grid, THREADS, exact=True)
 
 

@@ -64,7 +64,7 @@ struct pad {
         with_unit(width, [&](auto unit) {
             using T = decltype(unit);
             const T value = constant<T>(c, size);
-            const uint32_t ratio = sizeof(T) / size;
+            const uint32_t shift = unit_shift(sizeof(T), size);
             for (uint32_t i = first_thread<threads>(); i < total; i += all_threads<threads>()) {
                 uint32_t rest = i / units;
                 int64_t from = 0, to = 0, in_stride = in_step, out_stride = out_step;
@@ -82,7 +82,8 @@ struct pad {
                     rest = next;
                 }
                 const uint32_t within = i % units;
-                pointer<T>(out)[to / ratio + within] = inside ? pointer<const T>(in)[from / ratio + within] : value;
+                pointer<T>(out)[(to >> shift) + within] =
+                    inside ? pointer<const T>(in)[(from >> shift) + within] : value;
             }
         });
     }

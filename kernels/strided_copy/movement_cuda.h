@@ -29,6 +29,11 @@ DEVICE uint32_t widest_unit(uint64_t sizes) {
     return bits & (0u - bits);
 }
 
+/* By how much counts of elements of `size` bytes are shifted to give units of `width`. */
+DEVICE uint32_t unit_shift(uint32_t width, uint32_t size) {
+    return (width > size) + (width > 2 * size) + (width > 4 * size) + (width > 8 * size);
+}
+
 /* Bytes of an element of an ingot_dtype with a byte address: two bits for each type, the logarithm. */
 DEVICE uint32_t element_size(uint32_t dtype) { return 1u << (0x3939178u >> 2 * dtype & 3); }
 
