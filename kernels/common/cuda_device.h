@@ -165,6 +165,8 @@ template <class T> DEVICE T shuffle_xor(T x, int mask) { return __shfl_xor_sync(
 template <class T> DEVICE T shuffle_down(T x, int delta) { return __shfl_down_sync(0xffffffffu, x, delta); }
 template <class T> DEVICE T shuffle_up(T x, int delta) { return __shfl_up_sync(0xffffffffu, x, delta); }
 DEVICE uint32_t ballot(bool condition) { return __ballot_sync(0xffffffffu, condition); }
+/* How many bits are set. */
+DEVICE uint32_t count_bits(uint32_t x) { return (uint32_t)__popc(x); }
 
 /* -- memory ------------------------------------------------------------------------------------------------------------ */
 

@@ -65,19 +65,17 @@ template <class T> DEVICE void copy_tiles(const move_plan &p, const T *in, T *ou
 
 /* Word `k` of the result has element k of each of the words. */
 DEVICE void transpose_words(uint32_t (&w)[2]) {
-    const uint32_t low = (w[0] & 0xffffu) | w[1] << 16;
-    w[1] = w[0] >> 16 | (w[1] & 0xffff0000u);
+    const uint32_t low = permute_bytes(w[0], w[1], 0x5410);
+    w[1] = permute_bytes(w[0], w[1], 0x7632);
     w[0] = low;
 }
 DEVICE void transpose_words(uint32_t (&w)[4]) {
-    uint32_t made[4];
-#pragma unroll
-    for (int k = 0; k < 4; k++) {
-        made[k] = (w[0] >> 8 * k & 0xffu) | (w[1] >> 8 * k & 0xffu) << 8 | (w[2] >> 8 * k & 0xffu) << 16 |
-                  (w[3] >> 8 * k) << 24;
-    }
-#pragma unroll
-    for (int k = 0; k < 4; k++) w[k] = made[k];
+    const uint32_t low[2] = {permute_bytes(w[0], w[1], 0x5140), permute_bytes(w[2], w[3], 0x5140)};
+    const uint32_t high[2] = {permute_bytes(w[0], w[1], 0x7362), permute_bytes(w[2], w[3], 0x7362)};
+    w[0] = permute_bytes(low[0], low[1], 0x5410);
+    w[1] = permute_bytes(low[0], low[1], 0x7632);
+    w[2] = permute_bytes(high[0], high[1], 0x5410);
+    w[3] = permute_bytes(high[0], high[1], 0x7632);
 }
 
 /* Elements of which EACH are a word: a thread transposes EACH words of as many columns on their way into the tile,

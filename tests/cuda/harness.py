@@ -58,10 +58,12 @@ def run_node(
     *,
     seed: int = 1,
     pitched: bool = False,
+    align: int = 64,
 ) -> list[np.ndarray]:
     """The results of a node by a CUDA tactic, on the inputs' arrays before packing.
 
     ``seed`` decides the order of threads and blocks. ``pitched``: operands that may be rows of wider tensors are.
+    ``align``: bytes that operands are aligned to, 0: their elements.
     Raises ``LaunchError`` for what the emulator finds, ``AssertionError`` when bytes around an operand changed,
     ``IndexError`` when the kernel met an index out of range.
     """
@@ -79,11 +81,12 @@ def run_node(
         value = node.inputs[i] if i < len(node.inputs) else None
         bf16 = value is not None and value.type.dtype is DType.BF16 and array.dtype == np.uint16
         dtype = DType.BF16 if bf16 else DType.of(array.dtype)
-        held.append(Operand.of(array, dtype, GAP if pitched and i in tactic.pitched_inputs else 0))
+        held.append(Operand.of(array, dtype, GAP if pitched and i in tactic.pitched_inputs else 0, align))
     before = [None if h is None else h.memory.bytes.copy() for h in held]
     written = [tactic.writes, *(DENSE for _ in node.outputs[1:])]
     kinds = [layout.stored(v.type) for v, layout in zip(node.outputs, written)]
-    outputs = [Operand(kind, GAP if pitched and i in tactic.pitched_outputs else 0) for i, kind in enumerate(kinds)]
+    gaps = [GAP if pitched and i in tactic.pitched_outputs else 0 for i in range(len(kinds))]
+    outputs = [Operand(kind, gap, align) for kind, gap in zip(kinds, gaps)]
     status = Memory(4, 4)
     status.bytes[:] = 0
     workspace = Memory(tactic.workspace(node), 64) if tactic.workspace(node) else None

@@ -174,6 +174,7 @@ template <class T> DEVICE T shuffle_xor(T x, int mask) { return shuffle_by(x, IN
 template <class T> DEVICE T shuffle_down(T x, int delta) { return shuffle_by(x, INGOT_SHUFFLE_DOWN, delta); }
 template <class T> DEVICE T shuffle_up(T x, int delta) { return shuffle_by(x, INGOT_SHUFFLE_UP, delta); }
 DEVICE uint32_t ballot(bool condition) { return machine->ballot(condition); }
+DEVICE uint32_t count_bits(uint32_t x) { return (uint32_t)__builtin_popcount(x); }
 
 /* -- memory
  * ------------------------------------------------------------------------------------------------------------ */

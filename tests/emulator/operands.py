@@ -17,12 +17,13 @@ class Operand:
     """A tensor in guarded memory, its rows ``pitch`` elements apart, as a kernel is given it."""
 
     def __init__(self, kind: TensorType, gap: int = 0, align: int = 64) -> None:
+        """``align`` 0: to the element alone, as what a program binds."""
         self.kind = kind
         last = kind.shape[-1] if kind.shape else 1
         rows = kind.count // last if kind.count else 0
         self.pitch = last + (gap if rows > 1 else 0)
         elements = (rows - 1) * self.pitch + last if rows else 0
-        self.memory = Memory(elements * kind.dtype.size, align)
+        self.memory = Memory(elements * kind.dtype.size, align or kind.dtype.size)
         flat = self.memory.bytes.view(kind.dtype.numpy)
         if rows:
             strides = (self.pitch * flat.itemsize, flat.itemsize)
@@ -31,9 +32,9 @@ class Operand:
             self.rows = flat.reshape(0, last)
 
     @classmethod
-    def of(cls, array: np.ndarray, dtype: DType, gap: int = 0) -> Operand:
+    def of(cls, array: np.ndarray, dtype: DType, gap: int = 0, align: int = 64) -> Operand:
         """An input: a copy that nobody may write."""
-        made = cls(TensorType(dtype, array.shape), gap)
+        made = cls(TensorType(dtype, array.shape), gap, align)
         made.rows[...] = array.reshape(made.rows.shape)
         if gap == 0 or not made.gaps.size:
             made.memory.protect()
