@@ -17,7 +17,7 @@ from .attrs import QMatMulAttrs
 _X, _Y = Quant(0.05, 3), Quant(0.03, -5)  # of samples
 
 
-def _fields(node: NodeView, trans_b: bool) -> dict[str, Any]:
+def s8_fields(node: NodeView, trans_b: bool) -> dict[str, Any]:
     """The fields of the C struct ``ingot_matmul_s8_params``; ``alpha`` is part of the scale."""
     attrs: QMatMulAttrs = node.attrs
     return {
@@ -55,7 +55,7 @@ def _constant(variant: str = "", when: Callable[[NodeView], bool] = lambda node:
     return Tactic(
         kernel="matmul_s8_n16k4",
         params_type="ingot_matmul_s8_params",
-        params=lambda node: _fields(node, trans_b=False) | {"tuning": tuning},
+        params=lambda node: s8_fields(node, trans_b=False) | {"tuning": tuning},
         when=lambda node: _packed(node) and when(node),
         pack={1: _pack},
         pitched_inputs=(0, 3),
@@ -86,7 +86,7 @@ TACTICS = (
     Tactic(
         kernel="matmul_s8",
         params_type="ingot_matmul_s8_params",
-        params=lambda node: _fields(node, node.attrs.trans_b),
+        params=lambda node: s8_fields(node, node.attrs.trans_b),
         when=_free,
         pitched_inputs=(0, 1, 3),
         pitched_outputs=(0,),

@@ -23,7 +23,7 @@ from ingot.kernels.spec import (
     onnx_op,
 )
 
-from . import half, int8
+from . import cuda, half, int8
 from .attrs import MatMulAttrs, infer, work
 from .quantized import quantize
 
@@ -124,6 +124,7 @@ TACTICS = (
         inplace=(3,),
         efficiency=lambda node, target: SCALAR,
     ),
+    *cuda.TACTICS,
 )
 
 

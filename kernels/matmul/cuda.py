@@ -1,0 +1,215 @@
+"""Matrix products on CUDA: by constants, whose columns are packed, and of operands as they come."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ingot.kernels.common.cuda import CPP, activation_kind, ceil_div
+from ingot.kernels.common.cuda_gemm import (
+    FMA_TILES,
+    MMA_TILES,
+    SPLIT_TILES,
+    Product,
+    Tile,
+    efficiency,
+    pack_rows,
+)
+from ingot.kernels.common.half import narrow, takes_weights, widen
+from ingot.kernels.conv.int8 import storable
+from ingot.kernels.spec import DType, Launch, NodeView, Tactic
+from ingot.targets import Target
+
+from .attrs import HalfMatMulAttrs, MatMulAttrs, QMatMulAttrs
+from .int8 import s8_fields
+
+#: what the middle axis of a grid can count: batches beyond are gone through in a loop
+MOST_BATCHES = 65535
+#: tiles of products whose operands are brought into place element by element
+FREE_TILES = (Tile(64, 64, 64, 3, (2, 2, 1)), Tile(32, 32, 128, 3, (1, 1, 4)))
+
+
+def _fields(node: NodeView, trans_a: bool = False, trans_b: bool = False, alpha: float = 1.0) -> dict[str, Any]:
+    """The fields of the C struct ``ingot_matmul_params``; where b is packed only the activation is left of them."""
+    activation = node.attrs.activation.params()
+    return {"trans_a": int(trans_a), "trans_b": int(trans_b), "alpha": alpha, "reserved": 0, "activation": activation}
+
+
+def _columns(node: NodeView, b: np.ndarray) -> np.ndarray:
+    """The matrix with one row for each column of the result, [N, K]."""
+    matrix = b.reshape(b.shape[-2:])
+    return matrix if node.attrs.trans_b else matrix.T
+
+
+def pack(node: NodeView, b: np.ndarray) -> np.ndarray:
+    """[K, N], or its transpose with ``trans_b``, of float32 or half -> [N, depth], scaled by ``alpha``."""
+    columns, alpha, dtype = _columns(node, b), node.attrs.alpha, node.inputs[1].type.dtype
+    if alpha != 1.0 and dtype is DType.F32:
+        columns = columns * np.float32(alpha)
+    elif alpha != 1.0:  # a power of two
+        columns = narrow(widen(columns, dtype) * np.float32(alpha), dtype)
+    return pack_rows(columns)
+
+
+def pack_s8(node: NodeView, b: np.ndarray) -> np.ndarray:
+    """int8 [parts, K, N], or its transpose with ``trans_b`` -> [N, parts * depth]."""
+    parts = b.reshape(-1, *b.shape[-2:])
+    return np.concatenate([pack_rows(_columns(node, part)) for part in parts], axis=1)
+
+
+def _one_matrix(node: NodeView) -> bool:
+    """Whether a is not transposed and b is one constant matrix."""
+    a, b = node.inputs[0].type, node.inputs[1]
+    parts = node.attrs.parts if isinstance(node.attrs, QMatMulAttrs) else 1
+    matrices = math.prod(b.type.shape[:-2])
+    rank = b.type.rank <= a.rank or parts > 1
+    return b.data is not None and not node.attrs.trans_a and rank and matrices == parts
+
+
+def extent(node: NodeView, stacked: bool) -> tuple[int, int, int]:
+    """Rows, columns and depth; ``stacked``: the rows of all matrices are those of one."""
+    attrs: MatMulAttrs = node.attrs
+    a, shape = node.inputs[0].type, node.outputs[0].type.shape
+    rows = math.prod(shape[:-1]) if stacked else shape[-2]
+    return rows, shape[-1], a.shape[-2 if attrs.trans_a else -1]
+
+
+def _product(node: NodeView, stacked: bool, pace: str, slowed: float) -> Product:
+    """What the cost model asks for; of many small products it sees one as tall as all of them."""
+    rows, columns, depth = extent(node, True)
+    if not stacked:
+        rows = ceil_div(rows, max(node.outputs[0].type.shape[-2], 1)) * ceil_div(extent(node, False)[0], 32) * 32
+    dtype = node.inputs[1].type.dtype
+    moved = sum(v.type.nbytes for v in (*node.inputs, *node.outputs) if v is not None)
+    return Product(rows, columns, depth, dtype.size, moved, dtype.name.lower(), pace, slowed)
+
+
+def _launch(kernel: str, tile: Tile, node: NodeView, stacked: bool, exact: bool = False) -> Launch:
+    rows, columns, _ = extent(node, stacked)
+    batches = 1 if stacked else math.prod(node.outputs[0].type.shape[:-2])
+    return Launch(
+        source="matmul/gemm.cu",
+        kernel=kernel,
+        grid=(tile.grid(rows, columns)[0], max(min(batches, MOST_BATCHES), 1), 1),
+        block=tile.threads,
+        shared=tile.shared,
+        exact=exact,
+    )
+
+
+def _across(node: NodeView) -> str:
+    """Template arguments: whether rows of a and columns of b lie across memory."""
+    return f"{str(node.attrs.trans_a).lower()}, {str(not node.attrs.trans_b).lower()}"
+
+
+#: core -> peak that it has, and its share of that
+_PACES = {
+    "f16_core": ("f16", 1.0),
+    "bf16_core": ("bf16", 1.0),
+    "tf32_core": ("f16", 1 / 6),
+    "fma_core": ("f32", 1.0),
+}
+
+
+def _packed(kernel: str, core: str, dtype: DType, tile: Tile, numerics: str = "fp32") -> Tactic:
+    """A product of float32 or half by a constant of ``dtype``."""
+
+    def when(node: NodeView) -> bool:
+        if dtype is DType.F32:
+            known = all(v.type.dtype is dtype for v in node.inputs[:2]) and not isinstance(node.attrs, HalfMatMulAttrs)
+        else:
+            known = takes_weights(node, HalfMatMulAttrs, dtype)
+        return known and _one_matrix(node) and tile.suits(*extent(node, True)[:2])
+
+    def launch(node: NodeView, target: Target) -> Launch:
+        stored, kind = CPP[node.inputs[0].type.dtype], activation_kind(node.attrs.activation)
+        return _launch(
+            f"matmul_gemm<ingot::{core}, {CPP[dtype]}, {stored}, {kind}, {tile.cpp}>", tile, node, stacked=True
+        )
+
+    return Tactic(
+        kernel=kernel,
+        params_type="ingot_matmul_params",
+        params=_fields,
+        when=when,
+        pack={1: pack},
+        pitched_inputs=(0, 3),
+        pitched_outputs=(0,),
+        inplace=(3,),
+        numerics=numerics,
+        variant=tile.variant,
+        efficiency=lambda node, target: efficiency(tile, _product(node, True, *_PACES[core]), target),
+        launch=launch,
+    )
+
+
+def _free(kernel: str, core: str, tile: Tile, numerics: str = "fp32") -> Tactic:
+    """A product of two operands of float32."""
+
+    def when(node: NodeView) -> bool:
+        return all(v.type.dtype is DType.F32 for v in node.inputs[:2]) and tile.suits(*extent(node, False)[:2])
+
+    def launch(node: NodeView, target: Target) -> Launch:
+        kind = activation_kind(node.attrs.activation)
+        return _launch(f"matmul_free<ingot::{core}, {_across(node)}, {kind}, {tile.cpp}>", tile, node, stacked=False)
+
+    return Tactic(
+        kernel=kernel,
+        params_type="ingot_matmul_params",
+        params=lambda node: _fields(node, node.attrs.trans_a, node.attrs.trans_b, node.attrs.alpha),
+        when=when,
+        pitched_inputs=(0, 1, 3),
+        pitched_outputs=(0,),
+        inplace=(3,),
+        numerics=numerics,
+        variant=tile.variant,
+        efficiency=lambda node, target: efficiency(tile, _product(node, False, *_PACES[core]), target),
+        launch=launch,
+    )
+
+
+def _s8(kernel: str, tile: Tile, packed: bool) -> Tactic:
+    """A product of int8, by packed constants or of operands as they come."""
+
+    def when(node: NodeView) -> bool:
+        attrs = node.attrs
+        if not isinstance(attrs, QMatMulAttrs) or not storable(attrs.output):
+            return False
+        if packed:
+            known = attrs.b is None and _one_matrix(node)
+        else:
+            known = attrs.parts == 1
+        return known and tile.suits(*extent(node, packed)[:2])
+
+    def launch(node: NodeView, target: Target) -> Launch:
+        kernel = f"matmul_gemm_s8<{tile.cpp}>" if packed else f"matmul_free_s8<{_across(node)}, {tile.cpp}>"
+        return _launch(kernel, tile, node, stacked=packed, exact=True)
+
+    return Tactic(
+        kernel=kernel,
+        params_type="ingot_matmul_s8_params",
+        params=lambda node: s8_fields(node, node.attrs.trans_b and not packed),
+        when=when,
+        pack={1: pack_s8} if packed else {},
+        pitched_inputs=(0, 3) if packed else (0, 1, 3),
+        pitched_outputs=(0,),
+        inplace=(3,),
+        numerics="exact",
+        variant=tile.variant,
+        efficiency=lambda node, target: efficiency(tile, _product(node, packed, "i8", 1.0), target),
+        launch=launch,
+    )
+
+
+TACTICS: tuple[Tactic, ...] = (
+    *(_packed("matmul_f16_mma_cuda", "f16_core", DType.F16, tile) for tile in MMA_TILES),
+    *(_packed("matmul_bf16_mma_cuda", "bf16_core", DType.BF16, tile) for tile in MMA_TILES),
+    *(_s8("matmul_s8_mma_cuda", tile, packed=True) for tile in MMA_TILES),
+    *(_packed("matmul_f32_fma_cuda", "fma_core", DType.F32, tile) for tile in FMA_TILES),
+    *(_packed("matmul_tf32_mma_cuda", "tf32_core", DType.F32, tile, "fast") for tile in SPLIT_TILES),
+    *(_free("matmul_free_f32_cuda", "fma_core", tile) for tile in FMA_TILES),
+    *(_free("matmul_free_tf32_cuda", "tf32_core", tile, "fast") for tile in SPLIT_TILES),
+    *(_s8("matmul_free_s8_cuda", tile, packed=False) for tile in FREE_TILES),
+)
