@@ -85,7 +85,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="*", help="pattern of names, e.g. 'resnet*'; all when absent")
     parser.add_argument("--precision", choices=("fp32", "int8", "all"), default="all")
-    parser.add_argument("--target", default="cpu-x86-64-v4")
+    parser.add_argument("--target", default="cpu")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--effort", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=2.0, help="at most, of each of the five measurements")
