@@ -29,6 +29,14 @@ class Way(enum.IntEnum):
     WINDOWS = 3
 
 
+class DepthwiseWay(enum.IntEnum):
+    """How ``conv_s8_dw`` goes through an image: the C enumerators of ``ingot_depthwise_s8_way``."""
+
+    LANES = 0
+    COLUMNS = 1
+    PAIRS = 2
+
+
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 _X, _Y = Quant(0.05, 3), Quant(0.03, -5)  # of samples
@@ -167,9 +175,17 @@ def _tactic(
     )
 
 
-def _depthwise(when: Callable[[NodeView], bool], columns: bool, variant: str = "") -> Tactic:
-    packing = pack_depthwise_columns_s8 if columns else pack_depthwise_s8
-    return _tactic("conv_s8_dw", when, lambda node, w: packing(w), variant, way=int(columns))
+def _goes_by_pairs(node: NodeView) -> bool:
+    attrs = node.attrs
+    if not _goes_by_columns(node) or len(attrs.kernel) < 2 or node.outputs[0].type.shape[-3] < 2:
+        return False
+    ones = (1,) * len(attrs.kernel)
+    return attrs.strides == attrs.dilations == ones and attrs.kernel[-2] < STEP and attrs.kernel[:-2] in ((), (1,))
+
+
+def _depthwise(when: Callable[[NodeView], bool], way: DepthwiseWay, variant: str = "") -> Tactic:
+    packing = pack_depthwise_s8 if way is DepthwiseWay.LANES else pack_depthwise_columns_s8
+    return _tactic("conv_s8_dw", when, lambda node, w: packing(w), variant, way=int(way))
 
 
 def _general(
@@ -190,8 +206,9 @@ def _panels(node: NodeView) -> int:
 ROW = 8
 
 TACTICS = (
-    _depthwise(_is_depthwise, columns=False),
-    _depthwise(_goes_by_columns, columns=True, variant="by=columns"),
+    _depthwise(_is_depthwise, DepthwiseWay.LANES),
+    _depthwise(_goes_by_columns, DepthwiseWay.COLUMNS, "by=columns"),
+    _depthwise(_goes_by_pairs, DepthwiseWay.PAIRS, "by=pairs"),
     _general(),
     _general(
         "read=pointers", lambda node: _may_read_lines(node) and node.outputs[0].type.shape[-2] >= ROW, way=Way.POINTERS
@@ -313,4 +330,8 @@ def samples() -> Iterable[Sample]:
         yield _sample(
             name, (9, 3), channels, channels, (4, 3), strides=(1, 2), dilations=(2, 1), groups=channels, residual=near
         )
+    for kernel, channels in (((2, 3), 70), ((3, 3), 130), ((1, 3), 64)):
+        name = f"int8 depthwise rows of 75, {kernel[0]} lines"
+        yield _sample(name, (6, 75), channels, channels, kernel, pads=(1,) * 4, groups=channels, residual=near)
+        yield _sample(f"{name}, packed", (5, 75), channels, channels, kernel, pads=(1, 0, 0, 2), groups=channels)
     yield _sample("int8 depthwise multiplied", (6, 6), 5, 10, (3, 3), pads=(1,) * 4, groups=5)

@@ -25,17 +25,22 @@ def flat(kernel: Any, strides: Any, dilations: Any, pads: int, groups: int = 1) 
 @pytest.mark.parametrize(
     ("tuning", "change", "reason"),
     [
-        ({"way": 2}, {}, "tuning"),
+        ({"way": 3}, {}, "tuning"),
         ({"rows": 1}, {}, "tuning"),
         ({"way": 1}, {"strides": [1, 1, 3]}, "column by column"),
         ({"way": 1}, {"dilations": [1, 1, 2], "pads_end": [0, 1, 3]}, "column by column"),
         ({"way": 1}, {"kernel": [3, 3, 1], "pads_begin": [1, 1, 0], "pads_end": [1, 1, 0]}, "column by column"),
+        ({"way": 2}, {"strides": [1, 1, 2], "pads_end": [0, 1, 5]}, "pairs of rows"),
+        ({"way": 2}, {"strides": [1, 2, 1], "pads_end": [0, 4, 1]}, "pairs of rows"),
+        ({"way": 2}, {"dilations": [1, 2, 1], "pads_end": [0, 3, 1]}, "pairs of rows"),
+        ({"way": 2}, {"kernel": [1, 4, 3], "pads_end": [0, 2, 1]}, "pairs of rows"),
+        ({"way": 2}, {"kernel": [3, 1, 3], "pads_begin": [1, 0, 1], "pads_end": [1, 0, 1]}, "pairs of rows"),
     ],
 )
 def test_depthwise_refuses_a_way(tuning: dict[str, int], change: dict[str, Any], reason: str) -> None:
     x, w = np.ones((1, 4, 5, 8), np.int8), np.ones((8, 1, 3, 3), np.int8)
     params = flat((3, 3), (1, 1), (1, 1), 1, 8) | change
-    packed = aligned(pack_depthwise_columns_s8(w) if tuning.get("way") == 1 else pack_depthwise_s8(w))
+    packed = aligned(pack_depthwise_columns_s8(w) if tuning.get("way") in (1, 2) else pack_depthwise_s8(w))
     operands = [aligned(x), packed, None, None, np.full(8, 9, np.int32), np.ones(8, np.float32)]
     fields = {"conv": params, "numbers": NUMBERS, "tuning": tuning}
     width = 2 if params["strides"][2] == 3 else 5
