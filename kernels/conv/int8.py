@@ -13,11 +13,10 @@ from ingot.kernels.common.activation import NO_ACTIVATION, Activation, Activatio
 from ingot.kernels.common.quantized import inverse
 from ingot.kernels.spec import DType, NodeView, Quant, Sample, Tactic, TensorType
 
+from . import int8_efficiency as reach
 from .attrs import QConvAttrs, conv_params
+from .int8_efficiency import LANES, PANEL, STEP
 
-PANEL = 16
-STEP = 4
-LANES = 64
 MOST_BLOCKS = 32
 
 
@@ -157,7 +156,8 @@ def _tactic(
     kernel: str,
     when: Callable[[NodeView], bool],
     pack: Callable[[NodeView, np.ndarray], np.ndarray],
-    variant: str = "",
+    variant: str,
+    efficiency: reach.Efficiency,
     **tuning: int,
 ) -> Tactic:
     """``tuning``: fields of the C struct ``ingot_s8_tuning``."""
@@ -172,6 +172,7 @@ def _tactic(
         inplace=(3,),
         numerics="exact",
         variant=variant,
+        efficiency=efficiency,
     )
 
 
@@ -183,18 +184,27 @@ def _goes_by_pairs(node: NodeView) -> bool:
     return attrs.strides == attrs.dilations == ones and attrs.kernel[-2] < STEP and attrs.kernel[:-2] in ((), (1,))
 
 
-def _depthwise(when: Callable[[NodeView], bool], way: DepthwiseWay, variant: str = "") -> Tactic:
+def _depthwise(
+    when: Callable[[NodeView], bool], way: DepthwiseWay, efficiency: reach.Efficiency, variant: str = ""
+) -> Tactic:
     packing = pack_depthwise_s8 if way is DepthwiseWay.LANES else pack_depthwise_columns_s8
-    return _tactic("conv_s8_dw", when, lambda node, w: packing(w), variant, way=int(way))
+    return _tactic("conv_s8_dw", when, lambda node, w: packing(w), variant, efficiency, way=int(way))
+
+
+_USUAL = reach.products()
 
 
 def _general(
-    variant: str = "", when: Callable[[NodeView], bool] = lambda node: True, windows: bool = False, **tuning: int
+    variant: str = "",
+    when: Callable[[NodeView], bool] = lambda node: True,
+    efficiency: reach.Efficiency = _USUAL,
+    windows: bool = False,
+    **tuning: int,
 ) -> Tactic:
     def pack(node: NodeView, w: np.ndarray) -> np.ndarray:
         return pack_conv_s8(w, node.attrs.groups, node.attrs.dilations[-1], windows)[0]
 
-    return _tactic("conv_s8_n16k4", lambda node: _is_s8(node) and when(node), pack, variant, **tuning)
+    return _tactic("conv_s8_n16k4", lambda node: _is_s8(node) and when(node), pack, variant, efficiency, **tuning)
 
 
 def _panels(node: NodeView) -> int:
@@ -206,18 +216,37 @@ def _panels(node: NodeView) -> int:
 ROW = 8
 
 TACTICS = (
-    _depthwise(_is_depthwise, DepthwiseWay.LANES),
-    _depthwise(_goes_by_columns, DepthwiseWay.COLUMNS, "by=columns"),
-    _depthwise(_goes_by_pairs, DepthwiseWay.PAIRS, "by=pairs"),
+    _depthwise(_is_depthwise, DepthwiseWay.LANES, reach.lanes),
+    _depthwise(_goes_by_columns, DepthwiseWay.COLUMNS, reach.columns, "by=columns"),
+    _depthwise(_goes_by_pairs, DepthwiseWay.PAIRS, reach.pairs, "by=pairs"),
     _general(),
     _general(
-        "read=pointers", lambda node: _may_read_lines(node) and node.outputs[0].type.shape[-2] >= ROW, way=Way.POINTERS
+        "read=pointers",
+        lambda node: _may_read_lines(node) and node.outputs[0].type.shape[-2] >= ROW,
+        reach.products(0.96, thin=0.65),
+        way=Way.POINTERS,
     ),
-    _general("read=lines", lambda node: _may_read_lines(node) and node.outputs[0].type.shape[-2] < ROW, way=Way.LINES),
-    _general("read=windows", lambda node: math.prod(node.attrs.kernel) > 1, windows=True, way=Way.WINDOWS),
-    _general("rows=6", lambda node: node.outputs[0].type.count > 6 * node.outputs[0].type.shape[-1], rows=6),
-    _general("slice=2", lambda node: _panels(node) > 2, slice=2),
-    _general("slice=16", lambda node: _panels(node) > 8, slice=16),
+    _general(
+        "read=lines",
+        lambda node: _may_read_lines(node) and node.outputs[0].type.shape[-2] < ROW,
+        reach.products(0.96),
+        way=Way.LINES,
+    ),
+    _general(
+        "read=windows",
+        lambda node: math.prod(node.attrs.kernel) > 1,
+        reach.products(0.85, thin=0.85),
+        windows=True,
+        way=Way.WINDOWS,
+    ),
+    _general(
+        "rows=6",
+        lambda node: node.outputs[0].type.count > 6 * node.outputs[0].type.shape[-1],
+        reach.products(0.97),
+        rows=6,
+    ),
+    _general("slice=2", lambda node: _panels(node) > 2, reach.products(0.96), slice=2),
+    _general("slice=16", lambda node: _panels(node) > 8, reach.products(1.01), slice=16),
 )
 
 
