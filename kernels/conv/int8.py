@@ -184,14 +184,30 @@ def _goes_by_pairs(node: NodeView) -> bool:
     return attrs.strides == attrs.dilations == ones and attrs.kernel[-2] < STEP and attrs.kernel[:-2] in ((), (1,))
 
 
+def _pack_taps(node: NodeView, w: np.ndarray) -> np.ndarray:
+    return pack_depthwise_s8(w)
+
+
+def _pack_columns(node: NodeView, w: np.ndarray) -> np.ndarray:
+    return pack_depthwise_columns_s8(w)
+
+
 def _depthwise(
     when: Callable[[NodeView], bool], way: DepthwiseWay, efficiency: reach.Efficiency, variant: str = ""
 ) -> Tactic:
-    packing = pack_depthwise_s8 if way is DepthwiseWay.LANES else pack_depthwise_columns_s8
-    return _tactic("conv_s8_dw", when, lambda node, w: packing(w), variant, efficiency, way=int(way))
+    pack = _pack_taps if way is DepthwiseWay.LANES else _pack_columns
+    return _tactic("conv_s8_dw", when, pack, variant, efficiency, way=int(way))
 
 
 _USUAL = reach.products()
+
+
+def _pack_lines(node: NodeView, w: np.ndarray) -> np.ndarray:
+    return pack_conv_s8(w, node.attrs.groups, node.attrs.dilations[-1])[0]
+
+
+def _pack_windows(node: NodeView, w: np.ndarray) -> np.ndarray:
+    return pack_conv_s8(w, node.attrs.groups, node.attrs.dilations[-1], windows=True)[0]
 
 
 def _general(
@@ -201,9 +217,7 @@ def _general(
     windows: bool = False,
     **tuning: int,
 ) -> Tactic:
-    def pack(node: NodeView, w: np.ndarray) -> np.ndarray:
-        return pack_conv_s8(w, node.attrs.groups, node.attrs.dilations[-1], windows)[0]
-
+    pack = _pack_windows if windows else _pack_lines
     return _tactic("conv_s8_n16k4", lambda node: _is_s8(node) and when(node), pack, variant, efficiency, **tuning)
 
 
