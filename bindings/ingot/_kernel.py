@@ -130,6 +130,51 @@ def _pitch(array: np.ndarray) -> int:
     return pitch
 
 
+@dataclass(frozen=True, slots=True)
+class Description:
+    """An operand by its ``ingot_dtype`` and shape, dense; ``data`` of constants may be given."""
+
+    dtype: int
+    shape: tuple[int, ...]
+    constant: bool = False
+    data: np.ndarray | None = None
+
+
+def refusal(
+    name: str,
+    inputs: Sequence[Description | None],
+    outputs: Sequence[Description | None],
+    params: bytes = b"",
+    workspace: int = 0,
+    launch: Sequence[int] | None = None,
+) -> str | None:
+    """Why the kernel's own check refuses such a step, ``None`` when it does not. Nothing is run.
+
+    ``launch`` makes it a CUDA kernel: its grid and block, three numbers each, and bytes of dynamic shared memory.
+    """
+    operands = ffi.new("ingot_direct_operand[]", max(len(inputs) + len(outputs), 1))
+    held = []
+    for operand, given in zip(operands, [*inputs, *outputs]):
+        if given is None:
+            continue
+        if len(given.shape) > len(operand.dims):
+            return f"{len(given.shape)} axes"
+        if given.data is not None:
+            held.append(given.data if given.data.ctypes.data % 64 == 0 else aligned(given.data))
+            operand.data = ffi.cast("void *", held[-1].ctypes.data)
+        operand.dtype, operand.rank = given.dtype, len(given.shape)
+        operand.pitch = given.shape[-1] if given.shape else 1
+        operand.storage = lib.INGOT_STORAGE_CONSTANT if given.constant else lib.INGOT_STORAGE_ARENA
+        operand.dims[0 : len(given.shape)] = given.shape
+    error = new_error()
+    blob = ffi.from_buffer(params) if params else ffi.NULL
+    grid = ffi.NULL if launch is None else ffi.new("uint32_t[7]", list(launch))
+    status = lib.ingot_direct_check(
+        name.encode(), operands, len(inputs), len(outputs), blob, len(params), workspace, grid, error
+    )
+    return None if status == lib.INGOT_OK else ffi.string(error.message).decode()
+
+
 def run_kernel(
     name: str,
     inputs: Sequence[np.ndarray | None],

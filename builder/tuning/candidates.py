@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 
 from ingot.builder.ir import Graph, Node, Value
 from ingot.builder.tuning.apply import conversion
+from ingot.builder.tuning.checks import Checks
 from ingot.builder.tuning.fused import fused
 from ingot.builder.tuning.keys import Candidate
 from ingot.builder.tuning.problem import problem_of
+from ingot.errors import BuildError
 from ingot.kernels.spec import DENSE, Layout, Tactic, TensorType
 
 
@@ -38,12 +40,14 @@ ABSORBED = Option(None)
 def options_of(graph: Graph, *, fast_math: bool = True) -> dict[Node, list[Option]]:
     """The options of every node that has no tactic yet; the default comes first, the others in the registry's order.
 
-    A node that no tactic can do has none. ``fast_math`` False leaves out tactics that trade accuracy for speed.
+    A node that no tactic can do has none. ``fast_math`` False leaves out tactics that trade accuracy for speed. What
+    the kernel's own check refuses is no option; :class:`BuildError` when that is the default.
     """
     users = graph.users()
     outputs = set(graph.outputs)
     found: dict[Node, list[Option]] = {}
     absorbed: set[Node] = set()
+    checks = Checks(graph.target)
     for node in graph.nodes:
         if node.tactic is not None:
             continue
@@ -52,13 +56,21 @@ def options_of(graph: Graph, *, fast_math: bool = True) -> dict[Node, list[Optio
         able.sort(key=lambda tactic: not tactic.is_plain)  # stable: the default is the first that fits anywhere
         if not able or not able[0].is_plain:
             continue
-        found[node] = [Option(tactic, _candidate(node, tactic)) for tactic in able]
-        absorbed.update(node.inputs[index].producer for tactic in able for index in tactic.absorbs)
+        found[node] = _accepted(node, [Option(tactic, _candidate(node, tactic)) for tactic in able], checks)
+        absorbed.update(node.inputs[index].producer for option in found[node] for index in option.absorbs)
     for node in absorbed & found.keys():
         readers = {reader for value in node.outputs for reader in users.get(value, ())}
         if all(any(_absorbs(option, reader, node) for option in found.get(reader, ())) for reader in readers):
             found[node].append(ABSORBED)
     return found
+
+
+def _accepted(node: Node, options: list[Option], checks: Checks) -> list[Option]:
+    """Those that their kernels take."""
+    reasons = [checks.refusal(option.candidate) for option in options]
+    if reasons[0] is not None:
+        raise BuildError(f"layer {node.name}: {options[0].tactic.key} cannot do it: {reasons[0]}")
+    return [option for option, reason in zip(options, reasons) if reason is None]
 
 
 def _absorbs(option: Option, reader: Node, producer: Node) -> bool:

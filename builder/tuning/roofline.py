@@ -27,7 +27,8 @@ STEP_NS = 200.0
 class Roofline:
     """Peaks in operations a nanosecond by element type, bandwidth in bytes a nanosecond.
 
-    ``step_ns`` is what any step costs. ``assumed``: the target's file gives none. Such a model compares steps, it does not tell tactics apart.
+    ``step_ns`` is what any step costs. ``assumed``: the target's file gives none. Such a model compares steps, it does
+    not tell tactics apart.
     """
 
     target: Target

@@ -77,12 +77,15 @@ typedef struct ingot_depthwise_s8 {
 
 /* Column by column: windows of three columns and up to four lines. taps: the lines, four of them, each with the lanes
  * of one column behind those of another; what weights of zero belong to may be anything. Pixel i is the sum over
- * columns i * stride + 0 to 2; weights [blocks][3 columns][lane, in that order][4 lines]. */
+ * columns i * stride + 0 to 2; weights [blocks][3 columns][lane, in that order][4 lines].
+ *
+ * In pairs: run[0] and run[1] are two rows of results from the same lines, by a stride of 1. They differ in weights,
+ * out and residual. */
 typedef void (*ingot_depthwise_s8_fn)(const ingot_depthwise_s8 *run);
 
 typedef struct ingot_gemm_s8_isa {
     ingot_gemm_s8_fn tile;
-    ingot_depthwise_s8_fn depthwise, depthwise_columns;
+    ingot_depthwise_s8_fn depthwise, depthwise_columns, depthwise_pairs;
 } ingot_gemm_s8_isa;
 
 extern const ingot_gemm_s8_isa ingot_gemm_s8__portable, ingot_gemm_s8__avx2, ingot_gemm_s8__avxvnni,

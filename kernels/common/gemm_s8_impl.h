@@ -148,4 +148,8 @@ static void s8_tile(const ingot_gemm_s8 *t) {
 }
 
 const ingot_gemm_s8_isa INGOT_PASTE(ingot_, gemm_s8, INGOT_ISA) = {
-    .tile = s8_tile, .depthwise = s8_depthwise, .depthwise_columns = s8_depthwise_columns};
+    .tile = s8_tile,
+    .depthwise = s8_depthwise,
+    .depthwise_columns = s8_depthwise_columns,
+    .depthwise_pairs = s8_depthwise_pairs,
+};

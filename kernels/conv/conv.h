@@ -42,6 +42,7 @@ typedef enum ingot_depthwise_s8_way {
     INGOT_DEPTHWISE_S8_LANES,   /* the pixels of a row as one run */
     INGOT_DEPTHWISE_S8_COLUMNS, /* 64 channels at a time, column by column: windows of three columns, up to four lines
                                  */
+    INGOT_DEPTHWISE_S8_PAIRS,   /* the same, two rows of results at a time: up to three lines, all strides 1 */
     INGOT_DEPTHWISE_S8_WAYS,
 } ingot_depthwise_s8_way;
 

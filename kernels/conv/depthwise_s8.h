@@ -6,7 +6,8 @@
  * INGOT_DW_S8_REPEAT, runs end with each pixel and blocks cover its channels. Taps are padded with zeros.
  *
  * Column by column (ingot_depthwise_s8_way), blocks cover the channels of a pixel, and what stands for steps of four
- * taps are the columns of the window, each with four lines: [blocks][3][256]. */
+ * taps are the columns of the window, each with four lines: [blocks][3][256].
+ * In pairs of rows, the kernel derives those of the lower one, a line further down. */
 #ifndef INGOT_CONV_DEPTHWISE_S8_H
 #define INGOT_CONV_DEPTHWISE_S8_H
 

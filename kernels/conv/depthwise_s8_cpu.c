@@ -2,24 +2,38 @@
 #include "depthwise_s8.h"
 
 typedef struct dw_plan {
-    ingot_conv_shape shape;
+    ingot_conv_shape shape; /* whose rows of results are pairs, if it goes in pairs */
     ingot_conv_band band;
     int64_t steps;   /* of four taps, or columns of four lines */
     int64_t blocks;  /* of weights and columns */
     int32_t joined;  /* pixels are one run */
     int32_t columns; /* goes column by column */
+    int32_t pairs;   /* and by two rows */
     int32_t tame;    /* see ingot_depthwise_s8 */
+    int64_t height;  /* rows of results */
 } dw_plan;
 
 static ingot_depthwise_columns *columns_of(const dw_plan *plan) {
     return (ingot_depthwise_columns *)(uintptr_t)((const char *)plan + (sizeof *plan + 63) / 64 * 64);
 }
 
+/* Weights of the lower row of a pair. */
+static uint32_t *lower_of(const dw_plan *plan) { return (uint32_t *)(void *)(columns_of(plan) + plan->blocks); }
+
+static uint64_t lower_size(const dw_plan *plan) {
+    return plan->pairs ? (uint64_t)(plan->blocks * plan->steps * INGOT_S8_LANES_BLOCK) : 0;
+}
+
 static int64_t common_divisor(int64_t a, int64_t b) { return b == 0 ? a : common_divisor(b, a % b); }
 
 static int is_by_columns(const ingot_call *call) {
     const ingot_conv_s8_params *p = call->params;
-    return p->tuning.way == INGOT_DEPTHWISE_S8_COLUMNS;
+    return p->tuning.way != INGOT_DEPTHWISE_S8_LANES;
+}
+
+static int is_by_pairs(const ingot_call *call) {
+    const ingot_conv_s8_params *p = call->params;
+    return p->tuning.way == INGOT_DEPTHWISE_S8_PAIRS;
 }
 
 /* Blocks until channels repeat, or of one pixel. */
@@ -38,6 +52,13 @@ static int plan_make(const ingot_call *call, dw_plan *plan) {
     ingot_conv_shape_read(call, s);
     s->taps = s->kernel[0] * s->kernel[1] * s->kernel[2];
     plan->columns = is_by_columns(call);
+    plan->pairs = is_by_pairs(call);
+    plan->height = s->out[1];
+    if (plan->pairs) { /* a row of windows one line higher, which moves by two */
+        s->kernel[1]++;
+        s->stride[1] = 2;
+        s->out[1] = (s->out[1] + 1) / 2;
+    }
     plan->steps = plan->columns ? s->kernel[2] : ingot_s8_padded(s->taps) / INGOT_S8_STEP;
     plan->blocks = count_blocks(call, s->in_channels, &repeats);
     plan->joined = repeats && s->out_pitch == s->in_channels &&
@@ -72,6 +93,10 @@ static const char *dw_check(const ingot_call *call) {
         (s.kernel[0] * s.kernel[1] > INGOT_S8_STEP || s.kernel[2] != 3 || s.dilation[2] != 1 || s.stride[2] > 2)) {
         return "conv: a window that does not go column by column";
     }
+    if (is_by_pairs(call) && (s.kernel[0] != 1 || s.kernel[1] >= INGOT_S8_STEP || s.dilation[1] != 1 ||
+                              s.stride[1] != 1 || s.stride[2] != 1)) {
+        return "conv: a window that does not go in pairs of rows";
+    }
     const int64_t steps = is_by_columns(call) ? s.kernel[2] : ingot_s8_padded(s.taps) / INGOT_S8_STEP;
     if (w->dims[0] != count_blocks(call, s.in_channels, &repeats) || w->dims[1] != steps) {
         return "conv: weights";
@@ -96,7 +121,7 @@ static uint32_t dw_units(const ingot_call *call) {
 static uint64_t dw_state_size(const ingot_call *call) {
     dw_plan plan;
     (void)plan_make(call, &plan);
-    return (sizeof plan + 63) / 64 * 64 + (uint64_t)plan.blocks * sizeof(ingot_depthwise_columns);
+    return (sizeof plan + 63) / 64 * 64 + (uint64_t)plan.blocks * sizeof(ingot_depthwise_columns) + lower_size(&plan);
 }
 
 /* Whether |2^31 scale| + |bias| + |residual|, over the output's scale, stays below 2^30. */
@@ -131,6 +156,13 @@ static void dw_prepare(const ingot_call *call) {
         c->scale[place] = scale[i % channels];
         c->bias[place] = bias.bias != NULL ? bias.bias[i % channels] : 0.0f;
         plan->tame &= is_tame(&p->numbers, c->scale[place], c->bias[place]);
+    }
+    const char *upper = call->in[INGOT_CONV_W].data;
+    uint32_t *lower = lower_of(plan);
+    for (uint64_t i = 0; i < lower_size(plan) / INGOT_S8_STEP; i++) {
+        uint32_t lines; /* little-endian */
+        memcpy(&lines, upper + i * INGOT_S8_STEP, sizeof lines);
+        lower[i] = lines << 8;
     }
 }
 
@@ -184,7 +216,7 @@ int ingot_conv_s8_dw_run(const ingot_call *call, uint32_t begin, uint32_t end, v
     const dw_scratch at = scratch_of(plan);
     const int8_t **taps = (const int8_t **)(void *)((char *)scratch + at.taps);
     const int8_t **rows = (const int8_t **)(void *)((char *)scratch + at.rows);
-    ingot_depthwise_s8 run = {
+    ingot_depthwise_s8 both[2] = {{
         .taps = taps,
         .steps = plan->steps,
         .weights = call->in[INGOT_CONV_W].data,
@@ -194,30 +226,41 @@ int ingot_conv_s8_dw_run(const ingot_call *call, uint32_t begin, uint32_t end, v
         .stride = s->stride[2],
         .out_pitch = out->pitch,
         .residual_pitch = residual->pitch,
-    };
-    const ingot_depthwise_s8_fn fn = plan->columns ? isa->depthwise_columns : isa->depthwise;
+    }};
+    ingot_depthwise_s8 *const run = &both[0], *const lower = &both[1];
     if (begin >= end) {
         return INGOT_KERNEL_OK;
     }
-    ingot_gemm_s8_describe(&p->numbers, &p->conv.activation, out, &run.tile);
-    const int64_t element = run.tile.float_out ? (int64_t)sizeof(float) : 1;
+    ingot_gemm_s8_describe(&p->numbers, &p->conv.activation, out, &run->tile);
+    const int64_t element = run->tile.float_out ? (int64_t)sizeof(float) : 1;
     const int64_t pixel_bytes = plan->joined ? 0 : s->stride[2] * s->in_channels;
     ingot_conv_band_clear(&plan->band, scratch);
     for (uint32_t unit = begin; unit < end; unit++) {
         const ingot_conv_strip strip = ingot_conv_band_strip(s, &plan->band, unit);
         ingot_conv_band_rows(s, &plan->band, call->in[INGOT_CONV_X].data, &strip, scratch, rows);
         point_taps(plan, rows, taps);
-        const int64_t pixel = ((strip.batch * s->out[0] + strip.z) * s->out[1] + strip.y) * s->out[2] + strip.x;
+        const int64_t y = strip.y * (plan->pairs ? 2 : 1);
+        const int64_t pixel = ((strip.batch * s->out[0] + strip.z) * plan->height + y) * s->out[2] + strip.x;
         const int64_t runs = plan->joined || plan->columns ? 1 : strip.count;
-        run.pixels = strip.count;
-        run.lanes = plan->joined ? strip.count * s->in_channels : s->in_channels;
-        run.offset = 0;
-        for (int64_t i = 0; i < runs; i++, run.offset += pixel_bytes) {
-            run.out = (char *)out->data + (pixel + i) * out->pitch * element;
+        run->pixels = strip.count;
+        run->lanes = plan->joined ? strip.count * s->in_channels : s->in_channels;
+        run->offset = 0;
+        for (int64_t i = 0; i < runs; i++, run->offset += pixel_bytes) {
+            run->out = (char *)out->data + (pixel + i) * out->pitch * element;
             if (residual->data != NULL) {
-                run.residual = (const int8_t *)residual->data + (pixel + i) * residual->pitch;
+                run->residual = (const int8_t *)residual->data + (pixel + i) * residual->pitch;
             }
-            fn(&run);
+            if (plan->pairs && y + 1 < plan->height) {
+                *lower = *run;
+                lower->weights = (const int8_t *)lower_of(plan);
+                lower->out = (char *)run->out + s->out[2] * out->pitch * element;
+                lower->residual = run->residual != NULL ? run->residual + s->out[2] * residual->pitch : NULL;
+                isa->depthwise_pairs(both);
+            } else if (plan->columns) {
+                isa->depthwise_columns(run);
+            } else {
+                isa->depthwise(run);
+            }
         }
     }
     return INGOT_KERNEL_OK;

@@ -13,11 +13,10 @@ from ingot.kernels.common.activation import NO_ACTIVATION, Activation, Activatio
 from ingot.kernels.common.quantized import inverse
 from ingot.kernels.spec import DType, NodeView, Quant, Sample, Tactic, TensorType
 
+from . import int8_efficiency as reach
 from .attrs import QConvAttrs, conv_params
+from .int8_efficiency import LANES, PANEL, STEP
 
-PANEL = 16
-STEP = 4
-LANES = 64
 MOST_BLOCKS = 32
 
 
@@ -27,6 +26,14 @@ class Way(enum.IntEnum):
     POINTERS = 1
     LINES = 2
     WINDOWS = 3
+
+
+class DepthwiseWay(enum.IntEnum):
+    """How ``conv_s8_dw`` goes through an image: the C enumerators of ``ingot_depthwise_s8_way``."""
+
+    LANES = 0
+    COLUMNS = 1
+    PAIRS = 2
 
 
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
@@ -151,7 +158,8 @@ def _tactic(
     kernel: str,
     when: Callable[[NodeView], bool],
     pack: Callable[[NodeView, np.ndarray], np.ndarray],
-    variant: str = "",
+    variant: str,
+    efficiency: reach.Efficiency,
     **tuning: int,
 ) -> Tactic:
     """``tuning``: fields of the C struct ``ingot_s8_tuning``."""
@@ -166,21 +174,53 @@ def _tactic(
         inplace=(3,),
         numerics="exact",
         variant=variant,
+        efficiency=efficiency,
     )
 
 
-def _depthwise(when: Callable[[NodeView], bool], columns: bool, variant: str = "") -> Tactic:
-    packing = pack_depthwise_columns_s8 if columns else pack_depthwise_s8
-    return _tactic("conv_s8_dw", when, lambda node, w: packing(w), variant, way=int(columns))
+def _goes_by_pairs(node: NodeView) -> bool:
+    attrs = node.attrs
+    if not goes_by_columns(node) or len(attrs.kernel) < 2 or node.outputs[0].type.shape[-3] < 2:
+        return False
+    ones = (1,) * len(attrs.kernel)
+    return attrs.strides == attrs.dilations == ones and attrs.kernel[-2] < STEP and attrs.kernel[:-2] in ((), (1,))
+
+
+def _pack_taps(node: NodeView, w: np.ndarray) -> np.ndarray:
+    return pack_depthwise_s8(w)
+
+
+def _pack_columns(node: NodeView, w: np.ndarray) -> np.ndarray:
+    return pack_depthwise_columns_s8(w)
+
+
+def _depthwise(
+    when: Callable[[NodeView], bool], way: DepthwiseWay, efficiency: reach.Efficiency, variant: str = ""
+) -> Tactic:
+    pack = _pack_taps if way is DepthwiseWay.LANES else _pack_columns
+    return _tactic("conv_s8_dw", when, pack, variant, efficiency, way=int(way))
+
+
+_USUAL = reach.products()
+
+
+def _pack_lines(node: NodeView, w: np.ndarray) -> np.ndarray:
+    return pack_conv_s8(w, node.attrs.groups, node.attrs.dilations[-1])[0]
+
+
+def _pack_windows(node: NodeView, w: np.ndarray) -> np.ndarray:
+    return pack_conv_s8(w, node.attrs.groups, node.attrs.dilations[-1], windows=True)[0]
 
 
 def _general(
-    variant: str = "", when: Callable[[NodeView], bool] = lambda node: True, windows: bool = False, **tuning: int
+    variant: str = "",
+    when: Callable[[NodeView], bool] = lambda node: True,
+    efficiency: reach.Efficiency = _USUAL,
+    windows: bool = False,
+    **tuning: int,
 ) -> Tactic:
-    def pack(node: NodeView, w: np.ndarray) -> np.ndarray:
-        return pack_conv_s8(w, node.attrs.groups, node.attrs.dilations[-1], windows)[0]
-
-    return _tactic("conv_s8_n16k4", lambda node: is_s8(node) and when(node), pack, variant, **tuning)
+    pack = _pack_windows if windows else _pack_lines
+    return _tactic("conv_s8_n16k4", lambda node: is_s8(node) and when(node), pack, variant, efficiency, **tuning)
 
 
 def _panels(node: NodeView) -> int:
@@ -192,17 +232,37 @@ def _panels(node: NodeView) -> int:
 ROW = 8
 
 TACTICS = (
-    _depthwise(is_depthwise_s8, columns=False),
-    _depthwise(goes_by_columns, columns=True, variant="by=columns"),
+    _depthwise(is_depthwise_s8, DepthwiseWay.LANES, reach.lanes),
+    _depthwise(goes_by_columns, DepthwiseWay.COLUMNS, reach.columns, "by=columns"),
+    _depthwise(_goes_by_pairs, DepthwiseWay.PAIRS, reach.pairs, "by=pairs"),
     _general(),
     _general(
-        "read=pointers", lambda node: _may_read_lines(node) and node.outputs[0].type.shape[-2] >= ROW, way=Way.POINTERS
+        "read=pointers",
+        lambda node: _may_read_lines(node) and node.outputs[0].type.shape[-2] >= ROW,
+        reach.products(0.96, thin=0.65),
+        way=Way.POINTERS,
     ),
-    _general("read=lines", lambda node: _may_read_lines(node) and node.outputs[0].type.shape[-2] < ROW, way=Way.LINES),
-    _general("read=windows", lambda node: math.prod(node.attrs.kernel) > 1, windows=True, way=Way.WINDOWS),
-    _general("rows=6", lambda node: node.outputs[0].type.count > 6 * node.outputs[0].type.shape[-1], rows=6),
-    _general("slice=2", lambda node: _panels(node) > 2, slice=2),
-    _general("slice=16", lambda node: _panels(node) > 8, slice=16),
+    _general(
+        "read=lines",
+        lambda node: _may_read_lines(node) and node.outputs[0].type.shape[-2] < ROW,
+        reach.products(0.96),
+        way=Way.LINES,
+    ),
+    _general(
+        "read=windows",
+        lambda node: math.prod(node.attrs.kernel) > 1,
+        reach.products(0.85, thin=0.85),
+        windows=True,
+        way=Way.WINDOWS,
+    ),
+    _general(
+        "rows=6",
+        lambda node: node.outputs[0].type.count > 6 * node.outputs[0].type.shape[-1],
+        reach.products(0.97),
+        rows=6,
+    ),
+    _general("slice=2", lambda node: _panels(node) > 2, reach.products(0.96), slice=2),
+    _general("slice=16", lambda node: _panels(node) > 8, reach.products(1.01), slice=16),
 )
 
 
@@ -315,4 +375,8 @@ def samples() -> Iterable[Sample]:
         yield _sample(
             name, (9, 3), channels, channels, (4, 3), strides=(1, 2), dilations=(2, 1), groups=channels, residual=near
         )
+    for kernel, channels in (((2, 3), 70), ((3, 3), 130), ((1, 3), 64)):
+        name = f"int8 depthwise rows of 75, {kernel[0]} lines"
+        yield _sample(name, (6, 75), channels, channels, kernel, pads=(1,) * 4, groups=channels, residual=near)
+        yield _sample(f"{name}, packed", (5, 75), channels, channels, kernel, pads=(1, 0, 0, 2), groups=channels)
     yield _sample("int8 depthwise multiplied", (6, 6), 5, 10, (3, 3), pads=(1,) * 4, groups=5)

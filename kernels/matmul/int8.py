@@ -11,6 +11,7 @@ import numpy as np
 from ingot.kernels.common.activation import Activation, ActivationKind
 from ingot.kernels.conv.int8 import PANEL, pack_s8, s8_numbers, s8_operands, storable
 from ingot.kernels.spec import NodeView, Quant, Sample, Tactic
+from ingot.targets import Target
 
 from .attrs import QMatMulAttrs
 
@@ -50,7 +51,38 @@ def _free(node: NodeView) -> bool:
     return isinstance(node.attrs, QMatMulAttrs) and node.attrs.b is not None and storable(node.attrs.output)
 
 
-def _constant(variant: str = "", when: Callable[[NodeView], bool] = lambda node: True, **tuning: int) -> Tactic:
+def _columns(node: NodeView) -> int:
+    return node.outputs[0].type.shape[-1]
+
+
+def _rows(node: NodeView) -> int:
+    return node.outputs[0].type.count // max(_columns(node), 1)
+
+
+#: a sum as deep as this takes as long as beginning and storing it; fewer rows are bound by reading weights
+_SHALLOW, _FEW = 16, 12
+
+
+def _efficiency(share: float = 1.0, few: float = 1.0) -> Callable[[NodeView, Target], float]:
+    """As measured on Zen 4. ``share``: what a way of cutting leaves of the usual, and ``few`` where rows are few."""
+
+    def efficiency(node: NodeView, target: Target) -> float:
+        if _rows(node) < _FEW:
+            return few
+        depth = max(node.inputs[0].type.shape[-2 if node.attrs.trans_a else -1], 1)
+        columns = _columns(node)
+        return 0.97 * share * depth / (depth + _SHALLOW) * columns / (-(-columns // PANEL) * PANEL)
+
+    return efficiency
+
+
+def _constant(
+    variant: str = "",
+    when: Callable[[NodeView], bool] = lambda node: True,
+    share: float = 1.0,
+    few: float = 1.0,
+    **tuning: int,
+) -> Tactic:
     """``tuning``: fields of the C struct ``ingot_s8_tuning``."""
     return Tactic(
         kernel="matmul_s8_n16k4",
@@ -63,15 +95,8 @@ def _constant(variant: str = "", when: Callable[[NodeView], bool] = lambda node:
         inplace=(3,),
         numerics="exact",
         variant=variant,
+        efficiency=_efficiency(share, few),
     )
-
-
-def _columns(node: NodeView) -> int:
-    return node.outputs[0].type.shape[-1]
-
-
-def _rows(node: NodeView) -> int:
-    return node.outputs[0].type.count // max(_columns(node), 1)
 
 
 #: the C enumerator INGOT_MATMUL_S8_BY_ROWS
@@ -79,8 +104,8 @@ BY_ROWS = 1
 
 TACTICS = (
     _constant(),
-    _constant("rows=8", lambda node: _rows(node) > 8, rows=8),
-    _constant("slice=2", lambda node: _columns(node) > 2 * PANEL, slice=2),
+    _constant("rows=8", lambda node: _rows(node) > 8, 0.99, rows=8),
+    _constant("slice=2", lambda node: _columns(node) > 2 * PANEL, 0.97, 0.75, slice=2),
     _constant("slice=16", lambda node: _columns(node) > 8 * PANEL, slice=16),
     _constant("order=rows", lambda node: _rows(node) > 10 and node.inputs[1].type.count > 192 * 1024, way=BY_ROWS),
     Tactic(

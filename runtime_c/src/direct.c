@@ -29,6 +29,74 @@ static const char *fill(const ingot_direct_operand *operand, ingot_arg *arg) {
     return NULL;
 }
 
+/* What a call consists of, and where it is kept. */
+typedef struct direct_call {
+    ingot_call call;
+    ingot_arg args[INGOT_MAX_OPERANDS];
+    void *params;
+} direct_call;
+
+/* Describes the call and asks the kernel's own check; `to->params` is to be freed when it agrees. */
+static ingot_status describe(const char *name, const ingot_family *family, const ingot_direct_operand *operands,
+                             uint32_t in_count, uint32_t out_count, const void *params, uint64_t params_size,
+                             void *workspace, uint64_t workspace_size, const ingot_grid *grid, direct_call *to,
+                             ingot_error *error) {
+    if (in_count + out_count > INGOT_MAX_OPERANDS || params_size != family->params_size)
+        return ingot_fail(error, INGOT_ERR_STEP, INGOT_NO_OFFSET,
+                          "kernel %.80s: %u operands, %llu bytes of parameters for %u", name, in_count + out_count,
+                          (unsigned long long)params_size, family->params_size);
+    if (in_count < family->in_min || in_count > family->in_max || out_count < family->out_min ||
+        out_count > family->out_max)
+        return ingot_fail(error, INGOT_ERR_STEP, INGOT_NO_OFFSET, "kernel %.80s does not take %u inputs and %u outputs",
+                          name, in_count, out_count);
+    for (uint32_t i = 0; i < in_count + out_count; i++) {
+        ingot_arg *arg = &to->args[i];
+        const char *reason = fill(&operands[i], arg);
+        if (!reason && !(family->flags & INGOT_KERNEL_PITCHED) && arg->rank && arg->pitch != arg->dims[arg->rank - 1])
+            reason = "the kernel takes dense operands alone";
+        if (reason)
+            return ingot_fail(error, INGOT_ERR_STEP, INGOT_NO_OFFSET, "kernel %.80s, operand %u: %s", name, i, reason);
+    }
+    /* Parameters are 16-byte aligned in a file: give the kernel the same. */
+    uint64_t copy_size = ingot_align(params_size, 64);
+    to->params = copy_size ? aligned_alloc(64, copy_size) : NULL;
+    if (copy_size && !to->params) return ingot_fail(error, INGOT_ERR_MEMORY, INGOT_NO_OFFSET, "no memory");
+    if (to->params) memcpy(to->params, params, params_size);
+    to->call = (ingot_call){.in = to->args,
+                            .out = to->args + in_count,
+                            .in_count = in_count,
+                            .out_count = out_count,
+                            .params = to->params,
+                            .workspace = workspace,
+                            .workspace_size = workspace_size,
+                            .grid = grid};
+    const char *reason = family->check ? family->check(&to->call) : NULL;
+    if (reason) {
+        free(to->params);
+        return ingot_fail(error, INGOT_ERR_STEP, INGOT_NO_OFFSET, "kernel %.80s: %s", name, reason);
+    }
+    return INGOT_OK;
+}
+
+ingot_status ingot_direct_check(const char *name, const ingot_direct_operand *operands, uint32_t in_count,
+                                uint32_t out_count, const void *params, uint64_t params_size, uint64_t workspace_size,
+                                const uint32_t *launch, ingot_error *error) {
+    ingot_clear(error);
+    const ingot_kernel *kernel = ingot_kernel_find(launch ? INGOT_BACKEND_CUDA : INGOT_BACKEND_CPU, name);
+    if (!kernel) return ingot_fail(error, INGOT_ERR_KERNEL, INGOT_NO_OFFSET, "no kernel is called %.80s", name);
+    ingot_grid grid = {{1, 1, 1}, {1, 1, 1}, 0};
+    if (launch) {
+        memcpy(grid.grid, launch, sizeof grid.grid);
+        memcpy(grid.block, launch + 3, sizeof grid.block);
+        grid.shared_bytes = launch[6];
+    }
+    direct_call described;
+    ingot_status status = describe(name, kernel->family, operands, in_count, out_count, params, params_size, NULL,
+                                   workspace_size, launch ? &grid : NULL, &described, error);
+    if (!status) free(described.params);
+    return status;
+}
+
 ingot_status ingot_direct_run(const char *name, const char *isa_name, const ingot_direct_operand *operands,
                               uint32_t in_count, uint32_t out_count, const void *params, uint64_t params_size,
                               void *workspace, uint64_t workspace_size, uint32_t splits, ingot_error *error) {
@@ -44,45 +112,16 @@ ingot_status ingot_direct_run(const char *name, const char *isa_name, const ingo
                               "kernel %.80s has no %.40s, or the processor lacks it", name, isa_name);
         run = ingot_kernel_run(kernel, isa);
     }
-    if (in_count + out_count > INGOT_MAX_OPERANDS || params_size != family->params_size)
-        return ingot_fail(error, INGOT_ERR_STEP, INGOT_NO_OFFSET,
-                          "kernel %.80s: %u operands, %llu bytes of parameters for %u", name, in_count + out_count,
-                          (unsigned long long)params_size, family->params_size);
-    if (in_count < family->in_min || in_count > family->in_max || out_count < family->out_min ||
-        out_count > family->out_max)
-        return ingot_fail(error, INGOT_ERR_STEP, INGOT_NO_OFFSET, "kernel %.80s does not take %u inputs and %u outputs",
-                          name, in_count, out_count);
-    ingot_arg args[INGOT_MAX_OPERANDS];
-    for (uint32_t i = 0; i < in_count + out_count; i++) {
-        const char *reason = fill(&operands[i], &args[i]);
-        if (!reason && !(family->flags & INGOT_KERNEL_PITCHED) && args[i].rank &&
-            args[i].pitch != args[i].dims[args[i].rank - 1])
-            reason = "the kernel takes dense operands alone";
-        if (reason)
-            return ingot_fail(error, INGOT_ERR_STEP, INGOT_NO_OFFSET, "kernel %.80s, operand %u: %s", name, i, reason);
-    }
-    /* Parameters are 16-byte aligned in a file: give the kernel the same. */
-    uint64_t copy_size = ingot_align(params_size, 64);
-    void *copy = copy_size ? aligned_alloc(64, copy_size) : NULL;
-    if (copy) memcpy(copy, params, params_size);
-    ingot_call call = {.in = args,
-                       .out = args + in_count,
-                       .in_count = in_count,
-                       .out_count = out_count,
-                       .params = copy,
-                       .workspace = workspace,
-                       .workspace_size = workspace_size};
-    const char *reason = family->check ? family->check(&call) : NULL;
-    if (reason) {
-        free(copy);
-        return ingot_fail(error, INGOT_ERR_STEP, INGOT_NO_OFFSET, "kernel %.80s: %s", name, reason);
-    }
+    direct_call described;
+    ingot_status status = describe(name, family, operands, in_count, out_count, params, params_size, workspace,
+                                   workspace_size, NULL, &described, error);
+    if (status) return status;
+    ingot_call call = described.call;
     uint64_t state_size = ingot_align(family->state_size ? family->state_size(&call) : 0, 64);
     uint64_t scratch_size = ingot_align(family->scratch_size ? family->scratch_size(&call) : 0, 64);
     void *state = state_size ? aligned_alloc(64, state_size) : NULL;
     void *scratch = scratch_size ? aligned_alloc(64, scratch_size) : NULL;
-    ingot_status status = INGOT_OK;
-    if ((state_size && !state) || (scratch_size && !scratch) || (copy_size && !copy)) {
+    if ((state_size && !state) || (scratch_size && !scratch)) {
         status = ingot_fail(error, INGOT_ERR_MEMORY, INGOT_NO_OFFSET, "no memory");
     } else {
         ingot_fpenv mode = ingot_fpenv_enter();
@@ -101,7 +140,7 @@ ingot_status ingot_direct_run(const char *name, const char *isa_name, const ingo
         }
         ingot_fpenv_leave(mode);
     }
-    free(state), free(scratch), free(copy);
+    free(state), free(scratch), free(described.params);
     return status;
 }
 

@@ -24,6 +24,13 @@ ingot_status ingot_direct_run(const char *kernel, const char *isa, const ingot_d
                               uint32_t in_count, uint32_t out_count, const void *params, uint64_t params_size,
                               void *workspace, uint64_t workspace_size, uint32_t splits, ingot_error *error);
 
+/* Asks the kernel's own check alone, as for a step of a file: INGOT_OK, or why not. No operand needs data; that of
+ * constants, where given, is visible to the check. `launch` makes it a CUDA kernel: grid, block (three each), bytes of
+ * dynamic shared memory. */
+ingot_status ingot_direct_check(const char *kernel, const ingot_direct_operand *operands, uint32_t in_count,
+                                uint32_t out_count, const void *params, uint64_t params_size, uint64_t workspace_size,
+                                const uint32_t *launch, ingot_error *error);
+
 /* Runs one step of a context on this thread, with the bits of a whole run when all steps before it have run so.
  * `results` (room for 64) tells where its `count` results lie; later steps may overwrite them. */
 ingot_status ingot_direct_step(ingot_context *context, uint32_t step, ingot_direct_operand *results, uint32_t *count,

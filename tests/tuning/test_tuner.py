@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from ingot.builder.tuning.cache import PLAN, TimingCache
 from ingot.builder.tuning.candidates import options_of
 from ingot.builder.tuning.keys import Timing
 from ingot.builder.tuning.report import Report
-from ingot.builder.tuning.tuner import Request, Tuner, pooled
+from ingot.builder.tuning.tuner import REFINEMENTS, Request, Tuner, pooled
 from ingot.errors import BuildError
 from ingot.targets import get
 
@@ -48,6 +49,15 @@ def tune(fake: Fake, graph: Graph | None = None, target: str = "cpu", **options:
 
 def tactics(graph: Graph) -> list[str]:
     return [node.tactic.key for node in graph.nodes if node.op.name == "toy"]
+
+
+def with_another(graph: Graph, last: int, name: str) -> Graph:
+    """All nodes with two tactics that fit anywhere, equal to the model; node ``last`` is an operator of that name."""
+    for index, node in enumerate(graph.nodes):
+        plain = node.op.tactics[0]
+        both = (plain, replace(plain, variant="other"))
+        node.op = replace(node.op, tactics=both, name=name if index == last else node.op.name)
+    return graph
 
 
 class TestMeasuring:
@@ -104,6 +114,25 @@ class TestMeasuring:
         fake = Fake({**FAST, "elementwise blocked": 99.0})
         tune(fake, effort=3)
         assert len(fake.seen) > 4
+
+    @pytest.mark.parametrize(("effort", "near", "far"), [(1, 1, 1), (2, 1, 1), (3, 1 + REFINEMENTS, 1)])
+    def test_near_ties_alone_are_measured_again(self, effort: int, near: int, far: int) -> None:
+        graph = with_another(chain(2), 1, "far")
+        fake = Fake({"elementwise": 100.0, "elementwise other": 99.0, ("far", "elementwise other"): 50.0})
+        _, graph = tune(fake, graph, effort=effort)
+        assert Counter((c.node.op.name, c.tactic.key) for c in fake.seen) == {
+            ("toy", "elementwise"): near,
+            ("toy", "elementwise other"): near,
+            ("far", "elementwise"): far,
+            ("far", "elementwise other"): far,
+        }
+        assert graph.nodes[1].tactic.key == "elementwise other"
+
+    @pytest.mark.parametrize(("effort", "chosen"), [(2, "elementwise"), (3, "elementwise other")])
+    def test_effort_3_decides_what_noise_left_open(self, effort: int, chosen: str) -> None:
+        fake = Fake({"elementwise": 100.0, "elementwise other": 97.0}, spread=2.0)
+        _, graph = tune(fake, with_another(chain(1), 0, "toy"), effort=effort)
+        assert tactics(graph) == [chosen]
 
     def test_pooled(self) -> None:
         found = pooled(Timing(10.0, 1.0, 30), Timing(14.0, 1.0, 10))

@@ -63,8 +63,10 @@ def make_parser() -> Parser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status."""
-    options = make_parser().parse_args(argv)
+    command = ""
     try:
+        options = make_parser().parse_args(argv)
+        command = options.command
         status = options.run(options)
         sys.stdout.flush()
         return status
@@ -76,7 +78,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:  # the traceback is for those who ask for it
         if os.environ.get("INGOT_DEBUG"):
             raise
-        print(f"ingot {options.command}: {explain(error)}", file=sys.stderr)
+        print(f"ingot {command}: {explain(error)}", file=sys.stderr)
         return 2 if isinstance(error, UsageError) else 1
 
 
