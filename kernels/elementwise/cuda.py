@@ -31,7 +31,7 @@ _CAST_FROM = {code: source for (source, _), code in CASTS.items()}
 
 
 def _statement(index: int, step: lower.Step, number: int, types: Sequence[DType]) -> str:
-    """The C++ of one instruction, which gives value ``number``."""
+    """The C++ of one instruction, which gives value ``number``; the last of ``types`` is what is stored."""
     args = [f"v{arg}" for arg in step.args]
     kind = _CPP[step.dtype]
     if step.code == _WHERE:
@@ -41,7 +41,9 @@ def _statement(index: int, step: lower.Step, number: int, types: Sequence[DType]
     else:
         operand = _CPP[_CAST_FROM.get(step.code, types[step.args[-1]])]
         constants = [f"insns[{index}].alpha", f"insns[{index}].beta"]
-        value = f"ew<{step.code}, {operand}>::of({', '.join(args + constants)})"
+        rough = types[-1] in (DType.F16, DType.BF16) and operand == _CPP[DType.F32]
+        function = f"ew_rough<{step.code}>" if rough else f"ew<{step.code}, {operand}>"
+        value = f"{function}::of({', '.join(args + constants)})"
     return f"        const {kind} v{number} = {value};"
 
 

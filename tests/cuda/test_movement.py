@@ -202,18 +202,6 @@ class TestUnaligned:
         np.testing.assert_array_equal(run("gather_nd", GatherNdAttrs(), x, pairs, align=0), x[[1, -1]])
 
 
-def test_few_instances_serve_many_programs() -> None:
-    """Constants are parameters: programs that differ in them alone are compiled once."""
-    x = np.zeros((4, 8), np.float32)
-    (tactic,) = (t for t in SPECS["elementwise"].tactics if t.backend == "cuda")
-    made = set()
-    for alpha in (0.1, 0.2):
-        node = node_of("elementwise", Program((Insn("LeakyRelu", DType.F32, (0,), alpha),)), x)
-        launch = tactic.launch(node, TARGET)
-        made.add((launch.source, launch.kernel, launch.prelude, launch.exact))
-    assert len(made) == 1
-
-
 def test_a_transpose_of_few_bytes_is_one_block() -> None:
     node = node_of("transpose", TransposeAttrs((1, 0)), np.zeros((4, 4), np.uint8))
     (tactic,) = (t for t in SPECS["transpose"].tactics if t.backend == "cuda")
