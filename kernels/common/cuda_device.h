@@ -26,6 +26,7 @@
  * device functions by --device-as-default-execution-space. */
 #define __builtin_sqrtf(x) __fsqrt_rn(x)
 #define __builtin_sqrt(x) __dsqrt_rn(x)
+#define __builtin_floor(x) floor(x)
 #define __builtin_fmaf(a, b, c) __fmaf_rn(a, b, c)
 #define __builtin_fma(a, b, c) __fma_rn(a, b, c)
 #define __builtin_inff() __int_as_float(0x7f800000)
