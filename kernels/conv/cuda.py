@@ -85,6 +85,17 @@ def is_one_group(node: NodeView) -> bool:
     return node.attrs.groups == 1 and lines <= MOST_LINES
 
 
+def is_real(node: NodeView, dtype: DType) -> bool:
+    """Whether they can do one with weights of ``dtype``, float32 or half."""
+    known = is_float(node) if dtype is DType.F32 else takes_weights(node, HalfConvAttrs, dtype)
+    return known and is_one_group(node)
+
+
+def is_s8_product(node: NodeView) -> bool:
+    """Whether they can do one of int8."""
+    return is_s8(node) and is_one_group(node)
+
+
 def shared(node: NodeView, tile: Tile) -> int:
     """Bytes of dynamic shared memory: the table of the depth comes behind the stages."""
     table = 8 * extent(node)[2] if way(node) == "CONV_ELEMENTS" else 0
@@ -109,10 +120,6 @@ def _real(kernel: str, core: str, dtype: DType, tile: Tile, numerics: str = "fp3
     """A tactic of float32 or half operands, for weights of ``dtype``."""
     pace, slowed = ("f16", 1 / 6) if core == "tf32_core" else (dtype.name.lower(), 1.0)
 
-    def when(node: NodeView) -> bool:
-        known = is_float(node) if dtype is DType.F32 else takes_weights(node, HalfConvAttrs, dtype)
-        return known and is_one_group(node) and tile.suits(*extent(node)[:2])
-
     def reaches(node: NodeView, target: Target) -> float:
         return efficiency(tile, product(node, pace, slowed), target)
 
@@ -120,7 +127,7 @@ def _real(kernel: str, core: str, dtype: DType, tile: Tile, numerics: str = "fp3
         kernel=kernel,
         params_type="ingot_conv_params",
         params=conv_params,
-        when=when,
+        when=lambda node: is_real(node, dtype) and tile.suits(*extent(node)[:2]),
         pack={1: pack},
         pitched_inputs=(0, 3),
         pitched_outputs=(0,),
@@ -150,7 +157,7 @@ def _exact(tile: Tile) -> Tactic:
         kernel="conv_s8_mma_cuda",
         params_type="ingot_conv_s8_params",
         params=s8_params,
-        when=lambda node: is_s8(node) and is_one_group(node) and tile.suits(*extent(node)[:2]),
+        when=lambda node: is_s8_product(node) and tile.suits(*extent(node)[:2]),
         pack={1: pack},
         pitched_inputs=(0, 3),
         pitched_outputs=(0,),

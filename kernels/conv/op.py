@@ -19,7 +19,7 @@ from ingot.kernels.spec import (
     onnx_op,
 )
 
-from . import cuda, cuda_depthwise, cuda_direct, cut, depthwise, half, int8, pointwise, winograd
+from . import cuda, cuda_depthwise, cuda_direct, cuda_few_rows, cut, depthwise, half, int8, pointwise, winograd
 from .attrs import ConvAttrs, HalfConvAttrs, conv_params, infer, work
 from .panels import is_float, pack_conv
 from .quantized import quantize
@@ -58,6 +58,7 @@ TACTICS = (
         efficiency=lambda node, target: SCALAR,
     ),
     *cuda_depthwise.TACTICS,
+    *cuda_few_rows.TACTICS,
     *cuda.TACTICS,
     *cuda_direct.tactics(_plain),
 )

@@ -31,10 +31,16 @@ MOST_BATCHES = 65535
 FREE_TILES = (Tile(64, 64, 64, 3, (2, 2, 1)), Tile(32, 32, 128, 3, (1, 1, 4)))
 
 
-def _fields(node: NodeView, trans_a: bool = False, trans_b: bool = False, alpha: float = 1.0) -> dict[str, Any]:
-    """The fields of the C struct ``ingot_matmul_params``; where b is packed only the activation is left of them."""
-    activation = node.attrs.activation.params()
-    return {"trans_a": int(trans_a), "trans_b": int(trans_b), "alpha": alpha, "reserved": 0, "activation": activation}
+def _fields(node: NodeView) -> dict[str, Any]:
+    """The fields of the C struct ``ingot_matmul_params``."""
+    attrs: MatMulAttrs = node.attrs
+    flags = {"trans_a": int(attrs.trans_a), "trans_b": int(attrs.trans_b)}
+    return {**flags, "alpha": attrs.alpha, "reserved": 0, "activation": attrs.activation.params()}
+
+
+def packed_fields(node: NodeView) -> dict[str, Any]:
+    """The same where b is packed: the activation is all that is left of them."""
+    return _fields(node) | {"trans_a": 0, "trans_b": 0, "alpha": 1.0}
 
 
 def _columns(node: NodeView, b: np.ndarray) -> np.ndarray:
@@ -68,6 +74,26 @@ def _one_matrix(node: NodeView) -> bool:
     return b.data is not None and not node.attrs.trans_a and rank and matrices == parts
 
 
+def is_packed(node: NodeView, dtype: DType) -> bool:
+    """A product of float32 or half by a constant matrix of ``dtype``."""
+    if dtype is DType.F32:
+        known = all(v.type.dtype is dtype for v in node.inputs[:2]) and not isinstance(node.attrs, HalfMatMulAttrs)
+    else:
+        known = takes_weights(node, HalfMatMulAttrs, dtype)
+    return known and _one_matrix(node)
+
+
+def is_packed_s8(node: NodeView) -> bool:
+    """A product of int8 by a constant matrix, which may come in parts."""
+    attrs = node.attrs
+    known = isinstance(attrs, QMatMulAttrs) and attrs.b is None and storable(attrs.output)
+    return known and _one_matrix(node)
+
+
+def _is_free_s8(node: NodeView) -> bool:
+    return isinstance(node.attrs, QMatMulAttrs) and node.attrs.parts == 1 and storable(node.attrs.output)
+
+
 def extent(node: NodeView, stacked: bool) -> tuple[int, int, int]:
     """Rows, columns and depth; ``stacked``: the rows of all matrices are those of one."""
     attrs: MatMulAttrs = node.attrs
@@ -76,7 +102,7 @@ def extent(node: NodeView, stacked: bool) -> tuple[int, int, int]:
     return rows, shape[-1], a.shape[-2 if attrs.trans_a else -1]
 
 
-def _product(node: NodeView, stacked: bool, pace: str, slowed: float) -> Product:
+def product(node: NodeView, stacked: bool, pace: str, slowed: float) -> Product:
     """What the cost model asks for; of many small products it sees one as tall as all of them."""
     rows, columns, depth = extent(node, True)
     if not stacked:
@@ -116,13 +142,6 @@ _PACES = {
 def _packed(kernel: str, core: str, dtype: DType, tile: Tile, numerics: str = "fp32") -> Tactic:
     """A product of float32 or half by a constant of ``dtype``."""
 
-    def when(node: NodeView) -> bool:
-        if dtype is DType.F32:
-            known = all(v.type.dtype is dtype for v in node.inputs[:2]) and not isinstance(node.attrs, HalfMatMulAttrs)
-        else:
-            known = takes_weights(node, HalfMatMulAttrs, dtype)
-        return known and _one_matrix(node) and tile.suits(*extent(node, True)[:2])
-
     def launch(node: NodeView, target: Target) -> Launch:
         stored, kind = CPP[node.inputs[0].type.dtype], activation_kind(node.attrs.activation)
         return _launch(
@@ -132,15 +151,15 @@ def _packed(kernel: str, core: str, dtype: DType, tile: Tile, numerics: str = "f
     return Tactic(
         kernel=kernel,
         params_type="ingot_matmul_params",
-        params=_fields,
-        when=when,
+        params=packed_fields,
+        when=lambda node: is_packed(node, dtype) and tile.suits(*extent(node, True)[:2]),
         pack={1: pack},
         pitched_inputs=(0, 3),
         pitched_outputs=(0,),
         inplace=(3,),
         numerics=numerics,
         variant=tile.variant,
-        efficiency=lambda node, target: efficiency(tile, _product(node, True, *_PACES[core]), target),
+        efficiency=lambda node, target: efficiency(tile, product(node, True, *_PACES[core]), target),
         launch=launch,
     )
 
@@ -158,14 +177,14 @@ def _free(kernel: str, core: str, tile: Tile, numerics: str = "fp32") -> Tactic:
     return Tactic(
         kernel=kernel,
         params_type="ingot_matmul_params",
-        params=lambda node: _fields(node, node.attrs.trans_a, node.attrs.trans_b, node.attrs.alpha),
+        params=_fields,
         when=when,
         pitched_inputs=(0, 1, 3),
         pitched_outputs=(0,),
         inplace=(3,),
         numerics=numerics,
         variant=tile.variant,
-        efficiency=lambda node, target: efficiency(tile, _product(node, False, *_PACES[core]), target),
+        efficiency=lambda node, target: efficiency(tile, product(node, False, *_PACES[core]), target),
         launch=launch,
     )
 
@@ -173,15 +192,7 @@ def _free(kernel: str, core: str, tile: Tile, numerics: str = "fp32") -> Tactic:
 def _s8(kernel: str, tile: Tile, packed: bool) -> Tactic:
     """A product of int8, by packed constants or of operands as they come."""
 
-    def when(node: NodeView) -> bool:
-        attrs = node.attrs
-        if not isinstance(attrs, QMatMulAttrs) or not storable(attrs.output):
-            return False
-        if packed:
-            known = attrs.b is None and _one_matrix(node)
-        else:
-            known = attrs.parts == 1
-        return known and tile.suits(*extent(node, packed)[:2])
+    able = is_packed_s8 if packed else _is_free_s8
 
     def launch(node: NodeView, target: Target) -> Launch:
         kernel = f"matmul_gemm_s8<{tile.cpp}>" if packed else f"matmul_free_s8<{_across(node)}, {tile.cpp}>"
@@ -191,14 +202,14 @@ def _s8(kernel: str, tile: Tile, packed: bool) -> Tactic:
         kernel=kernel,
         params_type="ingot_matmul_s8_params",
         params=lambda node: s8_fields(node, node.attrs.trans_b and not packed),
-        when=when,
+        when=lambda node: able(node) and tile.suits(*extent(node, packed)[:2]),
         pack={1: pack_s8} if packed else {},
         pitched_inputs=(0, 3) if packed else (0, 1, 3),
         pitched_outputs=(0,),
         inplace=(3,),
         numerics="exact",
         variant=tile.variant,
-        efficiency=lambda node, target: efficiency(tile, _product(node, packed, "i8", 1.0), target),
+        efficiency=lambda node, target: efficiency(tile, product(node, packed, "i8", 1.0), target),
         launch=launch,
     )
 

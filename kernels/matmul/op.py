@@ -23,7 +23,7 @@ from ingot.kernels.spec import (
     onnx_op,
 )
 
-from . import cuda, half, int8
+from . import cuda, cuda_few_rows, half, int8
 from .attrs import MatMulAttrs, infer, work
 from .quantized import quantize
 
@@ -124,6 +124,7 @@ TACTICS = (
         inplace=(3,),
         efficiency=lambda node, target: SCALAR,
     ),
+    *cuda_few_rows.TACTICS,
     *cuda.TACTICS,
 )
 
