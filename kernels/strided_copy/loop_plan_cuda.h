@@ -25,34 +25,42 @@ struct move_plan {
     uint32_t packed;    /* tiled, and small elements can be read and written four bytes at a time */
 };
 
-/* Joins neighbours where both sides allow, drops loops of one step. */
-DEVICE void join_loops(move_plan &p) {
-    uint32_t count = 0;
+/* Joins neighbours where both sides allow, drops loops of one step, counts elements; gives the bits of all strides but
+ * those of the last loop, and of where the first element lies. */
+DEVICE uint64_t join_loops(move_plan &p) {
+    uint32_t count = 0, total = 1;
+    uint64_t strides = (uint64_t)(p.in | p.out);
+    move_loop open = {1, 0, 0}; /* what the next loop may join */
 #pragma unroll 1
     for (uint32_t i = 0; i < p.count; i++) {
         move_loop loop = p.loops[i];
+        total *= loop.extent;
         if (loop.extent == 1) continue;
-        if (count) {
-            const move_loop &before = p.loops[count - 1];
-            if (before.in == loop.in * loop.extent && before.out == loop.out * loop.extent) {
-                loop.extent *= before.extent;
-                count--;
+        if (open.extent != 1) {
+            if (open.in == loop.in * loop.extent && open.out == loop.out * loop.extent) {
+                loop.extent *= open.extent;
+            } else {
+                p.loops[count++] = open;
+                strides |= (uint64_t)(open.in | open.out);
             }
         }
-        p.loops[count++] = loop;
+        open = loop;
     }
+    if (open.extent != 1) p.loops[count++] = open;
     p.count = count;
+    p.total = total;
+    return strides;
 }
 
-/* Runs that are contiguous on both sides become fewer, wider units. */
-DEVICE void widen(move_plan &p, uint32_t size, uint64_t in, uint64_t out) {
+/* Runs that are contiguous on both sides become fewer, wider units. `addresses` has the bits of both. */
+DEVICE void widen(move_plan &p, uint32_t size, uint64_t strides, uint64_t addresses) {
     p.unit = size;
-    if (p.count == 0 || p.loops[p.count - 1].in != 1 || p.loops[p.count - 1].out != 1) return;
-    uint64_t sizes = in | out | (uint64_t)(p.in | p.out | p.loops[p.count - 1].extent) * size;
-#pragma unroll 1
-    for (uint32_t i = 0; i + 1 < p.count; i++) sizes |= (uint64_t)(p.loops[i].in | p.loops[i].out) * size;
-    p.unit = widest_unit(sizes);
+    if (p.count == 0) return;
+    move_loop &run = p.loops[p.count - 1];
+    if (run.in != 1 || run.out != 1) return;
+    p.unit = widest_unit(addresses | (strides | run.extent) * size);
     const uint32_t shift = unit_shift(p.unit, size);
+    if (shift == 0) return;
 #pragma unroll 1
     for (uint32_t i = 0; i + 1 < p.count; i++) {
         p.loops[i].in >>= shift;
@@ -60,8 +68,9 @@ DEVICE void widen(move_plan &p, uint32_t size, uint64_t in, uint64_t out) {
     }
     p.in >>= shift;
     p.out >>= shift;
-    p.loops[p.count - 1].extent >>= shift;
-    if (p.loops[p.count - 1].extent == 1) p.count--;
+    p.total >>= shift;
+    run.extent >>= shift;
+    if (run.extent == 1) p.count--;
 }
 
 /* Brings the loop along which the input is contiguous in front of the last one, if both are long. */
@@ -83,14 +92,23 @@ DEVICE void find_transpose(move_plan &p) {
 }
 
 /* Whether a transpose of units below four bytes can read and write whole words. */
-DEVICE void find_words(move_plan &p, uint64_t in, uint64_t out) {
+DEVICE void find_words(move_plan &p, uint64_t addresses) {
     p.packed = 0;
     if (!p.tiled || p.unit >= 4 || p.loops[p.count - 1].out != 1) return;
     const move_loop &rows = p.loops[p.count - 2], &cols = p.loops[p.count - 1];
-    uint64_t sizes = in | out | (uint64_t)(p.in | p.out | rows.extent | rows.out | cols.extent | cols.in) * p.unit;
+    uint64_t bits = (uint64_t)(p.in | p.out | rows.extent | rows.out | cols.extent | cols.in);
 #pragma unroll 1
-    for (uint32_t i = 0; i + 2 < p.count; i++) sizes |= (uint64_t)(p.loops[i].in | p.loops[i].out) * p.unit;
-    p.packed = sizes % 4 == 0;
+    for (uint32_t i = 0; i + 2 < p.count; i++) bits |= (uint64_t)(p.loops[i].in | p.loops[i].out);
+    p.packed = (addresses | bits * p.unit) % 4 == 0;
+}
+
+/* All of it, by one thread; `size` is that of an element. */
+DEVICE void make_plan(move_plan &p, uint32_t size, uint64_t addresses) {
+    const uint64_t strides = join_loops(p);
+    if (p.total == 0) return;
+    widen(p, size, strides, addresses);
+    find_transpose(p);
+    find_words(p, addresses);
 }
 
 /* Where step `index` of the first `count` loops lies. */

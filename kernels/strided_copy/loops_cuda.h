@@ -34,18 +34,7 @@ template <class T> DEVICE void copy_units(const move_plan &p, const T *in, T *ou
 DEVICE void copy_loops(move_plan &p, uint32_t size, const void *in, void *out) {
     INGOT_SHARED(uint8_t, tile, [TILE_BYTES]);
     sync_block();
-    if (threadIdx.x == 0) {
-        uint32_t total = 1;
-#pragma unroll 1
-        for (uint32_t i = 0; i < p.count; i++) total *= p.loops[i].extent;
-        if (total) {
-            join_loops(p);
-            widen(p, size, (uint64_t)(uintptr_t)in, (uint64_t)(uintptr_t)out);
-            find_transpose(p);
-            find_words(p, (uint64_t)(uintptr_t)in, (uint64_t)(uintptr_t)out);
-        }
-        p.total = total ? total / (p.unit / size) : 0;
-    }
+    if (threadIdx.x == 0) make_plan(p, size, (uint64_t)(uintptr_t)in | (uint64_t)(uintptr_t)out);
     sync_block();
     if (p.total == 0) return;
     with_unit(p.unit, [&](auto unit) {

@@ -25,7 +25,9 @@ struct strided_copy {
         if (threadIdx.x == 0) {
             int64_t first = 0;
 #pragma unroll 1
-            for (uint32_t axis = 0; axis < in.rank; axis++) first += c.params.start[axis] * stride(in, axis);
+            for (uint32_t axis = 0; axis < in.rank; axis++) {
+                if (c.params.start[axis]) first += c.params.start[axis] * stride(in, axis);
+            }
             plan.in = first;
             plan.out = 0;
             plan.count = out.rank;
