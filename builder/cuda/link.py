@@ -63,6 +63,7 @@ def _started(launch: Any, module: Module) -> StepLaunch:
 def _described(instance: Instance, compiled: Compiled) -> dict[str, Any]:
     return {
         "kernel": instance.kernel,
+        "entry": instance.entry,
         "source": instance.source,
         "bytes": len(compiled.image),
         "registers": compiled.registers,
