@@ -189,6 +189,11 @@ def build(
         store_half(graph, request, dump_after=dump_after)
     request = None if request.precisions == {"fp32"} else request
     twin = graph.copy() if self_test and device.backend != "cpu" else None
+    if tune and effort and device.backend == "cuda" and measurer is None:
+        raise BuildError(
+            f"target {device.name}: kernels of CUDA are measured on the device, which is not this machine: leave tune "
+            "out, or give its times as timing_cache"
+        )
     report = tune_graph(graph, device, tuning, output_names, measurer or Local(), log)
     program = lower(graph, graph.name, output_names, dump_after=dump_after, log=log)
     metadata = _metadata(source, device, shapes, graph, program, request, output_names)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -243,6 +244,13 @@ class _Maker:
         self.life: dict[int, list[int]] = {}  # arena buffer -> [first, last]
         self.inplace: list[tuple[int, int]] = []  # (output buffer, input buffer)
         self.output_roots = {self.placement.of(v).root for v in graph.outputs}
+        #: by root, on CUDA: who overwrites what another step reads would have to wait for that one
+        self.readers = Counter(root for node in graph.nodes for root in self._roots(node) if graph.backend == "cuda")
+
+    def _roots(self, node: Node) -> set[Value]:
+        if node.tactic.kernel == "":
+            return set()
+        return {self.placement.of(v).root for v in node.inputs if v is not None and not v.is_constant}
 
     def inputs_and_outputs(self, output_names: list[str]) -> None:
         p = self.program
@@ -306,7 +314,8 @@ class _Maker:
             self._touch(tensor)
         for index in tactic.inplace:
             present = index < len(inputs) and inputs[index] != NO_INDEX
-            if present and not self._read_otherwise(inputs, index, tactic.inplace):
+            alone = present and self.readers[self.placement.of(node.inputs[index]).root] <= 1
+            if alone and not self._read_otherwise(inputs, index, tactic.inplace):
                 self._offer_inplace(inputs[index], outputs[0])
         params = make_params(tactic.params_type, tactic.params(node))
         launch = tactic.launch and tactic.launch(node, self.graph.target)

@@ -7,6 +7,7 @@ import os
 import queue
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
@@ -24,6 +25,7 @@ from ingot.builder.cuda.instance import (
 )
 from ingot.builder.cuda.nvrtc import Library
 from ingot.builder.cuda.ptxas import first_error, resources
+from ingot.errors import BuildError
 from ingot.targets import Target
 
 
@@ -65,8 +67,13 @@ class _Worker:
 
     def __init__(self, library: Library) -> None:
         command = [sys.executable, str(Path(__file__).with_name("worker.py")), str(library.path), str(library.builtins)]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        self._answer()
+        self._complaints = tempfile.TemporaryFile()  # noqa: SIM115  (no pipe: nobody would empty it)
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._complaints)
+        try:
+            self._answer()
+        except ValueError:
+            self.close()
+            raise BuildError(f"{library.path}: {self.complaint}") from None
 
     def compile(self, instance: Instance, options: Sequence[str]) -> Compiled:
         job = {"text": instance.text, "options": [*options, *instance.options]}
@@ -76,10 +83,18 @@ class _Worker:
             answer = self._answer()
             image = self.process.stdout.read(answer["size"])
         except (OSError, ValueError):
-            raise CompileError(instance, f"the compiler ended with status {self.process.wait()}") from None
+            raise CompileError(instance, f"the compiler ended: {self.complaint}") from None
         if answer["status"]:
             raise CompileError(instance, first_error(answer["log"]))
         return Compiled(image, **resources(answer["log"]))
+
+    @property
+    def complaint(self) -> str:
+        """Why the process is gone: its last words, or its status."""
+        status = self.process.wait()
+        self._complaints.seek(0)
+        lines = self._complaints.read().decode("utf-8", "replace").splitlines()
+        return lines[-1] if lines else f"status {status}"
 
     def _answer(self) -> dict:
         """A line of JSON; ``ValueError`` when the process is gone."""
@@ -100,9 +115,7 @@ def _compile_all(
         return
     count = min(os.cpu_count() or 1, len(instances))
     idle: queue.SimpleQueue[_Worker] = queue.SimpleQueue()
-    workers = [_Worker(library) for _ in range(count)]
-    for worker in workers:
-        idle.put(worker)
+    workers: list[_Worker] = []
 
     def one(instance: Instance) -> tuple[Instance, Compiled]:
         worker = idle.get()
@@ -113,6 +126,9 @@ def _compile_all(
 
     pool = ThreadPoolExecutor(count)
     try:
+        for _ in range(count):
+            workers.append(_Worker(library))
+            idle.put(workers[-1])
         for done, result in enumerate(as_completed([pool.submit(one, each) for each in instances])):
             yield result.result()
             if log:

@@ -47,7 +47,7 @@ class Nvrtc:
         """Status (0: success), log, machine code."""
         ffi, lib, null = self.ffi, self.lib, self.ffi.NULL
         program = ffi.new("nvrtcProgram *")
-        status = lib.nvrtcCreateProgram(program, text.encode(), b"unit.cu", 0, null, null)
+        status = lib.nvrtcCreateProgram(program, text.encode(), b"ingot-instance", 0, null, null)
         if status:
             return status, ffi.string(lib.nvrtcGetErrorString(status)).decode(), b""
         held = [ffi.new("char[]", option.encode()) for option in options]

@@ -13,6 +13,7 @@ from ingot._kernel import make_params
 from ingot.builder.ir import Node
 from ingot.kernels.spec import DENSE, DType, Launch, Tactic
 from ingot.targets import Target
+from ingot.targets import get as get_target
 
 sys.path.extend(str(Path(__file__).parents[1] / folder) for folder in ("emulator", "kernels"))
 import compile as emulator_compile
@@ -24,14 +25,7 @@ ENTRY = "kernel"
 GAP = 16  # elements between rows that have a pitch, so that rows stay aligned
 
 #: devices with tactics of their own
-TARGETS = {
-    arch: Target(name=f"test-{arch}", description="", backend="cuda", arch=arch, figures=figures)
-    for arch, figures in {
-        "sm_87": {"sms": 8, "gpu_clock_mhz": 1020, "memory_gb_per_s": 102},
-        "sm_90a": {"sms": 132, "gpu_clock_mhz": 1980, "memory_gb_per_s": 4800},
-        "sm_110": {"sms": 20, "gpu_clock_mhz": 1575, "memory_gb_per_s": 273},
-    }.items()
-}
+TARGETS = {target.arch: target for target in map(get_target, ("jetson-orin-nano-8gb", "h200", "jetson-thor"))}
 
 
 def load(launch: Launch) -> Module:

@@ -13,6 +13,7 @@ from typing import Any
 import ingot
 from ingot.arrays import shape_text
 from ingot.cli.common import add_json, print_json, shorten, size_text, table
+from ingot.cli.cuda import describe_kernels, describe_prediction
 from ingot.cli.ledger import describe_ledger
 
 EXAMPLE = "ingot inspect model.ingot"
@@ -50,6 +51,8 @@ def describe(name: str, content: dict[str, Any]) -> str:
             lines += _program(content["programs"][index])
     lines += describe_ledger(metadata)
     lines += _tactics(metadata.get("tactics", []))
+    lines += describe_kernels(metadata)
+    lines += ["", *prediction] if (prediction := describe_prediction(metadata)) else []
     if metadata.get("passes"):
         lines += ["\npasses", *(f"  {line}" for line in metadata["passes"])]
     lines.append(f"\nself-test: {_self_test(content['self_test'])}")
