@@ -10,6 +10,7 @@ import pytest
 
 from ingot import kernels
 from ingot.builder.ir import Node
+from ingot.kernels.common.half import from_bfloat16
 from ingot.kernels.elementwise.cuda import axis_groups
 from ingot.kernels.elementwise.op import Insn, Program, cast_program, single
 from ingot.kernels.spec import DType, Launch, Sample, TensorType
@@ -143,6 +144,25 @@ class TestNumbers:
         some = np.array([limits.min, limits.min + 1, limits.max, 0, 1, 2, 3, 7, 31, 40, 64, *signed])
         x, y = (np.ascontiguousarray(a.astype(dtype)) for a in np.meshgrid(some, some))
         assert_same(*both(single(name, [TensorType(DType.of(x.dtype), x.shape)] * 2), x, y))
+
+
+class TestHalves:
+    """Arithmetic in float32 between conversions, as the half forms of nodes have it."""
+
+    @pytest.mark.parametrize("kind", [DType.F16, DType.BF16])
+    @pytest.mark.parametrize("name", ["Add", "Div", "Gelu", "Erf", "Swish"])
+    def test_as_the_cpu(self, kind: DType, name: str) -> None:
+        types = [TensorType(kind, (5, 24))] * (2 if name in ("Add", "Div") else 1)
+        program = single(name, types, 1.5)
+        node, arrays = samples.make_node(SPEC, Sample(program, tuple(types)))
+        (got,) = harness.run_node(node, ON_CUDA, TARGET, arrays)
+        (wanted,) = samples.run(node, ON_CPU, arrays, "portable", 1)
+        if name in ("Add", "Div"):
+            assert got.tobytes() == wanted.tobytes()
+        else:
+            got, wanted = (from_bfloat16(a) if kind is DType.BF16 else a.astype(np.float32) for a in (got, wanted))
+            step = 2.0**-7 if kind is DType.BF16 else 2.0**-10
+            np.testing.assert_allclose(got, wanted, rtol=step, atol=1e-6)
 
 
 class TestInstances:
