@@ -176,7 +176,9 @@ static ingot_status find_place(const ingot_context *c, const char *name, void *d
     ingot_status status = INGOT_OK;
     *place = INGOT_PLACE_STAGED;
     *view = 0;
-    if (cuda->driver->cuPointerGetAttribute(&type, CU_POINTER_MEMORY_TYPE, address)) return status; /* unknown to it */
+    const CUresult known = cuda->driver->cuPointerGetAttribute(&type, CU_POINTER_MEMORY_TYPE, address);
+    if (known == CUDA_ERROR_INVALID_VALUE) return status; /* the host's, of which it never heard */
+    if (known) return ingot_driver_fail(cuda->driver, known, "cuPointerGetAttribute", NULL, error);
     if (type != CU_MEMORYTYPE_HOST && type != CU_MEMORYTYPE_DEVICE) return status;
     if (!INGOT_CUDA_TRY(status, cuda, NULL, error, cuPointerGetAttribute, view, CU_POINTER_DEVICE_POINTER, address))
         return status;

@@ -212,7 +212,7 @@ ingot_status ingot_cuda_reset(ingot_context *c, ingot_error *error) {
     ingot_cuda *cuda = c->cuda;
     const uint64_t size = c->program->record->state_size;
     ingot_status status = ingot_cuda_wait(c, error);
-    if (!status) status = begin(cuda, error);
+    if (!status || status == INGOT_ERR_INDEX) status = begin(cuda, error);
     if (status) return status;
     if (size && INGOT_CUDA_TRY(status, cuda, NULL, error, cuMemcpyHtoDAsync, (CUdeviceptr)(uintptr_t)c->state,
                                cuda->first_state, size, cuda->stream)) {
