@@ -37,7 +37,8 @@ class CudaHand(Hand):
         return self.step("elementwise_cuda", [a, b], [y], params, name=function, launch=launch)
 
     def cuda_engine(self, arch: int = 87, min_driver: int = 12060, **options: object) -> bytes:
-        return engine([writer.Variant("jetson", [self.program], lib.INGOT_BACKEND_CUDA, arch, 0, min_driver, 8)], **options)
+        variant = writer.Variant("jetson", [self.program], lib.INGOT_BACKEND_CUDA, arch, 0, min_driver, 8)
+        return engine([variant], **options)
 
 
 def expected(x: np.ndarray) -> np.ndarray:
