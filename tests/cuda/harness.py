@@ -9,23 +9,23 @@ from pathlib import Path
 
 import numpy as np
 
+from ingot import targets
 from ingot._kernel import make_params
 from ingot.builder.ir import Node
 from ingot.kernels.spec import DENSE, DType, Launch, Tactic
 from ingot.targets import Target
-from ingot.targets import get as get_target
 
 sys.path.extend(str(Path(__file__).parents[1] / folder) for folder in ("emulator", "kernels"))
 import compile as emulator_compile
-from emulator import SHARED_LIMITS, Memory, Module
+from emulator import Memory, Module
 from operands import ABSENT, POISON, Operand, pack_call
 from samples import blocked, unblocked
 
 ENTRY = "kernel"
 GAP = 16  # elements between rows that have a pitch, so that rows stay aligned
 
-#: devices with tactics of their own
-TARGETS = {target.arch: target for target in map(get_target, ("jetson-orin-nano-8gb", "h200", "jetson-thor"))}
+#: a device of each architecture, since tactics look at it
+TARGETS = {t.arch: t for t in map(targets.get, ("jetson-orin-nano-8gb", "l4", "h200", "jetson-thor"))}
 
 
 def load(launch: Launch) -> Module:
@@ -98,7 +98,7 @@ def run_node(
         launch.grid,
         launch.block,
         shared=launch.shared,
-        shared_limit=SHARED_LIMITS.get(target.arch, 163 << 10),
+        shared_limit=target.figures["shared_bytes_per_block"],
         seed=seed,
     )
     for h, b in zip(held, before):

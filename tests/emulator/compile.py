@@ -25,6 +25,9 @@ COMPILER = os.environ.get("CXX", "g++")
 #: processes at a time
 JOBS = 2
 MACHINE = ("machine.cpp", "warp.cpp", "memory.cpp", "module.cpp")
+DRIVER = tuple(f"driver_{part}.cpp" for part in ("control", "device", "memory", "module", "stream", "graph"))
+_MACHINE = ("-O2", "-Wall", "-Wextra")
+_LIBRARIES = ("-ldl", "-lpthread")
 _COMMON = ("-std=c++17", "-fPIC", "-shared", "-fno-strict-aliasing", "-fsigned-char")
 _KERNEL = (
     "-O1",
@@ -82,10 +85,10 @@ def _dependencies(listing: str) -> list[str]:
     return sorted({str(p.relative_to(ROOT)) for p in paths if p.is_relative_to(ROOT)})
 
 
-def _cached(name: str, flags: Sequence[str], sources: Sequence[str], text: str = "") -> Path:
+def _cached(name: str, flags: Sequence[str], sources: Sequence[str], text: str = "", link: Sequence[str] = ()) -> Path:
     """The shared object made of ``sources``, or of ``text``."""
     said = [os.path.relpath(f[2:], ROOT) if f.startswith(f"-I{ROOT}") else f for f in flags]
-    key = hashlib.sha256(json.dumps([_compiler(), said, list(sources), text]).encode()).hexdigest()[:24]
+    key = hashlib.sha256(json.dumps([_compiler(), said, list(sources), text, list(link)]).encode()).hexdigest()[:24]
     made, listing = CACHE / f"{name}-{key}.so", CACHE / f"{name}-{key}.json"
     try:
         if all(_digest_now(p) == d for p, d in json.loads(listing.read_text()).items()) and made.exists():
@@ -106,7 +109,7 @@ def _cached(name: str, flags: Sequence[str], sources: Sequence[str], text: str =
             found = _dependencies(Path(f"{folder}/{i}.d").read_text())
             digests |= {p: _digest_now(p) for p in found if not p.startswith("build/")}
         # without -fsanitize: what it puts in is answered by cuda_device.h, not by a library
-        _run([COMPILER, "-shared", "-o", f"{folder}/made.so", *objects, *(["-ldl", "-lpthread"] if sources else [])])
+        _run([COMPILER, "-shared", "-o", f"{folder}/made.so", *objects, *link])
         Path(f"{folder}/made.json").write_text(json.dumps(digests))
         os.replace(f"{folder}/made.so", made)
         os.replace(f"{folder}/made.json", listing)
@@ -121,7 +124,13 @@ def _run(command: Sequence[str]) -> None:
 
 def machine() -> Path:
     """The shared object of the emulator."""
-    return _cached("machine", [*_COMMON, *_fma(), "-O2", "-Wall", "-Wextra"], MACHINE)
+    return _cached("machine", [*_COMMON, *_fma(), *_MACHINE], MACHINE, link=_LIBRARIES)
+
+
+def driver() -> Path:
+    """The stand-in for the driver: whoever has loaded it finds it again as libcuda.so.1."""
+    named = "-Wl,-soname,libcuda.so.1"
+    return _cached("driver", [*_COMMON, *_fma(), *_MACHINE], [*MACHINE, *DRIVER], link=[named, *_LIBRARIES])
 
 
 def unit(source: str, kernel: str, entry: str, prelude: str = "") -> str:

@@ -30,9 +30,6 @@ void ingot_emulator_protect(void *, int);
 void ingot_emulator_free(void *);
 """)
 
-#: bytes of shared memory that a block may have, by architecture
-SHARED_LIMITS = {"sm_87": 163 << 10, "sm_90a": 227 << 10, "sm_110": 227 << 10}
-
 
 class LaunchError(Exception):
     """What the emulator found wrong with a launch."""

@@ -11,6 +11,7 @@
  *  - when no thread can go on, some wait for threads that returned or wait elsewhere: that is reported, not a hang. */
 #include "machine.h"
 
+#include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -83,6 +84,7 @@ const ingot_emulated_kernel *kernel;
 const ingot_emulated_launch *launch;
 unsigned char *stacks, *shared, *dynamic_end, *call_page;
 uint64_t polls;
+pthread_t launching;
 const char *error; /* what stopped the launch */
 char message[1024];
 
@@ -410,7 +412,7 @@ const char *refuse() {
 }
 
 void on_signal(int signal, siginfo_t *info, void *) {
-    if (!self) { /* not the kernel's doing */
+    if (!self || !pthread_equal(launching, pthread_self())) { /* not the kernel's doing */
         ::signal(signal, SIG_DFL);
         return;
     }
@@ -475,6 +477,7 @@ const char *ingot_emulator_launch(const ingot_emulated_kernel *k, const ingot_em
     chance.seed(l->seed);
     polls = 0;
     self = nullptr;
+    launching = pthread_self();
     memset(call_page, AROUND, MAX_CALL);
     memcpy(call_page, l->call, l->call_size);
     mprotect(call_page, MAX_CALL, PROT_READ);
