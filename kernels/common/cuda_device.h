@@ -27,6 +27,7 @@
 #define __builtin_sqrtf(x) __fsqrt_rn(x)
 #define __builtin_sqrt(x) __dsqrt_rn(x)
 #define __builtin_floor(x) floor(x)
+#define __builtin_rint(x) rint(x)
 #define __builtin_fmaf(a, b, c) __fmaf_rn(a, b, c)
 #define __builtin_fma(a, b, c) __fma_rn(a, b, c)
 #define __builtin_inff() __int_as_float(0x7f800000)
