@@ -14,19 +14,18 @@ DEVICE float to_real(float x) { return x; }
 DEVICE float to_real(f16 x) { return to_float(x); }
 DEVICE float to_real(bf16 x) { return to_float(x); }
 
-/* The first of four columns in a panel of an operand [panels]... */
-template <class T> DEVICE const T *panel_at(const ingot_cuda_arg &w, int64_t panel, int32_t column, int32_t across) {
-    const int64_t size = (int64_t)w.dims[1] * w.dims[2] * w.dims[3];
-    return static_cast<const T *>(w.data) + panel * size + column * across;
+/* A panel of an operand [panels]... */
+template <class T> DEVICE const T *panel_at(const ingot_cuda_arg &w, int64_t panel) {
+    return static_cast<const T *>(w.data) + panel * w.dims[1] * w.dims[2] * w.dims[3];
 }
 
-/* Weights of four columns for product k, which is channel c of a tap. */
+/* Weights of four columns from one of a panel on, for product k, which is channel c of a tap. */
 template <class T> struct panels;
 
 template <> struct panels<float> { /* [k][16] */
     using sum = float;
     const float *at;
-    DEVICE panels(const ingot_cuda_arg &w, int64_t panel, int32_t column) : at(panel_at<float>(w, panel, column, 1)) {}
+    DEVICE panels(const float *panel, int32_t column) : at(panel + column) {}
     DEVICE four<float> operator()(int32_t k, int32_t, int32_t) const {
         return *reinterpret_cast<const four<float> *>(at + (int64_t)k * 16);
     }
@@ -35,7 +34,7 @@ template <> struct panels<float> { /* [k][16] */
 template <> struct panels<f16> { /* [k / 2][2][16] */
     using sum = float;
     const f16 *at;
-    DEVICE panels(const ingot_cuda_arg &w, int64_t panel, int32_t column) : at(panel_at<f16>(w, panel, column, 1)) {}
+    DEVICE panels(const f16 *panel, int32_t column) : at(panel + column) {}
     DEVICE four<float> operator()(int32_t k, int32_t, int32_t) const {
         const four<f16> x = *reinterpret_cast<const four<f16> *>(at + (int64_t)k * 16);
         return {to_float(x.at[0]), to_float(x.at[1]), to_float(x.at[2]), to_float(x.at[3])};
@@ -45,7 +44,7 @@ template <> struct panels<f16> { /* [k / 2][2][16] */
 template <> struct panels<bf16> { /* [k / 2][16][2] */
     using sum = float;
     const bf16 *at;
-    DEVICE panels(const ingot_cuda_arg &w, int64_t panel, int32_t column) : at(panel_at<bf16>(w, panel, column, 2)) {}
+    DEVICE panels(const bf16 *panel, int32_t column) : at(panel + column * 2) {}
     DEVICE four<float> operator()(int32_t k, int32_t, int32_t) const {
         const four<uint32_t> x = *reinterpret_cast<const four<uint32_t> *>(at + (int64_t)(k / 2) * 32);
         const bool odd = k & 1;
@@ -107,7 +106,7 @@ template <int PIXELS> struct products_s8 {
     uint32_t zeros;     /* four times what stands outside the image */
 
     DEVICE products_s8(const ingot_cuda_arg &w, int64_t panel, int32_t column, int32_t zero)
-        : count(0), at(reinterpret_cast<const uint32_t *>(panel_at<int8_t>(w, panel, column, 4))),
+        : count(0), at(reinterpret_cast<const uint32_t *>(panel_at<int8_t>(w, panel)) + column),
           zeros((uint32_t)(zero & 255) * 0x01010101u) {
 #pragma unroll
         for (int p = 0; p < PIXELS; p++) {

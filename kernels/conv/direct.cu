@@ -60,7 +60,7 @@ template <class T, class X, class Y, int KIND> struct conv_direct {
         const conv_place at(s, blockIdx.x * threads + threadIdx.x, direct_columns::blocks(s), pixels, false);
         if (!at.there) return;
         const direct_columns columns(s, at.channel);
-        const panels<T> w(c.arg[DIRECT_W], columns.panel, columns.column % 16);
+        const panels<T> w(panel_at<T>(c.arg[DIRECT_W], columns.panel), columns.column % 16);
         const bool wide = in_fours<X>(x) && s.group_in % 4 == 0;
         float sum[pixels][4] = {};
         direct_taps<pixels, X>(s, c.params, at, x, columns.group * s.group_in,

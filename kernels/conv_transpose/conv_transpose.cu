@@ -136,7 +136,7 @@ template <class T, class X, class Y, int KIND> struct conv_transpose {
         const deconv_place<pixels> at(s, stride, blockIdx.x * threads + threadIdx.x);
         if (!at.there) return;
         const deconv_phase phase(c.params, at);
-        const panels<T> w(c.arg[DECONV_W], at.panel, at.column % 16);
+        const panels<T> w(panel_at<T>(c.arg[DECONV_W], at.panel), at.column % 16);
         const bool wide = in_fours<X>(x) && s.group_in % 4 == 0;
         float sum[pixels][4] = {};
         int32_t tap = phase.first;
