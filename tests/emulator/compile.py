@@ -127,9 +127,9 @@ def machine() -> Path:
     return _cached("machine", [*_COMMON, *_fma(), *_MACHINE], MACHINE, link=_LIBRARIES)
 
 
-def driver() -> Path:
-    """The stand-in for the driver: whoever has loaded it finds it again as libcuda.so.1."""
-    named = "-Wl,-soname,libcuda.so.1"
+def driver(name: str = "libcuda.so.1") -> Path:
+    """The stand-in for the driver: a process that has loaded it finds it again by ``name``."""
+    named = f"-Wl,-soname,{name}"
     return _cached("driver", [*_COMMON, *_fma(), *_MACHINE], [*MACHINE, *DRIVER], link=[named, *_LIBRARIES])
 
 

@@ -33,9 +33,12 @@ OBJECTS = ("contexts", "modules", "streams", "events", "graphs", "executables", 
 
 
 @functools.cache
-def load(**settings: int) -> Driver:
-    """The driver, in this process. ``settings``: devices, arch, multiprocessors, integrated, version, memory, seed."""
-    found = Driver(ffi.dlopen(str(emulator_compile.driver()), ffi.RTLD_NOW | ffi.RTLD_GLOBAL))
+def load(name: str = "libcuda.so.1", **settings: int) -> Driver:
+    """The driver, in this process, found by ``name`` from now on.
+
+    ``settings``: devices, arch (87), multiprocessors, integrated, version (12060), memory (bytes), seed.
+    """
+    found = Driver(ffi.dlopen(str(emulator_compile.driver(name))))
     found.set(**settings)
     return found
 
