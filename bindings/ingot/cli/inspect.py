@@ -28,7 +28,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     with ingot.load(options.engine, any_machine=True) as engine:
         content = engine.inspect()
-    content["refused"] = _refusal(options.engine)
+    refusal = _refusal(options.engine)
+    if refusal:
+        content["refused"] = refusal
     if options.json:
         print_json({"engine": str(options.engine), **content})
     else:
@@ -54,7 +56,7 @@ def describe(name: str, content: dict[str, Any]) -> str:
         f"from {model.get('name') or 'a model'} ({model.get('sha256', '?')[:12]})",
         f"SHA-256 {content['digest']}, {len(content['signatures']) or 'no'} signature(s)",
         f"this machine cannot run it: {content['refused']}"
-        if content["refused"]
+        if "refused" in content
         else f"this machine runs variant {content['variant']} with {content['isa']}",
     ]
     for variant in content["variants"]:
