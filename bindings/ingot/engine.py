@@ -24,6 +24,7 @@ def load(
     public_keys: Sequence[bytes] = (),
     isa: str | None = None,
     same_bits: bool = False,
+    any_machine: bool = False,
 ) -> Engine:
     """Open an engine file, or the bytes of one, after checking all of it.
 
@@ -32,7 +33,9 @@ def load(
     identity; ``public_keys`` (Ed25519, 32 bytes each) demands a signature by one of them. ``isa`` is the best
     instruction set to use, by default what ``INGOT_ISA`` in the environment says, else the best of the processor.
     With ``same_bits`` the engine gives the same bits on any machine: floating-point steps are computed by portable
-    kernels, which are slower; INT8 steps are exact in any case.
+    kernels, which are slower; INT8 steps are exact in any case. With ``any_machine`` a file for another machine, such
+    as one for a GPU that is not here, is checked and opened all the same; only :meth:`Engine.context` then says why it
+    cannot run.
 
     Raises :class:`EngineError` when the file is damaged or not an engine, :class:`ResourceError` when it cannot be read
     or does not fit the machine, :class:`ArgumentError` for a wrong option.
@@ -42,6 +45,7 @@ def load(
         lib.INGOT_OPEN_LOCK: lock,
         lib.INGOT_OPEN_CHECK_SHA256: check_sha256,
         lib.INGOT_OPEN_SAME_BITS: same_bits,
+        lib.INGOT_OPEN_ANY_MACHINE: any_machine,
     }
     options.flags = sum(flag for flag, is_wanted in wanted.items() if is_wanted)
     held: list[Any] = []

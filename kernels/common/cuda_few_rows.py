@@ -54,7 +54,7 @@ def few_efficiency(tile: FewTile, product: Product, target: Target) -> float:
     count, clock = figures.get("sm_count", 16), figures.get("clock_mhz", 1300) / 1000.0
     bandwidth = figures.get("memory_gbs", 200.0)
     warps = min(tile.blocks(product.columns) * tile.warps_n * tile.warps_k, count * _WARPS)
-    chunks = ceil_div(product.depth * product.size, CHUNK * 32 * tile.warps_k)  # of a lane
+    chunks = max(ceil_div(product.depth * product.size, CHUNK * 32 * tile.warps_k), 1)  # of a lane
     under_way = warps * 32 * CHUNK * min(2, chunks) * tile.columns
     reached = min(0.85 * bandwidth, under_way / _LATENCY_NS)
     turns = ceil_div(tile.blocks(product.columns) * tile.warps_n * tile.warps_k, count * _WARPS)

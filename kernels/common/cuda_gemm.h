@@ -26,8 +26,8 @@ template <int ROWS, int COLUMNS, int BYTES, int STAGES, int WARPS_M, int WARPS_N
 
 /* Where 16 bytes of a row lie: chunks change places, so that one chunk of eight rows falls into all banks. */
 template <int BYTES> DEVICE int staged(int row, int chunk) {
-    static_assert(BYTES == 64 || BYTES == 128, "rows of four or eight chunks");
-    return row * BYTES + (BYTES == 128 ? (chunk ^ (row & 7)) * 16 : (chunk ^ (row >> 1 & 3)) * 16);
+    static_assert(BYTES == 64 || BYTES % 128 == 0, "rows of four chunks, or of eights");
+    return row * BYTES + (BYTES == 64 ? (chunk ^ (row >> 1 & 3)) * 16 : (chunk ^ (row & 7)) * 16);
 }
 
 /* What a thread copies of the ROWS rows of a stage: one chunk of every `step`th row from `row` on. */

@@ -62,29 +62,33 @@ template <class T, class X> DEVICE void copy_chunk(uint8_t *to, const X *from, i
 
 /* -- packed weights: [columns][depth], whole chunks ---------------------------------------------------------------- */
 
+/* Sources keep offsets in elements, which fit 32 bits, of rows that exist: what is behind the last one is never stored.
+ * Little is to be done for a copy: where few warps are at work the next stage waits for it. */
 template <class T, class Tile> struct packed_weights {
     typedef copy_share<Tile, Tile::columns> share;
-    const uint8_t *data;
-    int64_t pitch; /* bytes */
-    int columns, at;
+    static constexpr int VEC = vec_of<T>::count;
+    const T *data;
+    int depth, at, start[share::count];
     share mine;
 
     DEVICE packed_weights(const ingot_cuda_arg &w, int first) {
-        pitch = w.pitch * (int64_t)sizeof(T);
-        data = static_cast<const uint8_t *>(w.data) + first * pitch;
-        columns = w.dims[0] - first;
-        at = mine.chunk * 16;
+        data = static_cast<const T *>(w.data);
+        depth = (int)w.pitch;
+        at = mine.chunk * VEC;
+#pragma unroll
+        for (int i = 0; i < share::count; i++) {
+            const int column = first + mine.row + i * share::step;
+            start[i] = (column < w.dims[0] ? column : w.dims[0] - 1) * depth;
+        }
     }
 
     DEVICE void load(uint8_t *stage) {
+        const int there = at < depth ? 16 : 0, place = at < depth ? at : 0;
 #pragma unroll
         for (int i = 0; i < share::count; i++) {
-            if (!mine.has(i)) continue;
-            const int column = mine.row + i * share::step;
-            const bool there = column < columns && at < pitch;
-            copy_async<16>(mine.place(stage, i), there ? data + column * pitch + at : data, there ? 16 : 0);
+            if (mine.has(i)) copy_async<16>(mine.place(stage, i), data + (start[i] + place), there);
         }
-        at += Tile::bytes;
+        at += Tile::bytes / 16 * VEC;
     }
 };
 
@@ -96,19 +100,21 @@ template <class T, class X, class Tile, int ROWS> struct matrix_rows {
     typedef copy_share<Tile, ROWS> share;
     static constexpr int VEC = vec_of<T>::count;
     const X *data;
-    int64_t pitch;
-    int rows, depth, at, grain, parts;
+    int depth, at, grain, parts, start[share::count];
     share mine;
 
     /* Rows from `first` on of `all` rows of `length` elements. */
-    DEVICE matrix_rows(const X *matrix, int64_t row_pitch, int all, int length, int first, int times = 1) {
-        pitch = row_pitch;
-        data = matrix + first * pitch;
-        rows = all - first;
+    DEVICE matrix_rows(const X *matrix, int64_t pitch, int all, int length, int first, int times = 1) {
+        data = matrix;
         depth = length;
         parts = times;
         grain = grain_of(matrix, pitch * (int64_t)sizeof(X));
         at = mine.chunk * VEC;
+#pragma unroll
+        for (int i = 0; i < share::count; i++) {
+            const int row = first + mine.row + i * share::step;
+            start[i] = (row < all ? row : all - 1) * (int)pitch;
+        }
         wrap();
     }
 
@@ -121,13 +127,19 @@ template <class T, class X, class Tile, int ROWS> struct matrix_rows {
     }
 
     DEVICE void load(uint8_t *stage) {
-        const int left = depth - at, count = left < 0 ? 0 : left < VEC ? left : VEC;
+        const int left = depth - at, count = left < 0 ? 0 : left < VEC ? left : VEC, place = left > 0 ? at : 0;
+        if (sizeof(T) == sizeof(X) && grain == 16) {
 #pragma unroll
-        for (int i = 0; i < share::count; i++) {
-            if (!mine.has(i)) continue;
-            const int row = mine.row + i * share::step;
-            const bool there = row < rows && count > 0;
-            copy_chunk<T>(mine.place(stage, i), there ? data + row * pitch + at : data, there ? count : 0, grain);
+            for (int i = 0; i < share::count; i++) {
+                if (mine.has(i)) {
+                    copy_async<16>(mine.place(stage, i), data + (start[i] + place), count * (int)sizeof(T));
+                }
+            }
+        } else {
+#pragma unroll
+            for (int i = 0; i < share::count; i++) {
+                if (mine.has(i)) copy_chunk<T>(mine.place(stage, i), data + (start[i] + place), count, grain);
+            }
         }
         at += Tile::bytes / 16 * VEC;
         wrap();

@@ -69,35 +69,34 @@ template <class T, class X, class Tile> struct image_windows {
     static constexpr uint32_t NEVER = 1u << 31;
 
     const X *data;
-    int64_t pitch;
     const image_extents &e;
     const ingot_conv_params &p;
-    int grain, padded, channel, tap[3];
+    int pitch, grain, padded, channel, tap[3];
     tap_place at;
     uint32_t fill;
-    int pixel[share::count];
+    int start[share::count]; /* elements before a window */
     uint32_t inside[share::count];
     share mine;
 
     DEVICE image_windows(const ingot_cuda_arg &x, const image_extents &extents, const ingot_conv_params &params,
                          int rows, int first, int8_t fill_with)
-        : data(static_cast<const X *>(x.data)), pitch(x.pitch), e(extents), p(params), tap{0, 0, 0},
+        : data(static_cast<const X *>(x.data)), e(extents), p(params), pitch((int)x.pitch), tap{0, 0, 0},
           at(extents, params, 0, 0, 0) {
-        grain = grain_of(x.data, pitch * (int64_t)sizeof(X));
+        grain = grain_of(x.data, x.pitch * (int64_t)sizeof(X));
         padded = (e.channels + VEC - 1) / VEC * VEC;
         channel = mine.chunk * VEC;
         fill = (uint8_t)fill_with * 0x01010101u;
-        place();
+        wrap();
 #pragma unroll
         for (int i = 0; i < share::count; i++) {
             const window_place window(e, p, first + mine.row + i * share::step, rows);
-            pixel[i] = window.pixel;
+            start[i] = window.pixel * pitch;
             inside[i] = window.inside;
         }
     }
 
     /* Brings `channel` back into the channels of one tap. */
-    DEVICE void place() {
+    DEVICE void wrap() {
         if (channel < padded) return;
         while (channel >= padded) {
             channel -= padded;
@@ -116,23 +115,40 @@ template <class T, class X, class Tile> struct image_windows {
         }
     }
 
+    DEVICE bool there(int i) const { return (inside[i] & at.bits) == at.bits; }
+
     DEVICE void load(uint8_t *stage) {
         const int left = e.channels - channel, count = left < VEC ? left : VEC;
-        const X *const from = data + at.pixel * pitch + channel;
+        const int place = at.pixel * pitch + channel;
+        if (sizeof(T) == 1 && fill != 0) {
 #pragma unroll
-        for (int i = 0; i < share::count; i++) {
-            if (!mine.has(i)) continue;
-            uint8_t *const to = mine.place(stage, i);
-            const bool there = (inside[i] & at.bits) == at.bits;
-            if (sizeof(T) == 1 && !there) {
-                uint32_t *const words = reinterpret_cast<uint32_t *>(to);
-                words[0] = words[1] = words[2] = words[3] = fill;
-            } else {
-                copy_chunk<T>(to, there ? from + pixel[i] * pitch : data, there ? count : 0, grain);
+            for (int i = 0; i < share::count; i++) {
+                if (!mine.has(i)) continue;
+                uint8_t *const to = mine.place(stage, i);
+                if (there(i)) {
+                    copy_chunk<T>(to, data + (start[i] + place), count, grain);
+                } else {
+                    uint32_t *const words = reinterpret_cast<uint32_t *>(to);
+                    words[0] = words[1] = words[2] = words[3] = fill;
+                }
+            }
+        } else if (sizeof(T) == sizeof(X) && grain == 16) {
+#pragma unroll
+            for (int i = 0; i < share::count; i++) {
+                if (!mine.has(i)) continue;
+                const int from = there(i) ? start[i] + place : 0, bytes = there(i) ? count * (int)sizeof(T) : 0;
+                copy_async<16>(mine.place(stage, i), data + from, bytes);
+            }
+        } else {
+#pragma unroll
+            for (int i = 0; i < share::count; i++) {
+                if (!mine.has(i)) continue;
+                const int from = there(i) ? start[i] + place : 0;
+                copy_chunk<T>(mine.place(stage, i), data + from, there(i) ? count : 0, grain);
             }
         }
         channel += DEPTH;
-        place();
+        wrap();
     }
 };
 

@@ -24,7 +24,7 @@ DEVICE const X *dw_line(const conv_shape &s, const ingot_cuda_arg &x, const conv
 /* Windows of WIDTH columns side by side that move by STRIDE; WIDTH 0: any. x in X, y in Y, weights float
  * [C / 16][taps][16]; the residual is float32 or half. */
 template <class X, class Y, int WIDTH, int STRIDE, int PIXELS, int KIND> struct conv_depthwise {
-    static constexpr int threads = 128, blocks = 4;
+    static constexpr int threads = 128, blocks = WIDTH > 3 && PIXELS > 4 ? 3 : 4;
     using call = ingot::call<5, ingot_conv_params>;
 
     /* The columns of a line. */

@@ -31,7 +31,7 @@ MOST_BATCHES = 65535
 FREE_TILES = (Tile(64, 64, 64, 3, (2, 2, 1)), Tile(32, 32, 128, 3, (1, 1, 4)))
 
 
-def _fields(node: NodeView) -> dict[str, Any]:
+def fields(node: NodeView) -> dict[str, Any]:
     """The fields of the C struct ``ingot_matmul_params``."""
     attrs: MatMulAttrs = node.attrs
     flags = {"trans_a": int(attrs.trans_a), "trans_b": int(attrs.trans_b)}
@@ -40,7 +40,7 @@ def _fields(node: NodeView) -> dict[str, Any]:
 
 def packed_fields(node: NodeView) -> dict[str, Any]:
     """The same where b is packed: the activation is all that is left of them."""
-    return _fields(node) | {"trans_a": 0, "trans_b": 0, "alpha": 1.0}
+    return fields(node) | {"trans_a": 0, "trans_b": 0, "alpha": 1.0}
 
 
 def _columns(node: NodeView, b: np.ndarray) -> np.ndarray:
@@ -177,7 +177,7 @@ def _free(kernel: str, core: str, tile: Tile, numerics: str = "fp32") -> Tactic:
     return Tactic(
         kernel=kernel,
         params_type="ingot_matmul_params",
-        params=_fields,
+        params=fields,
         when=when,
         pitched_inputs=(0, 1, 3),
         pitched_outputs=(0,),

@@ -1,14 +1,9 @@
 /* Products of up to eight rows, all matrices of a together, by a packed constant. */
 #include "cuda_few_rows.h"
 #include "matmul.h"
+#include "matmul_batch.h"
 
 namespace ingot {
-
-DEVICE int stacked_rows(const ingot_cuda_arg &a) {
-    int rows = 1;
-    for (uint32_t i = 0; i + 1 < a.rank; i++) rows *= a.dims[i];
-    return rows;
-}
 
 template <class T, class X, int KIND, class Tile> struct matmul_few {
     static constexpr int threads = Tile::threads;

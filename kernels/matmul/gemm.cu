@@ -5,15 +5,9 @@
 #include "cuda_gemm_finish.h"
 #include "cuda_gemm_source.h"
 #include "matmul.h"
+#include "matmul_batch.h"
 
 namespace ingot {
-
-/* Rows of an operand of which all axes but the last are rows. */
-DEVICE int stacked_rows(const ingot_cuda_arg &a) {
-    int rows = 1;
-    for (uint32_t i = 0; i + 1 < a.rank; i++) rows *= a.dims[i];
-    return rows;
-}
 
 /* Makes the sums of a tile, and leaves them at the begin of the shared memory. */
 template <class T, class X, class Core, class Tile>
@@ -68,29 +62,6 @@ template <class Tile> struct matmul_gemm_s8 {
 /* -- both operands as they come -------------------------------------------------------------------------------------
  */
 
-/* Which matrices of a and b make matrix `batch` of the result. */
-struct batch_place {
-    int a, b;
-
-    DEVICE batch_place(const ingot_cuda_arg &left, const ingot_cuda_arg &right, const ingot_cuda_arg &out, int batch) {
-        a = b = 0;
-        int a_stride = 1, b_stride = 1;
-        for (int i = 2; i < (int)out.rank; i++) {
-            const int extent = out.dims[(int)out.rank - 1 - i], index = batch % extent;
-            const int own = (int)left.rank - 1 - i, other = (int)right.rank - 1 - i;
-            batch /= extent;
-            if (own >= 0) {
-                a += left.dims[own] == 1 ? 0 : index * a_stride;
-                a_stride *= left.dims[own];
-            }
-            if (other >= 0) {
-                b += right.dims[other] == 1 ? 0 : index * b_stride;
-                b_stride *= right.dims[other];
-            }
-        }
-    }
-};
-
 template <bool TRANSPOSED, class T, class Tile, int ROWS> struct free_operand;
 template <class T, class Tile, int ROWS> struct free_operand<false, T, Tile, ROWS> : matrix_rows<T, T, Tile, ROWS> {
     using matrix_rows<T, T, Tile, ROWS>::matrix_rows;
@@ -112,12 +83,6 @@ DEVICE void free_sums(Core &core, const ingot_cuda_arg &a, const ingot_cuda_arg 
     free_operand<ACROSS_B, T, Tile, Tile::columns> right(from_b, b.pitch, columns, depth, at.column);
     const int bytes = depth * (int)sizeof(T);
     multiply_tile<Tile>(core, left, right, shared, (bytes + Tile::bytes - 1) / Tile::bytes);
-}
-
-DEVICE int batches_of(const ingot_cuda_arg &out) {
-    int batches = 1;
-    for (uint32_t i = 0; i + 2 < out.rank; i++) batches *= out.dims[i];
-    return batches;
 }
 
 /* Operands: a, b, bias, residual, result; float32. */

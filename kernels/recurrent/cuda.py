@@ -85,4 +85,4 @@ def launch_s8(node: NodeView, target: Target) -> Launch:
     rows, fine = _rows(node), node.attrs.fine is not None
     kernel = f"recurrent_s8<{len(node.outputs)}, {rows}, {'true' if fine else 'false'}>"
     shared = 0 if workspace_s8(node) else _bytes_s8(node)
-    return _launch(node, "recurrent_s8.cu", kernel, 512 if rows == 1 else 256, shared, exact=True)
+    return _launch(node, "recurrent_s8.cu", kernel, 512 if rows == 1 and not fine else 256, shared, exact=True)

@@ -23,7 +23,7 @@ struct recurrent_words {
 
 /* OUTPUTS 2 or 3; ROWS batch rows of a block; FINE: x is float32 and taken apart. */
 template <int OUTPUTS, int ROWS, bool FINE> struct recurrent_s8 {
-    static constexpr int threads = ROWS == 1 ? 512 : 256, blocks = 1, warps = threads / 32;
+    static constexpr int threads = ROWS == 1 && !FINE ? 512 : 256, blocks = 1, warps = threads / 32;
     static constexpr int ahead_steps = RECURRENT_AHEAD_ROWS / ROWS;
     using call = ingot::call<8 + OUTPUTS, ingot_recurrent_s8_params>;
 

@@ -15,6 +15,7 @@ from ingot.arrays import shape_text
 from ingot.cli.common import add_json, print_json, shorten, size_text, table
 from ingot.cli.cuda import describe_kernels, describe_prediction
 from ingot.cli.ledger import describe_ledger
+from ingot.errors import IngotError
 
 EXAMPLE = "ingot inspect model.ingot"
 
@@ -25,13 +26,25 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    with ingot.load(options.engine) as engine:
+    with ingot.load(options.engine, any_machine=True) as engine:
         content = engine.inspect()
+    refusal = _refusal(options.engine)
+    if refusal:
+        content["refused"] = refusal
     if options.json:
         print_json({"engine": str(options.engine), **content})
     else:
         print(describe(str(options.engine), content))
     return 0
+
+
+def _refusal(path: Path) -> str | None:
+    """Why this machine cannot run the engine; None when it can."""
+    try:
+        ingot.load(path).close()
+    except IngotError as error:
+        return str(error)
+    return None
 
 
 def describe(name: str, content: dict[str, Any]) -> str:
@@ -42,7 +55,9 @@ def describe(name: str, content: dict[str, Any]) -> str:
         f"{name}: format {content['format']}, {size_text(content['size'])}, built by {metadata.get('builder', '?')} "
         f"from {model.get('name') or 'a model'} ({model.get('sha256', '?')[:12]})",
         f"SHA-256 {content['digest']}, {len(content['signatures']) or 'no'} signature(s)",
-        f"this machine runs variant {content['variant']} with {content['isa']}",
+        f"this machine cannot run it: {content['refused']}"
+        if "refused" in content
+        else f"this machine runs variant {content['variant']} with {content['isa']}",
     ]
     for variant in content["variants"]:
         arch = f", sm_{variant['arch']}" if variant["arch"] else ""

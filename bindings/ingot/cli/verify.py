@@ -23,7 +23,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     try:
-        engine = ingot.load(options.engine, check_sha256=True)
+        engine = ingot.load(options.engine, check_sha256=True, any_machine=True)
         self_test = _self_test(engine) if options.self_test else None
     except IngotError as error:
         if options.json:
