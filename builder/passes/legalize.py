@@ -17,19 +17,12 @@ def run(graph: Graph) -> None:
     casts: dict[tuple[Value, DType], Value] = {}
     changed = 0
 
-    def wider(value: Value, dtype: DType) -> str:
-        return names.fresh(f"{value.name}.{dtype.name.lower()}")
-
     def cast(value: Value, dtype: DType, source: tuple[str, ...]) -> Value:
         key = (value, dtype)
         if key not in casts:
             node = Node(elementwise, cast_program(value.type.dtype, dtype), [value], [], source)
-<<<<<<< HEAD
-            node.outputs = [Value(wider(value, dtype), TensorType(dtype, value.type.shape), None, node)]
-=======
             name = names.fresh(f"{value.name}.{dtype.name.lower()}")
             node.outputs = [Value(name, TensorType(dtype, value.type.shape), None, node)]
->>>>>>> cuda
             nodes.append(node)
             casts[key] = node.output
         return casts[key]
@@ -52,12 +45,8 @@ def run(graph: Graph) -> None:
             if value.type.dtype not in wide:
                 continue
             dtype = wide[value.type.dtype]
-<<<<<<< HEAD
-            inner = Value(wider(value, dtype), TensorType(dtype, value.type.shape), None, node)
-=======
             name = names.fresh(f"{value.name}.{dtype.name.lower()}")
             inner = Value(name, TensorType(dtype, value.type.shape), None, node)
->>>>>>> cuda
             node.outputs[index] = inner
             back = Node(elementwise, cast_program(dtype, value.type.dtype), [inner], [value], node.source)
             value.producer = back
