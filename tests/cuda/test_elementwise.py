@@ -180,3 +180,6 @@ class TestInstances:
         x = np.zeros(8, np.float32)
         assert launch_of(single("Relu", [TensorType(DType.F32, (8,))]), x).exact
         assert not launch_of(single("Sigmoid", [TensorType(DType.F32, (8,))]), x).exact
+        assert launch_of(single("Add", [TensorType(DType.F16, (8,))] * 2), *[x.astype(np.float16)] * 2).exact
+        quantized = Program((Insn("Cast", DType.F32, (0,)), Insn("QuantizeLinear", DType.I8, (1,), 0.1, 3.0)))
+        assert launch_of(quantized, x.astype(np.float16)).exact
