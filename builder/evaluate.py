@@ -8,7 +8,7 @@ import numpy as np
 
 from ingot._kernel import empty, make_params, run_kernel
 from ingot.builder.ir import Node, Value
-from ingot.kernels.common.half import HALF, HalfAttrs, from_bfloat16, to_bfloat16
+from ingot.kernels.common.half import HALF, HalfAttrs, from_bfloat16, real_attrs, to_bfloat16
 from ingot.kernels.spec import DType, Tactic, TensorType, Unsupported
 
 
@@ -88,7 +88,7 @@ def _evaluate_cast(node: Node, arrays: Sequence[np.ndarray | None], isa: str | N
 
     copy = Node(
         node.op,
-        node.attrs,
+        real_attrs(node),
         [widen(v, a) for v, a in zip(node.inputs, arrays)],
         [widen(v, None) for v in node.outputs],
         node.source,
