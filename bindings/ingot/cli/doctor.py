@@ -18,7 +18,7 @@ from ingot._native import lib
 from ingot.cli.common import add_json, print_json, size_text, table
 
 EXAMPLE = "ingot doctor"
-PACKAGES = ("numpy", "cffi", "onnx", "onnxruntime")
+PACKAGES = ("numpy", "cffi", "onnx", "onnxruntime", "nvidia-cuda-nvrtc-cu12", "nvidia-cuda-nvrtc")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -62,6 +62,10 @@ def advise(found: dict[str, Any]) -> list[str]:
     notes = []
     if found["packages"]["onnx"] is None:
         notes.append('onnx is not installed, so engines run but cannot be built: pip install "ingot[build]"')
+    elif not any(version for name, version in found["packages"].items() if "nvrtc" in name):
+        notes.append(
+            'without NVRTC engines are built for the CPU alone: pip install "ingot[cuda12]" or "ingot[cuda13]"'
+        )
     limit = found["locked_memory_limit"]
     if limit is not None and limit < 64 << 20 and os.geteuid() != 0:
         notes.append("the limit of locked memory is low for load(lock=True): raise it with ulimit -l or limits.conf")
@@ -71,8 +75,6 @@ def advise(found: dict[str, Any]) -> list[str]:
         notes.append(f"the clock may vary (governor {found['frequency_governor']}): use performance for control loops")
     if found["c_compiler"] is None:
         notes.append("there is no C compiler, which ingot demo needs")
-    if found["cuda_driver"]:
-        notes.append("a CUDA driver is here, but this version does not use it")
     return notes
 
 
