@@ -136,7 +136,7 @@ def build(
             log=log,
             tuned=tuned,
         ),
-        any_machine=True,
+        any_machine=True,  # what is built here need not run here
     )
 
 

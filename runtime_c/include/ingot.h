@@ -121,6 +121,7 @@ typedef struct ingot_engine_info {
     uint8_t digest[32];  /* SHA-256 identity of the file */
     uint64_t arena_size;
     uint64_t constant_size;
+    const char *unfit; /* why this machine cannot run the variant (INGOT_OPEN_ANY_MACHINE), or NULL */
 } ingot_engine_info;
 ingot_status ingot_engine_get_info(const ingot_engine *engine, ingot_engine_info *info);
 

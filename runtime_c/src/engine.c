@@ -124,11 +124,13 @@ static ingot_status load(ingot_engine *engine, const void *bytes, size_t size, c
     if (status) return status;
     const ingot_table *variants = &engine->file.tables[INGOT_SECTION_VARIANTS];
     status = ingot_verify_records(&engine->file, error);
+    if (!status) choose_variant(engine, options);
     for (uint32_t i = 0; !status && (flags & INGOT_OPEN_ANY_MACHINE) && i < variants->count; i++) {
-        status = bind_variant(engine, (const ingot_variant *)ingot_record(variants, i), same_bits, error);
+        const ingot_variant *other = (const ingot_variant *)ingot_record(variants, i);
+        if (other == engine->variant) continue;
+        status = bind_variant(engine, other, same_bits, error);
         release_programs(engine);
     }
-    if (!status) choose_variant(engine, options);
     if (!status && engine->unfit.status && !(flags & INGOT_OPEN_ANY_MACHINE)) {
         if (error) *error = engine->unfit;
         status = engine->unfit.status;
@@ -221,8 +223,10 @@ void ingot_engine_close(ingot_engine *engine) {
 }
 
 ingot_status ingot_engine_get_info(const ingot_engine *engine, ingot_engine_info *info) {
-    if (!engine || !info || info->size != sizeof *info) return INGOT_ERR_ARGUMENT;
+    const uint32_t first = offsetof(ingot_engine_info, unfit); /* the size before there was CUDA */
+    if (!engine || !info || (info->size != sizeof *info && info->size != first)) return INGOT_ERR_ARGUMENT;
     const ingot_program *program = engine->programs[0].record;
+    if (info->size != first) info->unfit = engine->unfit.status ? engine->unfit.message : NULL;
     info->step_count = program->steps.count;
     info->variant = ingot_file_string(&engine->file, engine->variant->name);
     info->isa = engine->code;

@@ -15,7 +15,6 @@ from ingot.arrays import shape_text
 from ingot.cli.common import add_json, print_json, shorten, size_text, table
 from ingot.cli.cuda import describe_kernels, describe_prediction
 from ingot.cli.ledger import describe_ledger
-from ingot.errors import IngotError
 
 EXAMPLE = "ingot inspect model.ingot"
 
@@ -28,23 +27,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     with ingot.load(options.engine, any_machine=True) as engine:
         content = engine.inspect()
-    refusal = _refusal(options.engine)
-    if refusal:
-        content["refused"] = refusal
+        if engine.unfit:
+            content["refused"] = engine.unfit
     if options.json:
         print_json({"engine": str(options.engine), **content})
     else:
         print(describe(str(options.engine), content))
     return 0
-
-
-def _refusal(path: Path) -> str | None:
-    """Why this machine cannot run the engine; None when it can."""
-    try:
-        ingot.load(path).close()
-    except IngotError as error:
-        return str(error)
-    return None
 
 
 def describe(name: str, content: dict[str, Any]) -> str:

@@ -1,23 +1,20 @@
 /* What a device must have, and which one is taken. */
 #include "device.h"
 
-#include "driver.h"
-
-typedef struct properties {
-    char name[64];
-    int arch, multiprocessors, shared; /* arch: 10 * major + minor */
-} properties;
-
-static CUresult ask(const ingot_driver *driver, int ordinal, properties *found) {
+int ingot_cuda_ask(const ingot_driver *driver, int ordinal, ingot_cuda_properties *found) {
     int major = 0, minor = 0;
-    CUdevice device;
+    const struct {
+        int attribute, *value;
+    } asked[] = {{CU_ATTRIBUTE_MAJOR, &major},
+                 {CU_ATTRIBUTE_MINOR, &minor},
+                 {CU_ATTRIBUTE_MULTIPROCESSOR_COUNT, &found->multiprocessors},
+                 {CU_ATTRIBUTE_MAX_SHARED_OPTIN, &found->shared},
+                 {CU_ATTRIBUTE_INTEGRATED, &found->integrated}};
+    CUdevice device = 0;
     CUresult result = driver->cuDeviceGet(&device, ordinal);
     if (!result) result = driver->cuDeviceGetName(found->name, sizeof found->name, device);
-    if (!result) result = driver->cuDeviceGetAttribute(&major, CU_ATTRIBUTE_MAJOR, device);
-    if (!result) result = driver->cuDeviceGetAttribute(&minor, CU_ATTRIBUTE_MINOR, device);
-    if (!result)
-        result = driver->cuDeviceGetAttribute(&found->multiprocessors, CU_ATTRIBUTE_MULTIPROCESSOR_COUNT, device);
-    if (!result) result = driver->cuDeviceGetAttribute(&found->shared, CU_ATTRIBUTE_MAX_SHARED_OPTIN, device);
+    for (size_t i = 0; !result && i < sizeof asked / sizeof asked[0]; i++)
+        result = driver->cuDeviceGetAttribute(asked[i].value, asked[i].attribute, device);
     found->arch = 10 * major + minor;
     return result;
 }
@@ -60,9 +57,9 @@ ingot_status ingot_cuda_find_device(const ingot_file *f, const ingot_variant *v,
         ingot_fail(error, INGOT_ERR_NO_VARIANT, at, "built for %.60s: wanted a CUDA device sm_%u, found %d devices",
                    target, v->arch, count);
     for (int i = 0; i < count; i++) {
-        properties p;
+        ingot_cuda_properties p;
         if (wanted && (uint32_t)i + 1 != wanted) continue;
-        result = ask(driver, i, &p);
+        result = ingot_cuda_ask(driver, i, &p);
         if (result) {
             status = ingot_driver_fail(driver, result, "cuDeviceGetAttribute", NULL, error);
         } else if ((uint32_t)p.arch != v->arch || (uint32_t)p.shared < shared) {

@@ -2,7 +2,15 @@
 #ifndef INGOT_CUDA_DEVICE_CHOICE_H
 #define INGOT_CUDA_DEVICE_CHOICE_H
 
-#include "internal.h"
+#include "driver.h"
+
+typedef struct ingot_cuda_properties {
+    char name[64];
+    int arch, multiprocessors, shared, integrated; /* arch: 10 * major + minor; shared: bytes that a block may have */
+} ingot_cuda_properties;
+
+/* The answer of the driver: 0, or its error. */
+int ingot_cuda_ask(const ingot_driver *driver, int ordinal, ingot_cuda_properties *found);
 
 /* Finds a device that can run the variant: its architecture, its driver, its shared memory. `wanted` is 1 + the only
  * index that may be taken, or 0. Of several, one with the number of multiprocessors that the variant was tuned for,
