@@ -48,8 +48,8 @@ class Context:
 
     ``inputs[name]`` and ``outputs[name]`` are NumPy arrays over the memory that a run reads and writes, so the loop is
     ``ctx.inputs["x"][...] = x; ctx.run(); y = ctx.outputs["y"]``. They stay valid as long as somebody holds them, the
-    context closed or not, and offer ``__dlpack__`` as NumPy does. A CUDA engine's lie in pinned memory, from which a run
-    copies to the device and back, or which an integrated device uses in place.
+    context closed or not, and offer ``__dlpack__`` as NumPy does. Those of a CUDA engine lie in pinned memory, from
+    which a run copies to the device and back, or which an integrated device uses in place.
 
     A context belongs to one thread at a time, as in C: while a run lasts the GIL is released, and a second call on the
     same context raises :class:`RunError` instead of disturbing it. Take one context a thread; they share the engine.
@@ -93,6 +93,7 @@ class Context:
         self._step_count = engine._step_count
         self._busy = threading.Lock()
         self._bound: dict[str, np.ndarray | DeviceArray] = {}
+        self._lent: list[str] = []  # inputs bound for one run
         self._infos = {info.name: (i, info) for i, info in reversed(list(enumerate([*engine.inputs, *engine.outputs])))}
         self.inputs, self.outputs = Arrays("input"), Arrays("output")
         self._refresh()
@@ -112,10 +113,9 @@ class Context:
         busy = self._busy
         if not busy.acquire(False):
             raise RunError("the context is running in another thread: take one context a thread", "argument")
-        lent: list[str] = []
         try:
             if inputs is not None:
-                self._take(inputs, lent)
+                self._take(inputs)
             status = _run(self._pointer, self._error)
             if status:
                 self._open()
@@ -123,8 +123,8 @@ class Context:
             if inputs is not None:
                 return {name: array.copy() for name, array in self.outputs.items() if isinstance(array, np.ndarray)}
         finally:
-            for name in lent:
-                self._unbind(name)
+            while self._lent:
+                self._unbind(self._lent.pop())
             busy.release()
         return None
 
@@ -132,8 +132,8 @@ class Context:
         """CUDA: start a run on a stream of the caller's and return; :meth:`wait` ends it.
 
         ``stream`` is the address of a CUstream, or an object with one as ``__cuda_stream__()``, ``cuda_stream`` or
-        ``ptr``; ``None`` is the default stream. Inputs and outputs belong to the device until the run ends, and none may
-        be bound to memory that is not pinned.
+        ``ptr``; ``None`` is the default stream. Inputs and outputs belong to the device until the run ends, and none
+        may be bound to memory that is not pinned.
         Raises :class:`RunError` with ``status == "unsupported"`` on the CPU.
         """
         with self._exclusive():
@@ -148,7 +148,7 @@ class Context:
         with self._exclusive():
             check(lib.ingot_context_wait(self._pointer, self._error), self._error)
 
-    def _take(self, inputs: Mapping[str, Any], lent: list[str]) -> None:
+    def _take(self, inputs: Mapping[str, Any]) -> None:
         engine = self._open()
         if not isinstance(inputs, Mapping):
             raise ArgumentError(f"run takes a dict of arrays by input name, not {type(inputs).__name__}")
@@ -168,7 +168,7 @@ class Context:
             if on_device is not None:
                 check_shape(info, on_device, self.inputs[info.name].shape)
                 self._bind(index, info.name, on_device, on_device.address, False)
-                lent.append(info.name)
+                self._lent.append(info.name)
                 continue
             array = arrays[info.name] = to_array(info, inputs[info.name])
             if info.shape != info.min_shape and array.shape != self.inputs[info.name].shape:

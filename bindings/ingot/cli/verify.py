@@ -1,6 +1,7 @@
 """check an engine file completely
 
-Every check that the loader does, of every variant, and the SHA-256 identity: no device is needed for that. Prints OK with the identity, or the reason and the byte.
+Every check that the loader does, of every variant, and the SHA-256 identity; no device is needed for that. Prints OK
+with the identity, or the reason and the byte.
 """
 
 from __future__ import annotations
