@@ -164,7 +164,7 @@ class Context:
         for index, info in enumerate(engine.inputs):
             if info.name not in inputs:
                 continue
-            on_device = device_array(info, inputs[info.name], "input")
+            on_device = self._on_device(info, inputs[info.name], "input")
             if on_device is not None:
                 check_shape(info, on_device, self.inputs[info.name].shape)
                 self._bind(index, info.name, on_device, on_device.address, False)
@@ -196,7 +196,7 @@ class Context:
                 return
             if isinstance(array, (bool, int, float, list, tuple)):
                 raise ArgumentError(f"{kind} {name!r}: only an array can be bound, not {type(array).__name__}")
-            on_device = device_array(info, array, kind)
+            on_device = self._on_device(info, array, kind)
             if on_device is not None:
                 check_shape(info, on_device, self._shape(index, len(info.shape)), kind)
                 self._bind(index, name, on_device, on_device.address, is_output)
@@ -208,6 +208,10 @@ class Context:
             if is_output and not array.flags.writeable:
                 raise ArgumentError(f"output {name!r}: the array is read-only")
             self._bind(index, name, array, array.ctypes.data, is_output)
+
+    def _on_device(self, info: TensorInfo, value: Any, kind: str) -> DeviceArray | None:
+        """``value`` where it lies on a device, when the engine runs on one."""
+        return device_array(info, value, kind) if len(self._blocks) > 1 else None
 
     def _unbind(self, name: str) -> None:
         self._bound.pop(name, None)

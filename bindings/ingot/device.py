@@ -96,7 +96,10 @@ def _from_dlpack(value: Any) -> tuple[DeviceArray, tuple[int, ...] | None] | Non
         return None
     if value.__dlpack_device__()[0] not in _CUDA_DEVICES:
         return None
-    capsule = value.__dlpack__()
+    try:
+        capsule = value.__dlpack__()
+    except Exception as error:  # a foreign object may raise anything
+        raise ArgumentError(f"{type(value).__name__} gives no DLPack capsule: {error}") from error
     t = _tensor(capsule)
     if t.lanes != 1 or t.code not in _KINDS:
         raise ArgumentError(f"DLPack: element type {t.code} of {t.bits} bits is not supported")
