@@ -191,8 +191,8 @@ def build(
     twin = graph.copy() if self_test and device.backend != "cpu" else None
     if tune and effort and device.backend == "cuda" and measurer is None:
         raise BuildError(
-            f"target {device.name}: kernels of CUDA are measured on the device, which is not this machine: leave tune "
-            "out, or give its times as timing_cache"
+            f"target {device.name}: kernels of CUDA are measured on the device alone, and this machine has none that "
+            "can be measured: leave tune out, or give times as timing_cache"
         )
     report = tune_graph(graph, device, tuning, output_names, measurer or Local(), log)
     program = lower(graph, graph.name, output_names, dump_after=dump_after, log=log)

@@ -14,6 +14,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from ingot import builder
+from ingot._kernel import kernels
 from ingot.builder.cuda import compiler as cuda_compiler
 from ingot.builder.cuda import nvrtc
 from ingot.builder.cuda.cache import Cache, cache_folder
@@ -21,6 +22,8 @@ from ingot.builder.cuda.compiler import NvrtcCompiler
 from ingot.builder.cuda.instance import Compiled, CompileError, Instance, included, kernel_folder
 from ingot.builder.cuda.link import arch_number, driver_number
 from ingot.builder.cuda.nvrtc import Library, find
+from ingot.builder.tuning.cache import TimingCache
+from ingot.builder.tuning.keys import Key, Timing, fingerprint
 from ingot.errors import BuildError
 from ingot.inspect import inspect_engine
 from ingot.targets import get
@@ -44,6 +47,14 @@ def branches() -> onnx.ModelProto:
         helper.make_node("Softmax", ["a"], ["c"], axis=1),
         helper.make_node("Add", ["b", "c"], ["y"]),
     )
+
+
+def product() -> onnx.ModelProto:
+    """One matrix product, which several kernels can do."""
+    net = model(helper.make_node("MatMul", ["x", "w"], ["y"]))
+    weights = helper.make_tensor("w", TensorProto.FLOAT, [16, 16], np.linspace(-1, 1, 256, dtype=np.float32))
+    net.graph.initializer.append(weights)
+    return net
 
 
 @pytest.fixture(scope="module")
@@ -125,13 +136,13 @@ class TestEngines:
         assert tests[1]["mode"] == "exact"
 
     def test_all_that_cuda_cannot_do_is_said_at_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        from ingot import kernels
+        from ingot import kernels as registry
 
-        bare = dict(kernels.load())
+        bare = dict(registry.load())
         for name in ("softmax", "elementwise"):
             tactics = tuple(t for t in bare[name].tactics if t.backend == "cpu")
             bare[name] = dataclasses.replace(bare[name], tactics=tactics)
-        monkeypatch.setattr(kernels, "load", lambda: bare)
+        monkeypatch.setattr(registry, "load", lambda: bare)
         with pytest.raises(BuildError) as caught:
             builder.build(branches(), target="h200", compiler=Host())
         assert str(caught.value).count("no kernel of cuda takes these operands") == 4
@@ -146,6 +157,24 @@ class TestEngines:
     def test_no_tuning_without_the_device(self) -> None:
         with pytest.raises(BuildError, match="jetson-thor: kernels of CUDA are measured on the device"):
             builder.build(branches(), target="jetson-thor", tune=True, compiler=Host())
+
+    def test_times_of_a_cache_choose_the_tactic(self, tmp_path: Path) -> None:
+        net, reports = product(), []
+        plain = builder.build(net, target="jetson-thor", compiler=Host(), tuned=reports.append)
+        (row,) = reports[0].json()["steps"]
+        slow, quick = list(row["candidates"])[:2]
+        cache = TimingCache()
+        for tactic, median in ((slow, 9000.0), (quick, 1000.0)):
+            kernel = tactic.partition(" ")[0]
+            key = Key(fingerprint(get("jetson-thor")), row["problem"], tactic, kernels()[kernel].abi, 1)
+            cache.add(key, Timing(median, 1.0, 20))
+        cache.save(tmp_path / "thor.timings")
+        builder.build(
+            net, target="jetson-thor", compiler=Host(), tuned=reports.append, timing_cache=tmp_path / "thor.timings"
+        )
+        (chosen,) = reports[1].json()["steps"]
+        assert (chosen["tactic"], chosen["why"]) == (quick, "measured")
+        assert builder.build(net, target="jetson-thor", compiler=Host()) == plain
 
     def test_effort_0_measures_nothing(self) -> None:
         assert builder.build(branches(), target="jetson-thor", tune=True, effort=0, compiler=Host())
