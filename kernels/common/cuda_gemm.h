@@ -59,15 +59,16 @@ template <class Tile> struct tile_place {
     }
 };
 
-/* Goes through `steps` stages of the depth. */
-template <class Tile, class Core, class A, class B>
-DEVICE void multiply_tile(Core &core, A &a, B &b, uint8_t *shared, int steps) {
+/* Goes through `steps` stages of the depth. DIRECT: all copies are asynchronous ones of 16 bytes; what other operands
+ * take would lie between the instructions of the loop, which has to be short. */
+template <bool DIRECT, class Tile, class Core, class A, class B>
+DEVICE void multiply_stages(Core &core, A &a, B &b, uint8_t *shared, int steps) {
     constexpr int A_BYTES = Tile::rows * Tile::bytes, AHEAD = Tile::stages - 1;
-#pragma unroll
+#pragma unroll 1
     for (int i = 0; i < AHEAD; i++) {
         if (i < steps) {
-            a.load(shared + i * Tile::stage_bytes);
-            b.load(shared + i * Tile::stage_bytes + A_BYTES);
+            a.template load<DIRECT>(shared + i * Tile::stage_bytes);
+            b.template load<DIRECT>(shared + i * Tile::stage_bytes + A_BYTES);
         }
         copy_commit();
     }
@@ -77,8 +78,8 @@ DEVICE void multiply_tile(Core &core, A &a, B &b, uint8_t *shared, int steps) {
         copy_wait<AHEAD - 1>();
         sync_block();
         if (i + AHEAD < steps) {
-            a.load(shared + filled * Tile::stage_bytes);
-            b.load(shared + filled * Tile::stage_bytes + A_BYTES);
+            a.template load<DIRECT>(shared + filled * Tile::stage_bytes);
+            b.template load<DIRECT>(shared + filled * Tile::stage_bytes + A_BYTES);
         }
         copy_commit();
         const uint8_t *stage = shared + used * Tile::stage_bytes;
@@ -88,6 +89,14 @@ DEVICE void multiply_tile(Core &core, A &a, B &b, uint8_t *shared, int steps) {
     }
     copy_wait<0>();
     sync_block();
+}
+
+template <class Tile, class Core, class A, class B>
+DEVICE void multiply_tile(Core &core, A &a, B &b, uint8_t *shared, int steps) {
+    if constexpr (A::may_be_direct && B::may_be_direct) {
+        if (a.is_direct() && b.is_direct()) return multiply_stages<true, Tile>(core, a, b, shared, steps);
+    }
+    multiply_stages<false, Tile>(core, a, b, shared, steps);
 }
 
 } // namespace ingot

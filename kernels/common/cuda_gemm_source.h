@@ -67,6 +67,7 @@ template <class T, class X> DEVICE void copy_chunk(uint8_t *to, const X *from, i
 template <class T, class Tile> struct packed_weights {
     typedef copy_share<Tile, Tile::columns> share;
     static constexpr int VEC = vec_of<T>::count;
+    static constexpr bool may_be_direct = true;
     const T *data;
     int depth, at, start[share::count];
     share mine;
@@ -82,7 +83,9 @@ template <class T, class Tile> struct packed_weights {
         }
     }
 
-    DEVICE void load(uint8_t *stage) {
+    DEVICE bool is_direct() const { return true; }
+
+    template <bool DIRECT> DEVICE void load(uint8_t *stage) {
         const int there = at < depth ? 16 : 0, place = at < depth ? at : 0;
 #pragma unroll
         for (int i = 0; i < share::count; i++) {
@@ -95,10 +98,11 @@ template <class T, class Tile> struct packed_weights {
 /* -- a matrix as it comes: ROWS rows of a stage ---------------------------------------------------------------------
  */
 
-/* [rows][depth]. It may be gone through `parts` times, each time padded to whole chunks. */
-template <class T, class X, class Tile, int ROWS> struct matrix_rows {
+/* [rows][depth]. PARTS: it is gone through several times, each time padded to whole chunks. */
+template <class T, class X, class Tile, int ROWS, bool PARTS = false> struct matrix_rows {
     typedef copy_share<Tile, ROWS> share;
     static constexpr int VEC = vec_of<T>::count;
+    static constexpr bool may_be_direct = sizeof(T) == sizeof(X);
     const X *data;
     int depth, at, grain, parts, start[share::count];
     share mine;
@@ -118,7 +122,10 @@ template <class T, class X, class Tile, int ROWS> struct matrix_rows {
         wrap();
     }
 
+    DEVICE bool is_direct() const { return grain == 16; }
+
     DEVICE void wrap() {
+        if constexpr (!PARTS) return;
         const int padded = (depth + VEC - 1) / VEC * VEC;
         while (parts > 1 && at >= padded) {
             at -= padded;
@@ -126,19 +133,15 @@ template <class T, class X, class Tile, int ROWS> struct matrix_rows {
         }
     }
 
-    DEVICE void load(uint8_t *stage) {
+    template <bool DIRECT> DEVICE void load(uint8_t *stage) {
         const int left = depth - at, count = left < 0 ? 0 : left < VEC ? left : VEC, place = left > 0 ? at : 0;
-        if (sizeof(T) == sizeof(X) && grain == 16) {
 #pragma unroll
-            for (int i = 0; i < share::count; i++) {
-                if (mine.has(i)) {
-                    copy_async<16>(mine.place(stage, i), data + (start[i] + place), count * (int)sizeof(T));
-                }
-            }
-        } else {
-#pragma unroll
-            for (int i = 0; i < share::count; i++) {
-                if (mine.has(i)) copy_chunk<T>(mine.place(stage, i), data + (start[i] + place), count, grain);
+        for (int i = 0; i < share::count; i++) {
+            if (!mine.has(i)) continue;
+            if constexpr (DIRECT) {
+                copy_async<16>(mine.place(stage, i), data + (start[i] + place), count * (int)sizeof(T));
+            } else {
+                copy_chunk<T>(mine.place(stage, i), data + (start[i] + place), count, grain);
             }
         }
         at += Tile::bytes / 16 * VEC;
@@ -149,6 +152,7 @@ template <class T, class X, class Tile, int ROWS> struct matrix_rows {
 /* [depth][rows]: neighbours in memory are rows, so that threads side by side take rows side by side. */
 template <class T, class Tile, int ROWS> struct matrix_columns {
     static constexpr int VEC = vec_of<T>::count, CHUNKS = Tile::bytes / 16;
+    static constexpr bool may_be_direct = false;
     const T *data;
     int64_t pitch;
     int rows, depth, at;
@@ -161,7 +165,7 @@ template <class T, class Tile, int ROWS> struct matrix_columns {
         at = 0;
     }
 
-    DEVICE void load(uint8_t *stage) {
+    template <bool DIRECT> DEVICE void load(uint8_t *stage) {
 #pragma unroll
         for (int i = 0; i < ROWS * CHUNKS; i += Tile::threads) {
             const int place = i + (int)threadIdx.x, row = place % ROWS, chunk = place / ROWS, first = at + chunk * VEC;

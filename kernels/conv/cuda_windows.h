@@ -67,6 +67,7 @@ template <class T, class X, class Tile> struct image_windows {
     typedef copy_share<Tile, Tile::rows> share;
     static constexpr int VEC = vec_of<T>::count, DEPTH = Tile::bytes / 16 * VEC;
     static constexpr uint32_t NEVER = 1u << 31;
+    static constexpr bool may_be_direct = sizeof(T) == sizeof(X);
 
     const X *data;
     const image_extents &e;
@@ -117,34 +118,25 @@ template <class T, class X, class Tile> struct image_windows {
 
     DEVICE bool there(int i) const { return (inside[i] & at.bits) == at.bits; }
 
-    DEVICE void load(uint8_t *stage) {
+    DEVICE bool is_direct() const { return grain == 16; }
+
+    template <bool DIRECT> DEVICE void load(uint8_t *stage) {
         const int left = e.channels - channel, count = left < VEC ? left : VEC;
         const int place = at.pixel * pitch + channel;
-        if (sizeof(T) == 1 && fill != 0) {
 #pragma unroll
-            for (int i = 0; i < share::count; i++) {
-                if (!mine.has(i)) continue;
-                uint8_t *const to = mine.place(stage, i);
-                if (there(i)) {
-                    copy_chunk<T>(to, data + (start[i] + place), count, grain);
-                } else {
-                    uint32_t *const words = reinterpret_cast<uint32_t *>(to);
-                    words[0] = words[1] = words[2] = words[3] = fill;
-                }
+        for (int i = 0; i < share::count; i++) {
+            if (!mine.has(i)) continue;
+            uint8_t *const to = mine.place(stage, i);
+            const bool inner = there(i);
+            if (sizeof(T) == 1 && !inner) {
+                *reinterpret_cast<chunk_of<uint32_t> *>(to) = {{fill, fill, fill, fill}};
+                continue;
             }
-        } else if (sizeof(T) == sizeof(X) && grain == 16) {
-#pragma unroll
-            for (int i = 0; i < share::count; i++) {
-                if (!mine.has(i)) continue;
-                const int from = there(i) ? start[i] + place : 0, bytes = there(i) ? count * (int)sizeof(T) : 0;
-                copy_async<16>(mine.place(stage, i), data + from, bytes);
-            }
-        } else {
-#pragma unroll
-            for (int i = 0; i < share::count; i++) {
-                if (!mine.has(i)) continue;
-                const int from = there(i) ? start[i] + place : 0;
-                copy_chunk<T>(mine.place(stage, i), data + from, there(i) ? count : 0, grain);
+            const int from = inner ? start[i] + place : 0, found = inner ? count : 0;
+            if constexpr (DIRECT) {
+                copy_async<16>(to, data + from, found * (int)sizeof(T));
+            } else {
+                copy_chunk<T>(to, data + from, found, grain);
             }
         }
         channel += DEPTH;
@@ -157,6 +149,7 @@ template <class T, class X, class Tile> struct image_elements {
     typedef copy_share<Tile, Tile::rows> share;
     static constexpr int VEC = vec_of<T>::count, DEPTH = Tile::bytes / 16 * VEC;
     static constexpr uint32_t NEVER = 1u << 31;
+    static constexpr bool may_be_direct = false;
 
     struct entry {
         int32_t offset;
@@ -201,7 +194,7 @@ template <class T, class X, class Tile> struct image_elements {
         sync_block();
     }
 
-    DEVICE void load(uint8_t *stage) {
+    template <bool DIRECT> DEVICE void load(uint8_t *stage) {
 #pragma unroll
         for (int i = 0; i < share::count; i++) {
             if (!mine.has(i)) continue;

@@ -195,7 +195,8 @@ def _s8(kernel: str, tile: Tile, packed: bool) -> Tactic:
     able = is_packed_s8 if packed else _is_free_s8
 
     def launch(node: NodeView, target: Target) -> Launch:
-        kernel = f"matmul_gemm_s8<{tile.cpp}>" if packed else f"matmul_free_s8<{_across(node)}, {tile.cpp}>"
+        parts = str(node.attrs.parts > 1).lower()
+        kernel = f"matmul_gemm_s8<{parts}, {tile.cpp}>" if packed else f"matmul_free_s8<{_across(node)}, {tile.cpp}>"
         return _launch(kernel, tile, node, stacked=packed, exact=True)
 
     return Tactic(

@@ -10,12 +10,13 @@
 namespace ingot {
 
 /* Makes the sums of a tile, and leaves them at the begin of the shared memory. */
-template <class T, class X, class Core, class Tile>
+template <bool PARTS, class T, class X, class Core, class Tile>
 DEVICE void packed_sums(const ingot_cuda_arg &a, const ingot_cuda_arg &b, const tile_place<Tile> &at, int rows,
                         uint8_t *shared) {
     const int depth = a.dims[a.rank - 1], padded = (depth + vec_of<T>::count - 1) / vec_of<T>::count * vec_of<T>::count;
     const int parts = padded > 0 ? (int)(b.pitch / padded) : 1;
-    matrix_rows<T, X, Tile, Tile::rows> left(static_cast<const X *>(a.data), a.pitch, rows, depth, at.row, parts);
+    matrix_rows<T, X, Tile, Tile::rows, PARTS> left(static_cast<const X *>(a.data), a.pitch, rows, depth, at.row,
+                                                    parts);
     packed_weights<T, Tile> right(b, at.column);
     Core core;
     multiply_tile<Tile>(core, left, right, shared,
@@ -35,14 +36,14 @@ template <template <class> class Core, class T, class X, int KIND, class Tile> s
         const int rows = stacked_rows(out);
         const tile_place<Tile> at(rows, out.dims[out.rank - 1]);
         if (!at.exists) return;
-        packed_sums<T, X, Core<Tile>>(c.arg[0], c.arg[1], at, rows, shared);
+        packed_sums<false, T, X, Core<Tile>>(c.arg[0], c.arg[1], at, rows, shared);
         finish_real<KIND, T>(reinterpret_cast<const float *>(shared), c.arg[2], c.arg[3], out, c.params.activation,
                              1.0f, at, 0, rows);
     }
 };
 
-/* Operands: a, packed b, bias, residual, sums of the columns of b, scale, result; exact integers. */
-template <class Tile> struct matmul_gemm_s8 {
+/* Operands: a, packed b, bias, residual, sums of the columns of b, scale, result; exact integers. PARTS: b is a sum. */
+template <bool PARTS, class Tile> struct matmul_gemm_s8 {
     static constexpr int threads = Tile::threads;
     static constexpr int blocks = 1;
     using call = ingot::call<7, ingot_matmul_s8_params>;
@@ -53,7 +54,7 @@ template <class Tile> struct matmul_gemm_s8 {
         const int rows = stacked_rows(out);
         const tile_place<Tile> at(rows, out.dims[out.rank - 1]);
         if (!at.exists) return;
-        packed_sums<int8_t, int8_t, mma_core<int8_t, Tile>>(c.arg[0], c.arg[1], at, rows, shared);
+        packed_sums<PARTS, int8_t, int8_t, mma_core<int8_t, Tile>>(c.arg[0], c.arg[1], at, rows, shared);
         finish_s8<Tile>(reinterpret_cast<const int32_t *>(shared), c.arg[2], c.arg[3], c.arg[4], c.arg[5], out,
                         c.params.numbers, c.params.matmul.activation, at, 0, rows);
     }
