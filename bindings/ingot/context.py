@@ -300,7 +300,7 @@ class Context:
     def reset(self) -> None:
         """Set the state that is kept from run to run to zero, as in a new context."""
         with self._exclusive():
-            check(lib.ingot_context_reset(self._pointer), self._error)
+            check(lib.ingot_context_reset(self._pointer), new_error())
 
     def close(self) -> None:
         """End the worker threads. Arrays taken before stay valid. Closing twice is fine."""
