@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ingot.kernels.common.cuda import CPP, blocks_for
-from ingot.kernels.common.cuda_rows import Team, lines
+from ingot.kernels.common.cuda_rows import MANY_ROWS, SHORT, Team, lines
 from ingot.kernels.spec import DType, Launch, NodeView, Params, Tactic
 from ingot.targets import Target
 
@@ -19,7 +19,7 @@ EFFICIENCY = 0.5
 def _launch(node: NodeView, target: Target) -> Launch:
     x = node.inputs[0].type
     outer, n, inner = lines(x.shape, node.attrs.axis)
-    if inner > 1:
+    if inner > 1 or (n <= SHORT and outer >= MANY_ROWS):
         kernel, grid, block = f"arg_reduce_columns<{CPP[x.dtype]}>", blocks_for(outer * inner, COLUMNS), COLUMNS
     else:
         team = Team(512 if n > 256 * EACH else 256 if n > 32 * EACH else 32, EACH)

@@ -59,7 +59,7 @@ def _tactic(kernel: str, *dtypes: DType) -> Tactic:
 
 
 def samples() -> Iterable[Sample]:
-    for shape, axis in (((3, 40), 1), ((5, 7, 70), 1), ((4, 3), 0), ((9,), 0)):
+    for shape, axis in (((3, 40), 1), ((5, 7, 70), 1), ((4, 3), 0), ((9,), 0), ((600, 21), 1)):
         for smallest in (False, True):
             for last in (False, True):
                 attrs = ArgReduceAttrs(axis, smallest, last)

@@ -97,6 +97,17 @@ template <int TEAM, class T, class Join> DEVICE T join_team(T x, T *parts, Join 
     return x;
 }
 
+/* Divides numbers of [0, limit) by one and the same: below 2^21 by a product, which is exact there, since the quotient
+ * of i + 1/2 is half a step away from the next whole numbers and its error smaller. */
+struct divisor {
+    int32_t by;
+    bool small;
+    float inverse;
+
+    DEVICE divisor(int32_t by, int64_t limit) : by(by), small(limit < 1 << 21), inverse(1.0f / (float)by) {}
+    DEVICE int32_t of(int32_t i) const { return small ? (int32_t)(((float)i + 0.5f) * inverse) : i / by; }
+};
+
 /* The operand as [outer][extent of the axis][inner], row-major and without gaps. */
 struct lines {
     int32_t outer, n, inner;

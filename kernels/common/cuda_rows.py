@@ -11,6 +11,8 @@ from ingot.kernels.spec import DType, NodeView
 BLOCK_MIN = 128
 #: from so many rows on, a warp for each keeps the machine busy
 MANY_ROWS = 512
+#: rows of so few elements are better done by one thread each, where there are many
+SHORT = 32
 #: elements that a thread holds in registers, at most
 EACH_MAX = 16
 

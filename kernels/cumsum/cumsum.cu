@@ -1,5 +1,5 @@
-/* cumsum: running sums and products; T is unsigned for integers, which wrap. A warp a row, 32 elements at a time; along
- * another axis than the last a thread has a column. */
+/* cumsum: running sums and products; T is unsigned for integers, which wrap. A warp a row, each lane EACH elements at a
+ * time; along another axis than the last a thread has a column. */
 #include "cuda_rows.h"
 #include "cumsum/cumsum.h"
 
@@ -36,6 +36,7 @@ template <class T> DEVICE T running(T a, T b, uint32_t product) { return product
 template <class T> struct cumsum_rows {
     static constexpr int threads = 128;
     static constexpr int blocks = 1;
+    static constexpr int EACH = 8;
     using call = ingot::call<2, ingot_cumsum_params>;
 
     static DEVICE void run(const call &c) {
@@ -46,20 +47,32 @@ template <class T> struct cumsum_rows {
         for (int row = (int)(blockIdx.x * (threads / 32) + threadIdx.x / 32); row < l.outer; row += step) {
             const T *x = static_cast<const T *>(c.arg[0].data) + (int64_t)row * l.n;
             T *y = static_cast<T *>(c.arg[1].data) + (int64_t)row * l.n;
-            T before = none; /* of all that came before these 32 */
-            for (int first = 0; first < l.n; first += 32) {
-                const int i = first + lane, at = c.params.reverse ? l.n - 1 - i : i;
-                T sum = i < l.n ? x[at] : none;
+            T before = none; /* of all that came before these */
+            for (int first = 0; first < l.n; first += 32 * EACH) {
+                const int from = first + lane * EACH;
+                T part[EACH], sum = none;
+#pragma unroll
+                for (int j = 0; j < EACH; j++) {
+                    const int i = from + j;
+                    part[j] = i < l.n ? x[c.params.reverse ? l.n - 1 - i : i] : none;
+                }
+#pragma unroll
+                for (int j = 0; j < EACH; j++) sum = running(sum, part[j], product);
 #pragma unroll
                 for (int delta = 1; delta < 32; delta *= 2) {
                     const T below = from_below(sum, delta);
                     sum = lane >= delta ? running(below, sum, product) : sum;
                 }
-                T result = running(before, sum, product);
-                const T previous = from_below(result, 1), next = from_last(result);
-                if (c.params.exclusive) result = lane == 0 ? before : previous;
-                if (i < l.n) y[at] = result;
-                before = next;
+                const T below = from_below(sum, 1), all = from_last(sum);
+                T result = lane == 0 ? before : running(before, below, product);
+#pragma unroll
+                for (int j = 0; j < EACH; j++) {
+                    const int i = from + j;
+                    const T next = running(result, part[j], product);
+                    if (i < l.n) y[c.params.reverse ? l.n - 1 - i : i] = c.params.exclusive ? result : next;
+                    result = next;
+                }
+                before = running(before, all, product);
             }
         }
     }
@@ -68,6 +81,7 @@ template <class T> struct cumsum_rows {
 template <class T> struct cumsum_columns {
     static constexpr int threads = 128;
     static constexpr int blocks = 1;
+    static constexpr int EACH = 8; /* read before any of them is written */
     using call = ingot::call<2, ingot_cumsum_params>;
 
     static DEVICE void run(const call &c) {
@@ -80,10 +94,18 @@ template <class T> struct cumsum_columns {
             const T *x = static_cast<const T *>(c.arg[0].data) + at;
             T *y = static_cast<T *>(c.arg[1].data) + at;
             T sum = (T)c.params.product;
-            for (int k = 0; k < l.n; k++) {
-                const T next = k == 0 ? x[0] : running(sum, x[k * step], c.params.product);
-                y[k * step] = c.params.exclusive ? sum : next;
-                sum = next;
+            for (int first = 0; first < l.n; first += EACH) {
+                T part[EACH];
+#pragma unroll
+                for (int j = 0; j < EACH; j++) part[j] = first + j < l.n ? x[(first + j) * step] : T{};
+#pragma unroll
+                for (int j = 0; j < EACH; j++) {
+                    const int k = first + j;
+                    if (k >= l.n) break;
+                    const T next = k == 0 ? part[0] : running(sum, part[j], c.params.product);
+                    y[k * step] = c.params.exclusive ? sum : next;
+                    sum = next;
+                }
             }
         }
     }

@@ -14,9 +14,8 @@ from ingot.kernels.normalize import int8
 from ingot.kernels.spec import Launch, NodeView, Tactic
 from ingot.targets import Target
 
-#: threads of a block that does groups of few channels, and channels that it does side by side: of a sector of memory
-FEW = 1024
-COLUMNS, COLUMNS_S8 = 8, 32
+#: threads of a block that does groups of few channels, and channels that it does side by side
+FEW, COLUMNS = 1024, 8
 #: of a row that is read more than once
 LONGEST = Team(512, 16)
 #: of the peak of memory
@@ -37,12 +36,12 @@ class _Rows:
     def team(self) -> Team:
         return team_for(self.count, self.length) or LONGEST
 
-    def few(self, columns: int) -> tuple[int, int, int] | None:
-        """The grid of the kernel for groups of fewer than ``columns`` channels, where they are."""
-        if self.flat or self.of_group >= columns:
+    def few(self) -> tuple[int, int, int] | None:
+        """The grid of the kernel for groups of few channels, where they are."""
+        if self.flat or self.of_group >= COLUMNS:
             return None
         images = self.count * self.of_group // self.channels
-        return (max(images * ceil_div(self.channels, columns // self.of_group * self.of_group), 1), 1, 1)
+        return (max(images * ceil_div(self.channels, COLUMNS // self.of_group * self.of_group), 1), 1, 1)
 
 
 def _attrs(node: NodeView) -> Any:
@@ -66,7 +65,7 @@ def _rows(node: NodeView) -> _Rows:
 
 def _launch(node: NodeView, target: Target) -> Launch:
     rows, types = _rows(node), storage(node.inputs[0].type.dtype, node.outputs[0].type.dtype)
-    if grid := rows.few(COLUMNS):
+    if grid := rows.few():
         return Launch("normalize/normalize.cu", f"normalize_few<{types}>", grid, FEW)
     team, flat = rows.team, str(rows.flat).lower()
     kernel = f"normalize_rows<{types}, {len(node.outputs)}, {flat}, {team.threads}, {team.each}>"
@@ -75,7 +74,7 @@ def _launch(node: NodeView, target: Target) -> Launch:
 
 def _launch_s8(node: NodeView, target: Target) -> Launch:
     rows, result = _rows(node), CPP[node.outputs[0].type.dtype]
-    if grid := rows.few(COLUMNS_S8):
+    if grid := rows.few():
         return Launch("normalize/normalize_s8.cu", f"normalize_s8_few<{result}>", grid, FEW, exact=True)
     team, flat = rows.team, str(rows.flat).lower()
     kernel = f"normalize_s8_rows<{result}, {flat}, {team.threads}, {team.each}>"

@@ -124,7 +124,7 @@ template <class In, class Out> struct normalize_few {
     static constexpr int blocks = 1;
     static constexpr int PART = 64; /* elements that are summed before they are added to the total */
     using call = normalize_call<In, 1>;
-    using shape = few_channels<threads, 8>;
+    using shape = few_channels<threads>;
 
     static DEVICE void run(const call &c) {
         INGOT_SHARED(T, parts, [shape::WARPS][8]);

@@ -13,14 +13,18 @@ struct normalized {
     int32_t rows, n, run, groups;
     int64_t pitch, image; /* elements from run to run, from image to image */
     bool flat;
+    divisor by_run;
 
     DEVICE int64_t begin(int row) const {
         return flat ? (int64_t)row * n : row / groups * image + (int64_t)(row % groups) * run;
     }
     /* Where element i of a row stands, from its beginning. */
-    DEVICE int64_t place(int i) const { return flat ? i : i / run * pitch + i % run; }
+    DEVICE int64_t place(int i) const {
+        const int at = by_run.of(i);
+        return flat ? i : at * pitch + (i - at * run);
+    }
     /* Its factor and offset. */
-    DEVICE int column(int row, int i) const { return flat ? i : row % groups * run + i % run; }
+    DEVICE int column(int row, int i) const { return flat ? i : row % groups * run + (i - by_run.of(i) * run); }
 };
 
 DEVICE normalized normalized_of(const ingot_cuda_arg &x, const ingot_normalize_params &p) {
@@ -31,18 +35,19 @@ DEVICE normalized normalized_of(const ingot_cuda_arg &x, const ingot_normalize_p
         outer *= a < (int)p.axis ? x.dims[a] : 1;
         inner *= a >= (int)p.axis ? x.dims[a] : 1;
     }
-    if (p.kind != INGOT_NORMALIZE_GROUP) return {outer, inner, inner, 1, inner, inner, true};
+    if (p.kind != INGOT_NORMALIZE_GROUP) return {outer, inner, inner, 1, inner, inner, true, divisor(1, 0)};
     const int channels = x.dims[last], images = x.dims[0], groups = (int)p.groups;
     const int all = outer * inner, of_group = channels / groups;
     const int places = all == 0 ? 0 : all / images / channels;
     const int rows = all == 0 ? 0 : images * groups;
-    return {rows, places * of_group, of_group, groups, channels, (int64_t)places * channels, false};
+    return {rows,     places * of_group,          of_group, groups,
+            channels, (int64_t)places * channels, false,    divisor(of_group, (int64_t)places * of_group)};
 }
 
 /* Groups of fewer than COLUMNS channels: a block does as many whole groups as fit, thread t channel t % COLUMNS of
- * every (THREADS / COLUMNS)th place. */
-template <int THREADS, int COLUMNS> struct few_channels {
-    static constexpr int WARPS = THREADS / 32, STEP = THREADS / COLUMNS;
+ * every (THREADS / COLUMNS)th place. Few columns make many blocks. */
+template <int THREADS> struct few_channels {
+    static constexpr int COLUMNS = 8, WARPS = THREADS / 32, STEP = THREADS / COLUMNS;
     int32_t channels, of_group, places, blocks; /* blocks: of an image */
     int64_t image;
     int32_t column, place; /* of this thread; in the block */

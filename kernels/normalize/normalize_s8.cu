@@ -113,16 +113,16 @@ template <class Out, bool FLAT, int TEAM, int EACH> struct normalize_s8_rows {
     }
 };
 
-/* Groups of fewer than 32 channels. */
+/* Groups of fewer than eight channels. */
 template <class Out> struct normalize_s8_few {
     static constexpr int threads = 1024;
     static constexpr int blocks = 1;
     using call = normalize_s8_call;
-    using shape = few_channels<threads, 32>;
+    using shape = few_channels<threads>;
 
     static DEVICE void run(const call &c) {
-        INGOT_SHARED(int32_t, sums, [shape::WARPS][32]);
-        INGOT_SHARED(int64_t, squares, [shape::WARPS][32]);
+        INGOT_SHARED(int32_t, sums, [shape::WARPS][8]);
+        INGOT_SHARED(int64_t, squares, [shape::WARPS][8]);
         const shape s(c.arg[0], c.params.normalize.groups);
         const int count = c.arg[0].dims[0] * s.blocks;
         normalize_s8_row r(c, s.places * s.of_group);
@@ -133,7 +133,7 @@ template <class Out> struct normalize_s8_few {
             Out *y = static_cast<Out *>(c.arg[3].data) + at;
             int32_t sum = 0;
             int64_t square = 0;
-#pragma unroll 4
+#pragma unroll 8
             for (int i = s.place; i < places; i += s.STEP) {
                 const int32_t d = x[(int64_t)i * s.channels] - r.zero;
                 sum += d;

@@ -13,8 +13,8 @@ from ingot.kernels.spec import DType, Launch, NodeView, Tactic
 from ingot.targets import Target
 
 INTEGERS = (DType.I32, DType.I64, DType.I8, DType.U8, DType.BOOL)
-#: threads of a block that share the vectors of a row of columns
-ACROSS = 8
+#: threads of a block that share the vectors of a row of columns; few, where there are few blocks
+ACROSS, ACROSS_FEW = 8, 2
 #: elements of a row for each thread, at least, before more threads share it
 EACH = 16
 #: of the peak of memory
@@ -27,7 +27,7 @@ def params(node: NodeView) -> dict[str, int]:
     return {"kind": int(attrs.kind), "axes": sum(1 << a for a in attrs.axes)}
 
 
-def _frame(node: NodeView, fold: str) -> dict[str, Any]:
+def _frame(node: NodeView, fold: str, target: Target) -> dict[str, Any]:
     """Kernel, grid and block for a way to fold."""
     x, y = node.inputs[0].type, node.outputs[0].type
     axes = (node.attrs.real if is_int8(node) else real_attrs(node)).axes
@@ -45,21 +45,24 @@ def _frame(node: NodeView, fold: str) -> dict[str, Any]:
         if x.shape[axis] != 1 and axis in axes:
             break
         columns *= x.shape[axis]
-    width = ACROSS * (2 if x.dtype.size > 4 else 4)
+    length = 2 if x.dtype.size > 4 else 4
     threads = 512 if terms >= 256 else 256 if terms >= 32 else 128
-    tiles = y.count // columns * ceil_div(columns, width)
-    return {"kernel": f"reduce_columns<{fold}, {threads}>", "grid": (max(tiles, 1), 1, 1), "block": threads}
+    outer = y.count // columns
+    few = terms >= 256 and outer * ceil_div(columns, ACROSS * length) < target.figures.get("sm_count", 8)
+    across = ACROSS_FEW if few else ACROSS
+    tiles = outer * ceil_div(columns, across * length)
+    return {"kernel": f"reduce_columns<{fold}, {threads}, {across}>", "grid": (max(tiles, 1), 1, 1), "block": threads}
 
 
 def _launch(node: NodeView, target: Target) -> Launch:
     types = storage(node.inputs[0].type.dtype, node.outputs[0].type.dtype)
     exact = node.inputs[0].type.dtype in INTEGERS
-    frame = _frame(node, f"ingot::reduce_fold<{types}, {int(real_attrs(node).kind)}>")
+    frame = _frame(node, f"ingot::reduce_fold<{types}, {int(real_attrs(node).kind)}>", target)
     return Launch("reduce/reduce.cu", **frame, exact=exact)
 
 
 def _launch_s8(node: NodeView, target: Target) -> Launch:
-    frame = _frame(node, f"ingot::reduce_s8_fold<{CPP[node.outputs[0].type.dtype]}>")
+    frame = _frame(node, f"ingot::reduce_s8_fold<{CPP[node.outputs[0].type.dtype]}>", target)
     return Launch("reduce/reduce_s8.cu", **frame, exact=True)
 
 

@@ -136,11 +136,11 @@ template <class Fold, int TEAM> struct reduce_runs {
     }
 };
 
-/* Columns side by side: eight threads take V of them each, the others of the block other rows of the same. */
-template <class Fold, int THREADS> struct reduce_columns {
+/* Columns side by side: ACROSS threads take V of them each, the others of the block other rows of the same. */
+template <class Fold, int THREADS, int ACROSS> struct reduce_columns {
     static constexpr int threads = THREADS;
     static constexpr int blocks = 1;
-    static constexpr int V = per_access<typename Fold::in>, ACROSS = 8, WIDTH = ACROSS * V, DOWN = THREADS / ACROSS;
+    static constexpr int V = per_access<typename Fold::in>, WIDTH = ACROSS * V, DOWN = THREADS / ACROSS;
     using In = typename Fold::in;
     using Acc = typename Fold::acc;
     using Out = typename Fold::out;

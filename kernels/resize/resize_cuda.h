@@ -30,7 +30,7 @@ struct resize_shape {
         width = y.dims[axis];
     }
     /* Where element i of the output is. */
-    DEVICE int64_t place(int i) const { return i / last * pitch + i % last; }
+    DEVICE int64_t place(int i) const { return pitch == last ? i : i / last * pitch + i % last; }
 };
 
 /* How many rows of the input a row is mixed from. */
@@ -112,8 +112,12 @@ template <class Op, int TAPS, int V, int ROWS, int WIDTH> struct resize_rows {
                 rows[i / mixed][i % mixed] = {(int32_t)t.offset, (typename Op::weight)t.weight};
             }
             sync_block();
-            for (int i = (int)threadIdx.x; i < height * width * vectors; i += threads) {
-                const int e = i % vectors * V, column = i / vectors % width, r = i / vectors / width;
+            const int all = height * width * vectors;
+            const divisor by_vectors(vectors, all), by_width(width, all);
+#pragma unroll 2
+            for (int i = (int)threadIdx.x; i < all; i += threads) {
+                const int pixel = by_vectors.of(i), r = by_width.of(pixel);
+                const int e = (i - pixel * vectors) * V, column = pixel - r * width;
                 Out result[V];
                 if (columns[column][0].at < 0 || rows[r][0].at < 0) {
 #pragma unroll

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ingot.kernels.common.cuda import CPP, blocks_for
-from ingot.kernels.common.cuda_rows import is_real, lines, storage, team_for
+from ingot.kernels.common.cuda_rows import MANY_ROWS, SHORT, is_real, lines, storage, team_for
 from ingot.kernels.common.half import real_attrs
 from ingot.kernels.common.int8 import is_int8
 from ingot.kernels.softmax import int8
@@ -27,7 +27,7 @@ def _launch(node: NodeView, target: Target) -> Launch:
     x, y = node.inputs[0].type, node.outputs[0].type
     outer, n, inner = lines(x.shape, real_attrs(node).axis)
     types = storage(x.dtype, y.dtype)
-    if inner > 1:
+    if inner > 1 or (n <= SHORT and outer >= MANY_ROWS):
         kernel, grid, block = f"softmax_columns<{types}>", blocks_for(outer * inner, COLUMNS), COLUMNS
     elif (team := team_for(outer, n)) is None:
         kernel, grid, block = f"softmax_long<{types}>", (max(outer, 1), 1, 1), LONG
@@ -39,7 +39,7 @@ def _launch(node: NodeView, target: Target) -> Launch:
 def _launch_s8(node: NodeView, target: Target) -> Launch:
     x, y = node.inputs[0].type, node.outputs[0].type
     outer, n, inner = lines(x.shape, node.attrs.real.axis)
-    if inner > 1:
+    if inner > 1 or (n <= SHORT and outer >= MANY_ROWS):
         kernel, grid, block = f"softmax_s8_columns<{CPP[y.dtype]}>", blocks_for(outer * inner, COLUMNS), COLUMNS
     else:
         team = team_for(outer, min(n, 512 * 16))  # longer rows are read three times

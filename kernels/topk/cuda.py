@@ -26,8 +26,7 @@ def _size(node: NodeView) -> int | None:
     x = node.inputs[0].type
     most = SIZE_MAX_WIDE if x.dtype.size > 4 else SIZE_MAX
     n, k = x.shape[node.attrs.axis], node.attrs.k
-    whole, some = max(_ceil_pow2(n), 64), max(_ceil_pow2(2 * k), 1024)
-    size = whole if whole <= 1024 else min(whole, some)
+    size = min(max(_ceil_pow2(n), 64), max(_ceil_pow2(2 * k), 2048))
     return size if size <= most else None
 
 
@@ -39,7 +38,7 @@ def _lines(node: NodeView) -> int:
 def _launch_select(node: NodeView, target: Target) -> Launch:
     size = _size(node)
     kernel = f"topk_select<{CPP[node.inputs[0].type.dtype]}, {size}>"
-    return Launch("topk/topk.cu", kernel, (_lines(node), 1, 1), min(max(size // 4, 32), 512), exact=True)
+    return Launch("topk/topk.cu", kernel, (_lines(node), 1, 1), min(size // 2, 1024), exact=True)
 
 
 def _launch_sort(node: NodeView, target: Target) -> Launch:

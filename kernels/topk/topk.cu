@@ -91,7 +91,7 @@ struct topk_shape {
 
 template <class T, int SIZE> struct topk_select {
     using Key = typename topk_key<T>::type;
-    static constexpr int threads = SIZE / 4 < 32 ? 32 : SIZE / 4 > 512 ? 512 : SIZE / 4;
+    static constexpr int threads = SIZE / 2 > 1024 ? 1024 : SIZE / 2;
     static constexpr int blocks = 1;
     using call = ingot::call<3, ingot_topk_params>;
 
@@ -127,16 +127,19 @@ template <class T, int SIZE> struct topk_select {
             const T *x = static_cast<const T *>(c.arg[0].data) + s.begin(line, s.n);
             int held = 0; /* the array is full up to here; what has been sorted out is the k best */
             bool chosen = false;
+            int i = (int)threadIdx.x;
+            T next = i < s.n ? x[(int64_t)i * s.inner] : T{}; /* read a step ahead */
             sync_block();
-            for (int first = 0; first < s.n; first += threads) {
+            for (int first = 0; first < s.n; first += threads, i += threads) {
+                const T element = next;
+                if (i + threads < s.n) next = x[(int64_t)(i + threads) * s.inner];
                 if (held + threads > SIZE) {
-                    for (int i = held + (int)threadIdx.x; i < SIZE; i += threads) array.set(i, 0, ~0u);
+                    for (int k = held + (int)threadIdx.x; k < SIZE; k += threads) array.set(k, 0, ~0u);
                     array.sort(SIZE, threads);
                     held = s.k;
                     chosen = true;
                 }
-                const int i = first + (int)threadIdx.x;
-                const Key key = i < s.n ? topk_key_of(x[(int64_t)i * s.inner]) ^ flip : 0;
+                const Key key = topk_key_of(element) ^ flip;
                 /* of equal ones those that came before are better */
                 const bool takes = i < s.n && (!chosen || key > array.key[s.k - 1]);
                 int all;
@@ -144,7 +147,7 @@ template <class T, int SIZE> struct topk_select {
                 if (takes) array.set(at, key, (uint32_t)i);
                 held += all;
             }
-            for (int i = held + (int)threadIdx.x; i < SIZE; i += threads) array.set(i, 0, ~0u);
+            for (int k = held + (int)threadIdx.x; k < SIZE; k += threads) array.set(k, 0, ~0u);
             array.sort(SIZE, threads);
             s.store<T>(c, array, line, threads);
         }
