@@ -81,7 +81,7 @@ static inline int grid_taps(const ingot_grid_sample_params *p, float coordinate,
             if (p->padding == INGOT_GRID_ZEROS) {
                 continue;
             }
-            index = p->padding == INGOT_GRID_REFLECTION ? grid_mirrored(index, extent, p->align_corners)
+            index = p->padding == INGOT_GRID_REFLECTION ? grid_mirrored(index, extent, p->align_corners != 0)
                     : index < 0                         ? 0
                                                         : extent - 1;
         }
