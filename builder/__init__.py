@@ -16,6 +16,7 @@ from ingot._native import lib
 from ingot.builder import onnx_model, select
 from ingot.builder.cuda.edges import edges_of
 from ingot.builder.cuda.instance import Compiler
+from ingot.builder.cuda.levels import side_by_side
 from ingot.builder.cuda.link import arch_number, driver_number, link
 from ingot.builder.cuda.predict import predict
 from ingot.builder.ir import Graph
@@ -285,6 +286,7 @@ def lower(
     copies_where_needed(graph)
     program = make_program(graph, name, output_names)
     if graph.backend == "cuda":
+        program = side_by_side(graph, program, output_names)
         program.edges = edges_of(program)
     return program
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -222,9 +223,12 @@ def copies_where_needed(graph: Graph) -> None:
     graph.outputs = outputs
 
 
-def make_program(graph: Graph, name: str, output_names: list[str]) -> Program:
-    """Lay out the graph. Tactics are chosen, constants packed, copies inserted."""
-    maker = _Maker(graph, name)
+def make_program(graph: Graph, name: str, output_names: list[str], times: Mapping[Node, int] | None = None) -> Program:
+    """Lay out the graph. Tactics are chosen, constants packed, copies inserted.
+
+    ``times`` says when each step runs, never earlier than the one before; by default each has a time of its own.
+    """
+    maker = _Maker(graph, name, times)
     maker.inputs_and_outputs(output_names)
     for node in graph.nodes:
         if node.tactic.kernel != "":
@@ -234,8 +238,8 @@ def make_program(graph: Graph, name: str, output_names: list[str]) -> Program:
 
 
 class _Maker:
-    def __init__(self, graph: Graph, name: str) -> None:
-        self.graph = graph
+    def __init__(self, graph: Graph, name: str, times: Mapping[Node, int] | None) -> None:
+        self.graph, self.times = graph, times
         self.program = Program(name)
         self.placement = Placement(graph)
         self.buffers: dict[Value, int] = {}
@@ -290,12 +294,11 @@ class _Maker:
             )
         return self.tensors[value]
 
-    def _touch(self, tensor: int) -> None:
+    def _touch(self, tensor: int, now: int) -> None:
         if tensor == NO_INDEX:
             return
         buffer = self.program.tensors[tensor].buffer
         if self.program.buffers[buffer].storage == ARENA:
-            now = len(self.program.steps)
             self.life.setdefault(buffer, [now, now])[1] = now
 
     def step(self, node: Node) -> None:
@@ -310,8 +313,9 @@ class _Maker:
             self.program.tensors.append(
                 Tensor(f"{node.name}.workspace", scratch, len(self.program.buffers) - 1, 0, size)
             )
+        now = len(self.program.steps) if self.times is None else self.times[node]
         for tensor in [*inputs, *outputs, workspace]:
-            self._touch(tensor)
+            self._touch(tensor, now)
         for index in tactic.inplace:
             present = index < len(inputs) and inputs[index] != NO_INDEX
             alone = present and self.readers[self.placement.of(node.inputs[index]).root] <= 1

@@ -42,7 +42,7 @@ class Roofline:
         """The model of the target, by the figures of its file."""
         peaks, bandwidth = target.peak_gops, target.figures.get("memory_gbs")
         if peaks and bandwidth:
-            return cls(target, peaks, float(bandwidth), step_ns=float(target.figures.get("launch_ns", STEP_NS)))
+            return cls(target, peaks, float(bandwidth), step_ns=_step_ns(target))
         return cls(target, ASSUMED_PEAKS, ASSUMED_BANDWIDTH, assumed=True)
 
     def ns(self, node: Node) -> float:
@@ -69,3 +69,9 @@ class Roofline:
     def _peak(self, dtype: DType) -> float:
         """A type without a peak of its own is computed in float32."""
         return float(self.peaks.get(dtype.name.lower(), self.peaks["f32"]))
+
+
+def _step_ns(target: Target) -> float:
+    if target.backend != "cuda":
+        return STEP_NS
+    return target.figures["launch_cycles"] * 1000.0 / target.figures["clock_mhz"]

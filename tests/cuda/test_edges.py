@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
 
+from ingot import kernels, targets
+from ingot.builder import lower
+from ingot.builder.cuda import levels, predict
 from ingot.builder.cuda.edges import edges_of
+from ingot.builder.ir import Graph, Node, Value
 from ingot.builder.plan import ARENA, CONSTANT, INPUT, NO_INDEX, OUTPUT, STATE, Buffer, Program, Step, Tensor
+from ingot.builder.verify import verify
+from ingot.kernels.elementwise.op import single
+from ingot.kernels.softmax.op import SoftmaxAttrs
 from ingot.kernels.spec import DType, TensorType
 
 
@@ -85,6 +93,63 @@ class TestByHand:
 
     def test_no_steps(self) -> None:
         assert edges_of(program([], [])) == []
+
+
+def wide_graph(branches: int) -> Graph:
+    """x -> as many chains of three softmaxes side by side -> added up one after the other."""
+    nodes: list[Node] = []
+
+    def apply(name: str, attrs: Any, *inputs: Value) -> Value:
+        spec = kernels.load()[name]
+        (kind,) = spec.infer(attrs, [value.type for value in inputs])
+        label = f"{name}{len(nodes)}"
+        node = Node(spec, attrs, list(inputs), [Value(label, kind)], (label,))
+        node.output.producer = node
+        nodes.append(node)
+        return node.output
+
+    x = Value("x", TensorType(DType.F32, (4, 16)))
+    ends = []
+    for _ in range(branches):
+        value = x
+        for _ in range(3):
+            value = apply("softmax", SoftmaxAttrs(1), value)
+        ends.append(value)
+    total = ends[0]
+    for end in ends[1:]:
+        total = apply("elementwise", single("Add", [x.type, x.type], 0, 0), total, end)
+    graph = Graph([x], [total], nodes, "wide", target=targets.get("jetson-thor"))
+    verify(graph)
+    return graph
+
+
+def longest(program: Program) -> int:
+    return predict._longest_chain(program)
+
+
+class TestLevels:
+    def test_sharing_memory_makes_no_chain_longer(self) -> None:
+        graph = wide_graph(4)
+        program = lower(graph, "p", ["y"])
+        verify(graph)
+        assert len(program.steps) == 15 and longest(program) == 6
+        assert program.arena_size >= 4 * 256
+
+    def test_steps_and_nodes_are_in_one_order(self) -> None:
+        graph = wide_graph(3)
+        program = lower(graph, "p", ["y"])
+        assert [step.name for step in program.steps] == [node.name for node in graph.nodes if node.tactic.kernel]
+
+    def test_where_memory_would_grow_too_much_steps_keep_their_order(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        wide = lower(wide_graph(4), "p", ["y"])
+        monkeypatch.setattr(levels, "GROWTH", 1.0)
+        serial = lower(wide_graph(4), "p", ["y"])
+        assert serial.arena_size < wide.arena_size and longest(serial) > longest(wide)
+
+    def test_a_processor_has_no_levels(self) -> None:
+        graph = wide_graph(4)
+        graph.target = None
+        assert lower(graph, "p", ["y"]).edges is None
 
 
 def random_program(random: np.random.Generator) -> Program:
