@@ -53,11 +53,12 @@ def run_node(
     seed: int = 1,
     pitched: bool = False,
     align: int = 64,
+    grid: tuple[int, int, int] | None = None,
 ) -> list[np.ndarray]:
     """The results of a node by a CUDA tactic, on the inputs' arrays before packing.
 
     ``seed`` decides the order of threads and blocks. ``pitched``: operands that may be rows of wider tensors are.
-    ``align``: bytes that operands are aligned to, 0: their elements.
+    ``align``: bytes that operands are aligned to, 0: their elements. ``grid``: another than that of the launch.
     Raises ``LaunchError`` for what the emulator finds, ``AssertionError`` when bytes around an operand changed,
     ``IndexError`` when the kernel met an index out of range.
     """
@@ -95,7 +96,7 @@ def run_node(
     load(launch).launch(
         ENTRY,
         call,
-        launch.grid,
+        grid or launch.grid,
         launch.block,
         shared=launch.shared,
         shared_limit=target.figures["shared_bytes_per_block"],

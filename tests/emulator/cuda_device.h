@@ -157,9 +157,16 @@ DEVICE float tanh_fast(float x) { return approximate(__builtin_tanhf(x), 12); }
 /* -- threads of a block, lanes of a warp
  * ------------------------------------------------------------------------------- */
 
-DEVICE void sync_block() { machine->sync_block(); }
-DEVICE void sync_warp() { machine->sync_warp(); }
-DEVICE void sync_some(int barrier, int count) { machine->sync_some(barrier, count); }
+/* The last arguments say where the call stands. */
+DEVICE void sync_block(const char *file = __builtin_FILE(), uint32_t line = __builtin_LINE()) {
+    machine->sync_block({file, line});
+}
+DEVICE void sync_warp(const char *file = __builtin_FILE(), uint32_t line = __builtin_LINE()) {
+    machine->sync_warp({file, line});
+}
+DEVICE void sync_some(int barrier, int count, const char *file = __builtin_FILE(), uint32_t line = __builtin_LINE()) {
+    machine->sync_some({file, line}, barrier, count);
+}
 
 template <class T> DEVICE T shuffle_by(T x, ingot_shuffle how, int by) {
     static_assert(sizeof(T) == 4, "shuffles move 4 bytes");
@@ -204,7 +211,9 @@ template <int BYTES> DEVICE void copy_async(void *to, const void *from, int ther
     machine->copy_async(to, from, BYTES, there);
 }
 DEVICE void copy_commit() { machine->copy_commit(); }
-template <int N> DEVICE void copy_wait() { machine->copy_wait(N); }
+template <int N> DEVICE void copy_wait(const char *file = __builtin_FILE(), uint32_t line = __builtin_LINE()) {
+    machine->copy_wait({file, line}, N);
+}
 
 /* -- tensor cores
  * ------------------------------------------------------------------------------------------------------ */

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import weakref
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import cffi
 import numpy as np
@@ -28,6 +30,9 @@ void *ingot_emulator_allocate(size_t, size_t);
 int ingot_emulator_intact(const void *);
 void ingot_emulator_protect(void *, int);
 void ingot_emulator_free(void *);
+typedef struct { const char *file; uint32_t line; } ingot_emulated_site;
+size_t ingot_emulator_sites(ingot_emulated_site *, size_t, int);
+void ingot_emulator_skip(const ingot_emulated_site *);
 """)
 
 
@@ -38,6 +43,32 @@ class LaunchError(Exception):
 @functools.cache
 def library() -> Any:
     return ffi.dlopen(str(machine()))
+
+
+class Site(NamedTuple):
+    """Where in a source threads wait: at a barrier, for a warp, for copies."""
+
+    file: str
+    line: int
+
+
+def visited() -> set[Site]:
+    """Where threads waited in all launches since the last call."""
+    count = library().ingot_emulator_sites(ffi.NULL, 0, 0)
+    sites = ffi.new("ingot_emulated_site[]", count)
+    library().ingot_emulator_sites(sites, count, 1)
+    return {Site(ffi.string(s.file).decode(), s.line) for s in sites}
+
+
+@contextlib.contextmanager
+def without(site: Site) -> Iterator[None]:
+    """Meanwhile launches go on there as if nobody had to wait."""
+    name = ffi.new("char[]", site.file.encode())
+    library().ingot_emulator_skip(ffi.new("ingot_emulated_site *", {"file": name, "line": site.line}))
+    try:
+        yield
+    finally:
+        library().ingot_emulator_skip(ffi.NULL)
 
 
 class Memory:

@@ -22,6 +22,9 @@
 
 #include <mutex>
 #include <numeric>
+#include <set>
+#include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -63,6 +66,7 @@ struct meeting {
 struct barrier {
     int count; /* of threads it waits for */
     int here;
+    ingot_emulated_site site; /* where the last one came */
     uint32_t waiting[MAX_WARPS];
 };
 
@@ -84,6 +88,9 @@ const ingot_emulated_kernel *kernel;
 const ingot_emulated_launch *launch;
 unsigned char *stacks, *shared, *dynamic_end, *call_page;
 uint64_t polls;
+std::set<std::pair<std::string, uint32_t>> visited;
+std::pair<std::string, uint32_t> skipped;
+std::pair<std::string_view, uint32_t> last_site; /* of an instance that is still loaded */
 pthread_t launching;
 const char *error; /* what stopped the launch */
 char message[1024];
@@ -137,9 +144,9 @@ uint32_t random_bit(uint32_t mask) {
         const barrier &it = now.barriers[b];
         if (!it.here) continue;
         if (b)
-            add("; %d of %d threads wait at sync_some(%u)", it.here, it.count, b);
+            add("; %d of %d threads wait at sync_some(%u), %s:%u", it.here, it.count, b, it.site.file, it.site.line);
         else
-            add("; %d of %u threads wait at sync_block", it.here, now.threads);
+            add("; %d of %u threads wait at sync_block, %s:%u", it.here, now.threads, it.site.file, it.site.line);
     }
     for (uint32_t w = 0; w < now.warps; w++)
         if (now.meetings[w].here)
@@ -191,7 +198,18 @@ uint32_t my_lane() { return (uint32_t)(self - threads) % LANES; }
 
 /* -- barriers ------------------------------------------------------------------------------------------------------ */
 
-void wait_at(barrier &b) {
+/* Notes that a thread has come here; whether it is to go on as if this were not there. */
+bool skips(ingot_emulated_site site) {
+    const std::pair<std::string_view, uint32_t> key(site.file, site.line);
+    if (key != last_site) {
+        visited.insert({std::string(key.first), key.second});
+        last_site = key;
+    }
+    return site.line == skipped.second && skipped.first == site.file;
+}
+
+void wait_at(barrier &b, ingot_emulated_site site) {
+    b.site = site;
     b.waiting[my_warp()] |= 1u << my_lane();
     if (++b.here == b.count) {
         for (uint32_t w = 0; w < now.warps; w++) make_ready(w, std::exchange(b.waiting[w], 0u));
@@ -200,15 +218,18 @@ void wait_at(barrier &b) {
     others();
 }
 
-void sync_block() { wait_at(now.barriers[0]); }
+void sync_block(ingot_emulated_site site) {
+    if (!skips(site)) wait_at(now.barriers[0], site);
+}
 
-void sync_some(int index, int count) {
+void sync_some(ingot_emulated_site site, int index, int count) {
+    if (skips(site)) return;
     if (index < 1 || index >= (int)BARRIERS) fail("sync_some(%d, %d): barriers are 1 to 15", index, count);
     if (count <= 0 || count % LANES) fail("sync_some(%d, %d): the count is no multiple of 32", index, count);
     barrier &b = now.barriers[index];
     if (b.here && b.count != count) fail("sync_some(%d, %d): others wait for %d threads", index, count, b.count);
     b.count = count;
-    wait_at(b);
+    wait_at(b, site);
 }
 
 /* -- warp operations ----------------------------------------------------------------------------------------------- */
@@ -228,7 +249,9 @@ void meet(const warp_operation &operation, void *record) {
     others();
 }
 
-void sync_warp() { meet(warp_sync, nullptr); }
+void sync_warp(ingot_emulated_site site) {
+    if (!skips(site)) meet(warp_sync, nullptr);
+}
 
 uint32_t shuffle(uint32_t x, ingot_shuffle how, int by) {
     shuffle_record record = {x, how, by, 0};
@@ -283,7 +306,8 @@ void copy_async(void *to, const void *from, int bytes, int there) {
 
 void copy_commit() { self->groups++; }
 
-void copy_wait(int groups) {
+void copy_wait(ingot_emulated_site site, int groups) {
+    if (skips(site)) return;
     size_t kept = 0;
     for (const copy &c : self->copies) {
         if ((int64_t)c.group >= (int64_t)self->groups - groups) {
@@ -476,6 +500,7 @@ const char *ingot_emulator_launch(const ingot_emulated_kernel *k, const ingot_em
     kernel->position->blocks = {l->grid[0], l->grid[1], l->grid[2]};
     chance.seed(l->seed);
     polls = 0;
+    last_site = {};
     self = nullptr;
     launching = pthread_self();
     memset(call_page, AROUND, MAX_CALL);
@@ -485,4 +510,21 @@ const char *ingot_emulator_launch(const ingot_emulated_kernel *k, const ingot_em
     run_blocks();
     mprotect(call_page, MAX_CALL, PROT_READ | PROT_WRITE);
     return error;
+}
+
+size_t ingot_emulator_sites(ingot_emulated_site *sites, size_t size, int forget) {
+    const std::lock_guard<std::mutex> hold(one_launch);
+    static std::set<std::string> names; /* outlive the set of sites */
+    size_t count = 0;
+    for (const auto &[file, line] : visited) {
+        if (count < size) sites[count] = {names.insert(file).first->c_str(), line};
+        count++;
+    }
+    if (forget) visited.clear();
+    return count;
+}
+
+void ingot_emulator_skip(const ingot_emulated_site *site) {
+    const std::lock_guard<std::mutex> hold(one_launch);
+    skipped = {site ? site->file : "", site ? site->line : 0};
 }

@@ -21,18 +21,24 @@ struct ingot_emulated_position {
 enum ingot_shuffle { INGOT_SHUFFLE_LANE, INGOT_SHUFFLE_XOR, INGOT_SHUFFLE_DOWN, INGOT_SHUFFLE_UP };
 enum ingot_product { INGOT_PRODUCT_F16, INGOT_PRODUCT_BF16, INGOT_PRODUCT_TF32, INGOT_PRODUCT_S8 };
 
+/* Where in a source a thread waits. */
+struct ingot_emulated_site {
+    const char *file;
+    uint32_t line;
+};
+
 /* What a thread may ask of the machine. Each may run other threads before it returns, or never return. */
 struct ingot_machine {
-    void (*sync_block)();
-    void (*sync_some)(int barrier, int count);
-    void (*sync_warp)();
+    void (*sync_block)(ingot_emulated_site);
+    void (*sync_some)(ingot_emulated_site, int barrier, int count);
+    void (*sync_warp)(ingot_emulated_site);
     uint32_t (*shuffle)(uint32_t x, ingot_shuffle how, int by);
     uint32_t (*ballot)(bool condition);
     void (*load_matrix)(uint32_t *words, int matrices, const void *row, bool transposed);
     void (*multiply)(ingot_product product, void *d, const uint32_t *a, const uint32_t *b);
     void (*copy_async)(void *to, const void *from, int bytes, int there);
     void (*copy_commit)();
-    void (*copy_wait)(int groups);
+    void (*copy_wait)(ingot_emulated_site, int groups);
     unsigned char *(*dynamic_shared)();
     unsigned char *(*static_shared)(uint32_t *place, size_t bytes); /* place: 0 before the first time */
     uint32_t (*shared_address)(const void *p);
@@ -66,6 +72,11 @@ const char *ingot_emulator_launch(const ingot_emulated_kernel *kernel, const ing
 void *ingot_emulator_load(const void *bytes, size_t size, const char **error);
 const ingot_emulated_kernel *ingot_emulator_kernel(void *module, const char *name);
 void ingot_emulator_unload(void *module);
+
+/* Places where threads waited in all launches since the last call with forget, at most `size`: the number of them. */
+size_t ingot_emulator_sites(ingot_emulated_site *sites, size_t size, int forget);
+/* From now on nobody waits there, as if the call were missing in the source. NULL: all wait again. */
+void ingot_emulator_skip(const ingot_emulated_site *site);
 }
 
 #endif

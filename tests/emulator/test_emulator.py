@@ -11,7 +11,7 @@ import pytest
 
 sys.path.append(str(Path(__file__).parent))
 from compile import compile_instance
-from emulator import LaunchError, Module
+from emulator import LaunchError, Module, visited, without
 from operands import Operand, pack_call
 
 from ingot.kernels.common.half import from_bfloat16, to_bfloat16
@@ -87,6 +87,27 @@ class TestOrder:
         assert all((y == y[0]).all() for y in last)
         assert len({int(y[0]) for y in last}) > 3
         assert np.array_equal(last[: len(SEEDS)], last[len(SEEDS) :])
+
+
+class TestSites:
+    def test_launches_tell_where_they_wait(self) -> None:
+        visited()
+        launch("sum_of_tiles<ingot::NONE>", [numbers(2, 64)], [(np.float32, (64,))], block=64, shared=512)
+        lines = (Path(__file__).parent / "cases.cu").read_text().splitlines()
+        said = [lines[site.line - 1].split(") ")[-1] for site in sorted(visited())]
+        assert said == ["copy_wait<1>();", "sync_block();", "sync_block();"]
+        assert visited() == set()
+
+    def test_a_place_can_be_left_out(self) -> None:
+        x = numbers(1, 128)
+        visited()
+        launch("turn_around<ingot::NONE>", [x], [(np.float32, x.shape)], block=128)
+        (site,) = visited()
+        with without(site):
+            (y,) = launch("turn_around<ingot::NONE>", [x], [(np.float32, x.shape)], block=128)
+        assert not np.array_equal(y, x[:, ::-1])
+        (y,) = launch("turn_around<ingot::NONE>", [x], [(np.float32, x.shape)], block=128)
+        assert np.array_equal(y, x[:, ::-1])
 
 
 class TestHarm:
