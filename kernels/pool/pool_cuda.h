@@ -93,6 +93,15 @@ template <class Fold, int V> struct pool_windows {
     using Out = typename Fold::out;
     using call = ingot::call<2, typename Fold::params>;
 
+    static DEVICE void take(Acc (&a)[V], const Fold &fold, const pool_window &window, const pool_frame &frame,
+                            const In *x, int64_t pitch, bool whole, int left) {
+        window.walk(frame, [&](int pixel, int, int, int) {
+            In e[V];
+            load_some(e, x + pixel * pitch, whole, left, In{});
+#pragma unroll
+            for (int j = 0; j < V; j++) a[j] = fold.step(a[j], e[j]);
+        });
+    }
     static DEVICE void run(const call &c) {
         const ingot_cuda_arg &in = c.arg[0], &out = c.arg[1];
         const Fold fold(c.params);
@@ -109,12 +118,11 @@ template <class Fold, int V> struct pool_windows {
             Acc a[V];
 #pragma unroll
             for (int j = 0; j < V; j++) a[j] = fold.init();
-            window.walk(frame, [&](int pixel, int, int, int) {
-                In e[V];
-                load_some(e, x + pixel * in.pitch + channel, whole, left, In{});
-#pragma unroll
-                for (int j = 0; j < V; j++) a[j] = fold.step(a[j], e[j]);
-            });
+            if (whole && left >= V) { /* told apart here, not at every access */
+                take(a, fold, window, frame, x + channel, in.pitch, true, V);
+            } else {
+                take(a, fold, window, frame, x + channel, in.pitch, false, left);
+            }
             const typename Fold::end end(fold, window.inside(), window.counted());
             Out result[V];
 #pragma unroll

@@ -27,7 +27,7 @@ COORDINATES = (
 ROUNDINGS = ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil")
 
 THREADS = 256
-#: rows and places of a block's tables: the first with two blocks for each multiprocessor, or the last with work enough
+#: rows and places of a block's tables: the first with a block for each multiprocessor, or the last with work enough
 TILES = ((4, 128), (4, 32), (2, 16), (1, 16), (1, 4))
 #: the longest filter and the most rows to mix that have tables
 TAPS_MAX, MIXED_MAX = 8, 64
@@ -94,7 +94,7 @@ def _frame(node: NodeView, op: str, target: Target) -> dict[str, Any]:
     def tiles(height: int, across: int) -> int:
         return ceil_div(rows, height) * ceil_div(width, across)
 
-    wanted = 2 * target.figures.get("sm_count", 8)
+    wanted = target.figures.get("sm_count", 8)
     enough = [(h, w) for h, w in TILES if h * w * vectors >= THREADS] or TILES[:1]
     height, across = next((t for t in enough if tiles(*t) >= wanted), enough[-1])
     return {

@@ -122,8 +122,10 @@ template <class Op, int TAPS, int V, int ROWS, int WIDTH> struct resize_rows {
                 if (columns[column][0].at < 0 || rows[r][0].at < 0) {
 #pragma unroll
                     for (int j = 0; j < V; j++) result[j] = op.outside();
+                } else if (whole) { /* told apart here, not at every access */
+                    op.template apply<TAPS>(result, from + e, true, columns[column], rows[r], mixed);
                 } else {
-                    op.template apply<TAPS>(result, from + e, whole, columns[column], rows[r], mixed);
+                    op.template apply<TAPS>(result, from + e, false, columns[column], rows[r], mixed);
                 }
                 const int at = ((row + r) * s.width + first + column) * s.run + e;
                 store_some(to + s.place(at), result, whole_out, V);

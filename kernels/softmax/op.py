@@ -63,7 +63,15 @@ def _tactic(dtype: DType) -> Tactic:
 
 
 def samples() -> Iterable[Sample]:
-    shapes = (((3, 5), 1), ((2, 1000), 1), ((4, 3, 70), 1), ((2, 3, 4, 5), 0), ((40, 64), 1), ((33,), 0), ((600, 21), 1))
+    shapes = (
+        ((3, 5), 1),
+        ((2, 1000), 1),
+        ((4, 3, 70), 1),
+        ((2, 3, 4, 5), 0),
+        ((40, 64), 1),
+        ((33,), 0),
+        ((600, 21), 1),
+    )
     for dtype in (DType.F32, DType.F64):
         for kind in SoftmaxKind:
             for shape, axis in shapes:

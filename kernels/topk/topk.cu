@@ -43,11 +43,17 @@ template <class Key> struct topk_array {
         key[i] = k;
         place[i] = at;
     }
-    /* Best first: K. E. Batcher's bitonic sort. All threads of the block take part. */
+    /* Best first: K. E. Batcher's bitonic sort. All threads of the block take part. What is less than 64 apart stays
+     * within a warp. */
     DEVICE void sort(int size, int threads) {
+        sync_block();
         for (int span = 2; span <= size; span *= 2) {
             for (int half = span / 2; half > 0; half /= 2) {
-                sync_block();
+                if (half >= 32 && span > 64) {
+                    sync_block();
+                } else {
+                    sync_warp();
+                }
                 for (int i = (int)threadIdx.x; i < size / 2; i += threads) {
                     const int a = 2 * i - (i & (half - 1)), b = a + half;
                     const Key ka = key[a], kb = key[b];
