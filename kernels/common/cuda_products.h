@@ -73,17 +73,29 @@ template <class T> struct plain {
     }
 };
 
-/* sum[p][i] += the `count` products of a tap, from product k on. A pixel without an address has zeros there. */
-template <int PIXELS, class Sum, class X, class Weights>
+/* Four elements at p, zeros where p is null. WIDE: p is aligned, and there are four; else `count` are. */
+template <bool WIDE, class T> DEVICE four<T> load_pixel(const T *p, int32_t at, int32_t count) {
+    if constexpr (WIDE) { /* without a branch, so that loads do not wait for each other */
+        four<T> x = {};
+        if (p != nullptr) x = *reinterpret_cast<const four<T> *>(p + at);
+        return x;
+    }
+    return load_four(p + at, p == nullptr ? 0 : count, false);
+}
+
+/* sum[p][i] += the `count` products of a tap, from product k on. A pixel without an address has zeros there. WIDE:
+ * count and all addresses are multiples of four. */
+template <bool WIDE, int PIXELS, class Sum, class X, class Weights>
 DEVICE void add_tap(Sum (&sum)[PIXELS][4], const Weights &w, int32_t k, int32_t tap, const X *const (&x)[PIXELS],
-                    int32_t count, bool wide) {
+                    int32_t count) {
+#pragma unroll 1
     for (int32_t c = 0; c < count; c += 4) {
         four<X> rows[PIXELS];
 #pragma unroll
-        for (int p = 0; p < PIXELS; p++) rows[p] = load_four(x[p] + c, x[p] == nullptr ? 0 : count - c, wide);
+        for (int p = 0; p < PIXELS; p++) rows[p] = load_pixel<WIDE>(x[p], c, count - c);
 #pragma unroll
         for (int j = 0; j < 4; j++) {
-            if (c + j < count) {
+            if (WIDE || c + j < count) {
                 const four<Sum> f = w(k + c + j, tap, c + j);
 #pragma unroll
                 for (int p = 0; p < PIXELS; p++) {
@@ -136,26 +148,27 @@ template <int PIXELS> struct products_s8 {
         }
     }
 
-    /* `wide`: `channels` and all addresses are multiples of four. */
-    DEVICE void add_tap(const int8_t *const (&x)[PIXELS], int32_t channels, bool wide) {
-        if (wide) {
+    template <bool WIDE> DEVICE void add_tap(const int8_t *const (&x)[PIXELS], int32_t channels) {
+        if constexpr (WIDE) {
+#pragma unroll 2
             for (int32_t c = 0; c < channels; c += 4) {
                 uint32_t words[PIXELS];
 #pragma unroll
                 for (int p = 0; p < PIXELS; p++) {
-                    words[p] = x[p] != nullptr ? *reinterpret_cast<const uint32_t *>(x[p] + c) : zeros;
+                    words[p] = zeros;
+                    if (x[p] != nullptr) words[p] = *reinterpret_cast<const uint32_t *>(x[p] + c);
                 }
                 step(words);
             }
-            return;
-        }
-        for (int32_t c = 0; c < channels; c++) {
+        } else {
+            for (int32_t c = 0; c < channels; c++) {
 #pragma unroll
-            for (int p = 0; p < PIXELS; p++) {
-                const uint32_t byte = x[p] != nullptr ? (uint8_t)x[p][c] : zeros & 255u;
-                waiting[p] |= byte << (8 * count);
+                for (int p = 0; p < PIXELS; p++) {
+                    const uint32_t byte = x[p] != nullptr ? (uint8_t)x[p][c] : zeros & 255u;
+                    waiting[p] |= byte << (8 * count);
+                }
+                if (++count == 4) finish();
             }
-            if (++count == 4) finish();
         }
     }
 };

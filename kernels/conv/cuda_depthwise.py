@@ -18,23 +18,36 @@ from .int8 import goes_by_columns, is_depthwise_s8, pack_depthwise_columns_s8, p
 from .panels import pack_depthwise
 
 THREADS = 128
-#: neighbouring pixels of a thread: the first is the default
-PIXELS = (4, 8)
-#: windows whose columns are read once for all pixels of a thread, by their width
+#: neighbouring pixels of a thread: the first is the default, fewer keep small images busy
+PIXELS = (4, 2)
+#: square windows whose columns are read once for all pixels of a thread, by their width
 WIDTHS = (3, 5)
+#: threads of a multiprocessor below which memory is waited for
+BUSY = 512
 
 
 def _launch(node: NodeView, kernel: str, pixels: int, exact: bool = False) -> Launch:
-    n, *lines, width, channels = node.outputs[0].type.shape
-    threads = n * math.prod(lines) * ceil_div(width, pixels) * ceil_div(channels, 4)
-    return Launch("conv/depthwise.cu", kernel, blocks_for(threads, THREADS), THREADS, exact=exact)
+    return Launch("conv/depthwise.cu", kernel, blocks_for(_threads(node, pixels), THREADS), THREADS, exact=exact)
 
 
 def _window(node: NodeView) -> tuple[int, int]:
     """Width and stride where columns are read once, zeros for any other window."""
-    width, stride = node.attrs.kernel[-1], node.attrs.strides[-1]
-    fits = width in WIDTHS and stride in (1, 2) and node.attrs.dilations[-1] == 1
+    *planes, height, width = (1, *node.attrs.kernel)
+    stride = node.attrs.strides[-1]
+    square = set(planes) == {1} and height == width and set(node.attrs.strides) == {stride}
+    fits = square and width in WIDTHS and stride in (1, 2) and set(node.attrs.dilations) == {1}
     return (width, stride) if fits else (0, 0)
+
+
+def _threads(node: NodeView, pixels: int) -> int:
+    n, *lines, width, channels = node.outputs[0].type.shape
+    return n * math.prod(lines) * ceil_div(width, pixels) * ceil_div(channels, 4)
+
+
+def _share(node: NodeView, target: Target, best: float, pixels: int) -> float:
+    """Of the bandwidth: more pixels of a thread read less, fewer are needed where there are few threads."""
+    few = _threads(node, PIXELS[0]) < BUSY * int(target.figures.get("sm_count", 1))
+    return best if (pixels == PIXELS[0]) != few else 0.8 * best
 
 
 def _float(kernel: str, when: Callable[[NodeView], bool], pixels: int) -> Tactic:
@@ -54,7 +67,7 @@ def _float(kernel: str, when: Callable[[NodeView], bool], pixels: int) -> Tactic
         pitched_outputs=(0,),
         inplace=(3,),
         variant=f"pixels={pixels}",
-        efficiency=lambda node, target: 0.6 if pixels == PIXELS[0] else 0.55,
+        efficiency=lambda node, target: _share(node, target, 0.6, pixels),
         launch=launch,
     )
 
@@ -79,7 +92,7 @@ def _s8(columns: bool, pixels: int) -> Tactic:
         inplace=(3,),
         numerics="exact",
         variant=f"by={'columns' if columns else 'taps'} pixels={pixels}",
-        efficiency=lambda node, target: 0.5 if columns else 0.25,
+        efficiency=lambda node, target: _share(node, target, 0.5, pixels) if columns else 0.2,
         launch=launch,
     )
 

@@ -54,18 +54,16 @@ template <class T, class X, class Y, int KIND> struct conv_direct {
     static constexpr int threads = 128, blocks = 4, pixels = 4;
     using call = ingot::call<5, ingot_conv_params>;
 
-    static DEVICE void run(const call &c) {
+    template <bool WIDE> static DEVICE void work(const call &c, const conv_shape &s) {
         const ingot_cuda_arg &x = c.arg[DIRECT_X], &y = c.arg[DIRECT_Y];
-        const conv_shape s(x, y, c.params.groups);
         const conv_place at(s, blockIdx.x * threads + threadIdx.x, direct_columns::blocks(s), pixels, false);
         if (!at.there) return;
         const direct_columns columns(s, at.channel);
         const panels<T> w(panel_at<T>(c.arg[DIRECT_W], columns.panel), columns.column % 16);
-        const bool wide = in_fours<X>(x) && s.group_in % 4 == 0;
         float sum[pixels][4] = {};
         direct_taps<pixels, X>(s, c.params, at, x, columns.group * s.group_in,
                                [&](int32_t tap, const X *const(&from)[pixels]) {
-                                   add_tap(sum, w, tap * s.group_in, tap, from, s.group_in, wide);
+                                   add_tap<WIDE>(sum, w, tap * s.group_in, tap, from, s.group_in);
                                });
         const activation<KIND> act(c.params.activation);
         const bool stores = in_fours<Y>(y) && columns.first % 4 == 0;
@@ -75,6 +73,15 @@ template <class T, class X, class Y, int KIND> struct conv_direct {
                 finish_four<Y>(sum[i], act, c.arg[DIRECT_BIAS], c.arg[DIRECT_RESIDUAL], y,
                                s.out_line(at.n, at.z, at.y) + at.x + i, columns.first, columns.count, stores);
             }
+        }
+    }
+
+    static DEVICE void run(const call &c) {
+        const conv_shape s(c.arg[DIRECT_X], c.arg[DIRECT_Y], c.params.groups);
+        if (in_fours<X>(c.arg[DIRECT_X]) && s.group_in % 4 == 0) {
+            work<true>(c, s);
+        } else {
+            work<false>(c, s);
         }
     }
 };
@@ -96,7 +103,7 @@ template <class T, int KIND> struct conv_direct_plain {
         T sum[pixels][4] = {};
         direct_taps<pixels, T>(s, c.params, at, x, columns.group * s.group_in,
                                [&](int32_t tap, const T *const(&from)[pixels]) {
-                                   add_tap(sum, w, 0, tap, from, s.group_in, false);
+                                   add_tap<false>(sum, w, 0, tap, from, s.group_in);
                                });
         const activation<KIND> act(c.params.activation);
 #pragma unroll
@@ -115,19 +122,17 @@ template <int PIXELS> struct conv_direct_s8 {
     using call = ingot::call<7, ingot_conv_s8_params>;
     enum { X, W, BIAS, RESIDUAL, SUMS, SCALE, Y };
 
-    static DEVICE void run(const call &c) {
+    template <bool WIDE> static DEVICE void work(const call &c, const conv_shape &s) {
         const ingot_cuda_arg &x = c.arg[X], &y = c.arg[Y];
         const ingot_conv_params &p = c.params.conv;
         const int32_t zero = c.params.numbers.input_zero;
-        const conv_shape s(x, y, p.groups);
         const conv_place at(s, blockIdx.x * threads + threadIdx.x, direct_columns::blocks(s), PIXELS, false);
         if (!at.there) return;
         const direct_columns columns(s, at.channel);
         products_s8<PIXELS> products(c.arg[W], columns.panel, columns.column % 16, zero);
-        const bool wide = in_fours<int8_t>(x) && s.group_in % 4 == 0;
         direct_taps<PIXELS, int8_t>(
             s, p, at, x, columns.group * s.group_in,
-            [&](int32_t, const int8_t *const(&from)[PIXELS]) { products.add_tap(from, s.group_in, wide); });
+            [&](int32_t, const int8_t *const(&from)[PIXELS]) { products.template add_tap<WIDE>(from, s.group_in); });
         products.finish();
         const end_s8 end(c.params.numbers, p.activation);
         const columns_s8 results(c.arg[BIAS], c.arg[SUMS], c.arg[SCALE], zero, 0, columns.first, columns.count);
@@ -136,6 +141,15 @@ template <int PIXELS> struct conv_direct_s8 {
             if (at.x + i < s.out[2]) {
                 results.finish(products.sum[i], end, c.arg[RESIDUAL], y, s.out_line(at.n, at.z, at.y) + at.x + i);
             }
+        }
+    }
+
+    static DEVICE void run(const call &c) {
+        const conv_shape s(c.arg[X], c.arg[Y], c.params.conv.groups);
+        if (in_fours<int8_t>(c.arg[X]) && s.group_in % 4 == 0) {
+            work<true>(c, s);
+        } else {
+            work<false>(c, s);
         }
     }
 };

@@ -129,19 +129,17 @@ template <class T, class X, class Y, int KIND> struct conv_transpose {
     static constexpr int threads = 128, blocks = 4, pixels = 4;
     using call = ingot::call<5, ingot_conv_transpose_params>;
 
-    static DEVICE void run(const call &c) {
+    template <bool WIDE> static DEVICE void work(const call &c, const deconv_shape &s) {
         const ingot_cuda_arg &x = c.arg[DECONV_X], &y = c.arg[DECONV_Y];
         const int32_t stride = c.params.strides[2];
-        const deconv_shape s(x, y, c.params.groups);
         const deconv_place<pixels> at(s, stride, blockIdx.x * threads + threadIdx.x);
         if (!at.there) return;
         const deconv_phase phase(c.params, at);
         const panels<T> w(panel_at<T>(c.arg[DECONV_W], at.panel), at.column % 16);
-        const bool wide = in_fours<X>(x) && s.group_in % 4 == 0;
         float sum[pixels][4] = {};
         int32_t tap = phase.first;
         deconv_taps<pixels, X>(s, c.params, at, phase, x, [&](int32_t, const X *const(&from)[pixels]) {
-            add_tap(sum, w, tap * s.group_in, tap, from, s.group_in, wide);
+            add_tap<WIDE>(sum, w, tap * s.group_in, tap, from, s.group_in);
             tap++;
         });
         const activation<KIND> act(c.params.activation);
@@ -152,6 +150,15 @@ template <class T, class X, class Y, int KIND> struct conv_transpose {
                 finish_four<Y>(sum[i], act, c.arg[DECONV_BIAS], c.arg[DECONV_RESIDUAL], y, at.row(s, i, stride),
                                at.first, at.count, stores);
             }
+        }
+    }
+
+    static DEVICE void run(const call &c) {
+        const deconv_shape s(c.arg[DECONV_X], c.arg[DECONV_Y], c.params.groups);
+        if (in_fours<X>(c.arg[DECONV_X]) && s.group_in % 4 == 0) {
+            work<true>(c, s);
+        } else {
+            work<false>(c, s);
         }
     }
 };
@@ -173,7 +180,7 @@ template <class T, int KIND> struct conv_transpose_plain {
         const plain<T> w(static_cast<const T *>(c.arg[DECONV_W].data) + first, taps, channel, at.count);
         T sum[pixels][4] = {};
         deconv_taps<pixels, T>(s, c.params, at, phase, x, [&](int32_t tap, const T *const(&from)[pixels]) {
-            add_tap(sum, w, 0, tap, from, s.group_in, false);
+            add_tap<false>(sum, w, 0, tap, from, s.group_in);
         });
         const activation<KIND> act(c.params.activation);
 #pragma unroll
@@ -192,19 +199,17 @@ template <int PIXELS> struct conv_transpose_s8 {
     using call = ingot::call<7, ingot_conv_transpose_s8_params>;
     enum { SUMS = 4, SCALE, Y };
 
-    static DEVICE void run(const call &c) {
+    template <bool WIDE> static DEVICE void work(const call &c, const deconv_shape &s) {
         const ingot_cuda_arg &x = c.arg[DECONV_X], &y = c.arg[Y];
         const ingot_conv_transpose_params &p = c.params.conv;
         const int32_t zero = c.params.numbers.input_zero, stride = p.strides[2];
-        const deconv_shape s(x, y, p.groups);
         const deconv_place<PIXELS> at(s, stride, blockIdx.x * threads + threadIdx.x);
         if (!at.there) return;
         const deconv_phase phase(p, at);
         products_s8<PIXELS> products(c.arg[DECONV_W], at.panel, at.column % 16, zero);
         products.at += (int64_t)phase.first * ((s.group_in + 3) / 4) * 16;
-        const bool wide = in_fours<int8_t>(x) && s.group_in % 4 == 0;
         deconv_taps<PIXELS, int8_t>(s, p, at, phase, x, [&](int32_t, const int8_t *const(&from)[PIXELS]) {
-            products.add_tap(from, s.group_in, wide);
+            products.template add_tap<WIDE>(from, s.group_in);
             products.finish();
         });
         const end_s8 end(c.params.numbers, p.activation);
@@ -214,6 +219,15 @@ template <int PIXELS> struct conv_transpose_s8 {
             if (at.x + i * stride < s.out[2]) {
                 results.finish(products.sum[i], end, c.arg[DECONV_RESIDUAL], y, at.row(s, i, stride));
             }
+        }
+    }
+
+    static DEVICE void run(const call &c) {
+        const deconv_shape s(c.arg[DECONV_X], c.arg[Y], c.params.conv.groups);
+        if (in_fours<int8_t>(c.arg[DECONV_X]) && s.group_in % 4 == 0) {
+            work<true>(c, s);
+        } else {
+            work<false>(c, s);
         }
     }
 };
