@@ -1,14 +1,16 @@
-/* Attention of half operands on tensor cores: a block has 64 queries, sixteen a warp, and goes through the keys in
- * tiles of 64, the next of which is under way while one is multiplied. Scores and results stay in registers; as the
- * accumulators of one product lie, they are the left operand of the next (T. Dao, "FlashAttention-2", 2023). */
+/* Attention of half operands on tensor cores: each of four warps has some tiles of sixteen queries, and goes through the
+ * keys in tiles of 64, the next of which is under way while one is multiplied. Scores and results stay in registers; as
+ * the accumulators of one product lie, they are the left operand of the next (T. Dao, "FlashAttention-2", 2023). Scores
+ * count in powers of two. */
 #include "attention/cuda_attention.h"
 
 namespace ingot {
 
-/* q, k and v in T, the result in Y, the mask in any real type; widths of up to 16 DEPTH and 16 WIDE columns. */
-template <class T, class Y, int DEPTH, int WIDE> struct attention_mma {
+/* q, k and v in T, the result in Y, the mask in any real type; widths of up to 16 DEPTH and 16 WIDE columns; TILES of
+ * queries a warp; PLAIN: neither a mask nor a cap. */
+template <class T, class Y, int DEPTH, int WIDE, int TILES, bool PLAIN> struct attention_mma {
     static constexpr int threads = 128, blocks = 1;
-    static constexpr int queries = 64, keys = 64, depth = 16 * DEPTH, columns = 16 * WIDE;
+    static constexpr int rows = 16 * TILES, queries = 4 * rows, keys = 64, depth = 16 * DEPTH, columns = 16 * WIDE;
     static constexpr int k_pitch = depth + 8, v_pitch = columns + 8; /* rows of a matrix fall into different banks */
     static constexpr int stage_elements = keys * (k_pitch + v_pitch);
     using call = ingot::call<5, ingot_attention_params>;
@@ -61,18 +63,33 @@ template <class T, class Y, int DEPTH, int WIDE> struct attention_mma {
         copy_commit();
         copy_wait<0>();
         sync_block();
-        uint32_t query[DEPTH][4];
+        uint32_t query[TILES][DEPTH][4];
 #pragma unroll
-        for (int d = 0; d < DEPTH; d++) {
-            load_matrix_x4(query[d], tiles + (warp * 16 + lane % 16) * k_pitch + d * 16 + lane / 16 * 8);
+        for (int t = 0; t < TILES; t++) {
+#pragma unroll
+            for (int d = 0; d < DEPTH; d++) {
+                const int row = warp * rows + t * 16 + lane % 16;
+                load_matrix_x4(query[t][d], tiles + row * k_pitch + d * 16 + lane / 16 * 8);
+            }
         }
         sync_block();
 
-        float largest[2] = {-__builtin_inff(), -__builtin_inff()}, sum[2] = {0.0f, 0.0f}, out[2 * WIDE][4] = {};
-        const int32_t rows[2] = {first + warp * 16 + lane / 4, first + warp * 16 + lane / 4 + 8};
-        const int32_t visible[2] = {attention_visible(p, rows[0], s.k.rows), attention_visible(p, rows[1], s.k.rows)};
+        /* Of rows lane / 4 and the eighth behind it, of each tile. */
+        float largest[TILES][2], sum[TILES][2], out[TILES][2 * WIDE][4] = {};
+        int32_t visible[TILES][2];
+        const int32_t mine = first + warp * rows;
+#pragma unroll
+        for (int t = 0; t < TILES; t++) {
+#pragma unroll
+            for (int r = 0; r < 2; r++) {
+                largest[t][r] = -__builtin_inff();
+                sum[t][r] = 0.0f;
+                visible[t][r] = attention_visible(p, row_of(mine, t, r, lane), s.k.rows);
+            }
+        }
         const int32_t seen = attention_visible(p, last, s.k.rows), steps = (seen + keys - 1) / keys;
-        const float log2e = 1.44269504088896341f;
+        const int32_t all_see = attention_visible(p, mine, s.k.rows); /* rows behind see no less */
+        const float log2e = 1.44269504088896341f, scale = p.scale * (PLAIN ? log2e : 1.0f);
 
         const auto start = [&](int32_t step) {
             if (step < steps) {
@@ -91,7 +108,7 @@ template <class T, class Y, int DEPTH, int WIDE> struct attention_mma {
             sync_block();
             const T *const k_tile = tiles + step % 2 * stage_elements, *const v_tile = k_tile + keys * k_pitch;
 
-            float score[keys / 8][4] = {};
+            float score[TILES][keys / 8][4] = {};
 #pragma unroll
             for (int d = 0; d < DEPTH; d++) {
 #pragma unroll
@@ -99,61 +116,64 @@ template <class T, class Y, int DEPTH, int WIDE> struct attention_mma {
                     uint32_t b[4];
                     const int row = j * 16 + lane / 16 * 8 + lane % 8, at = d * 16 + lane / 8 % 2 * 8;
                     load_matrix_x4(b, k_tile + row * k_pitch + at);
-                    multiply<T>(score[2 * j], query[d], {b[0], b[1]});
-                    multiply<T>(score[2 * j + 1], query[d], {b[2], b[3]});
+#pragma unroll
+                    for (int t = 0; t < TILES; t++) {
+                        multiply<T>(score[t][2 * j], query[t][d], {b[0], b[1]});
+                        multiply<T>(score[t][2 * j + 1], query[t][d], {b[2], b[3]});
+                    }
                 }
             }
 
-            float top[2] = {largest[0], largest[1]};
+            const bool whole = (step + 1) * keys <= all_see;
 #pragma unroll
-            for (int j = 0; j < keys / 8; j++) {
+            for (int t = 0; t < TILES; t++) {
 #pragma unroll
-                for (int i = 0; i < 4; i++) {
-                    const int32_t at = step * keys + j * 8 + lane % 4 * 2 + i % 2;
-                    const bool sees = at < visible[i / 2] && rows[i / 2] < s.q.rows;
-                    float x = score[j][i] * p.scale;
-                    x = sees ? attention_adjust(p, x, mask_arg, mask.at(rows[i / 2], at)) : -__builtin_inff();
-                    top[i / 2] = x > top[i / 2] ? x : top[i / 2];
-                    score[j][i] = x;
+                for (int j = 0; j < keys / 8; j++) {
+#pragma unroll
+                    for (int i = 0; i < 4; i++) {
+                        const int32_t at = step * keys + j * 8 + lane % 4 * 2 + i % 2;
+                        score[t][j][i] *= scale;
+                        if constexpr (!PLAIN) {
+                            const int32_t row = row_of(mine, t, i / 2, lane);
+                            if (row < s.q.rows && at < visible[t][i / 2]) {
+                                score[t][j][i] = log2e * attention_adjust(p, score[t][j][i], mask_arg, mask.at(row, at));
+                            }
+                        }
+                    }
                 }
-            }
-            float base[2];
+                if (!whole) {
 #pragma unroll
-            for (int r = 0; r < 2; r++) {
-                float other = shuffle_xor(top[r], 1);
-                top[r] = other > top[r] ? other : top[r];
-                other = shuffle_xor(top[r], 2);
-                top[r] = other > top[r] ? other : top[r];
-                base[r] = top[r] == -__builtin_inff() ? 0.0f : top[r] * log2e;
-                const float rest = exp2_fast(largest[r] * log2e - base[r]);
-                largest[r] = top[r];
-                sum[r] *= rest;
+                    for (int j = 0; j < keys / 8; j++) {
 #pragma unroll
-                for (int e = 0; e < 2 * WIDE; e++) {
-                    out[e][2 * r] *= rest;
-                    out[e][2 * r + 1] *= rest;
+                        for (int i = 0; i < 4; i++) {
+                            const int32_t at = step * keys + j * 8 + lane % 4 * 2 + i % 2;
+                            if (at >= visible[t][i / 2]) score[t][j][i] = -__builtin_inff();
+                        }
+                    }
                 }
-            }
-#pragma unroll
-            for (int j = 0; j < keys / 8; j++) {
-#pragma unroll
-                for (int i = 0; i < 4; i++) {
-                    score[j][i] = exp2_fast(score[j][i] * log2e - base[i / 2]);
-                    sum[i / 2] += score[j][i];
-                }
+                soften(score[t], largest[t], sum[t], out[t]);
             }
 
 #pragma unroll
             for (int j = 0; j < keys / 16; j++) {
-                const float(&a)[4] = score[2 * j], (&b)[4] = score[2 * j + 1];
-                const uint32_t weights[4] = {pack2<T>(a[0], a[1]), pack2<T>(a[2], a[3]), pack2<T>(b[0], b[1]),
-                                             pack2<T>(b[2], b[3])};
+                uint32_t weights[TILES][4];
+#pragma unroll
+                for (int t = 0; t < TILES; t++) {
+                    const float(&a)[4] = score[t][2 * j], (&b)[4] = score[t][2 * j + 1];
+                    weights[t][0] = pack2<T>(a[0], a[1]);
+                    weights[t][1] = pack2<T>(a[2], a[3]);
+                    weights[t][2] = pack2<T>(b[0], b[1]);
+                    weights[t][3] = pack2<T>(b[2], b[3]);
+                }
 #pragma unroll
                 for (int e = 0; e < WIDE; e++) {
                     uint32_t x[4];
                     load_matrix_x4_transposed(x, v_tile + (j * 16 + lane % 16) * v_pitch + e * 16 + lane / 16 * 8);
-                    multiply<T>(out[2 * e], weights, {x[0], x[1]});
-                    multiply<T>(out[2 * e + 1], weights, {x[2], x[3]});
+#pragma unroll
+                    for (int t = 0; t < TILES; t++) {
+                        multiply<T>(out[t][2 * e], weights[t], {x[0], x[1]});
+                        multiply<T>(out[t][2 * e + 1], weights[t], {x[2], x[3]});
+                    }
                 }
             }
             sync_block();
@@ -161,18 +181,23 @@ template <class T, class Y, int DEPTH, int WIDE> struct attention_mma {
         copy_wait<0>();
 
         Y *const y = static_cast<Y *>(c.arg[ATTENTION_OUT].data) + s.out.at(batch, head);
+        const bool pairs = ((uintptr_t)y & (2 * sizeof(Y) - 1)) == 0 && s.v.width % 2 == 0;
 #pragma unroll
-        for (int r = 0; r < 2; r++) {
-            sum[r] += shuffle_xor(sum[r], 1);
-            sum[r] += shuffle_xor(sum[r], 2);
-            const float inverse = attention_inverse(sum[r], visible[r] > 0);
-            const bool pairs = ((uintptr_t)y & (2 * sizeof(Y) - 1)) == 0 && s.v.width % 2 == 0;
-            if (rows[r] < s.q.rows) {
+        for (int t = 0; t < TILES; t++) {
+#pragma unroll
+            for (int r = 0; r < 2; r++) {
+                float total = sum[t][r];
+                total += shuffle_xor(total, 1);
+                total += shuffle_xor(total, 2);
+                const float inverse = attention_inverse(total, visible[t][r] > 0);
+                const int32_t row = row_of(mine, t, r, lane);
+                if (row >= s.q.rows) continue;
 #pragma unroll
                 for (int e = 0; e < 2 * WIDE; e++) {
                     const int32_t at = e * 8 + lane % 4 * 2;
-                    const pair x = {{from_float<Y>(out[e][2 * r] * inverse), from_float<Y>(out[e][2 * r + 1] * inverse)}};
-                    Y *const to = y + rows[r] * s.out.row_step + at;
+                    const float low = out[t][e][2 * r] * inverse, high = out[t][e][2 * r + 1] * inverse;
+                    const pair x = {{from_float<Y>(low), from_float<Y>(high)}};
+                    Y *const to = y + row * s.out.row_step + at;
                     if (pairs && at < s.v.width) {
                         *reinterpret_cast<pair *>(to) = x;
                     } else {
@@ -180,6 +205,42 @@ template <class T, class Y, int DEPTH, int WIDE> struct attention_mma {
                         if (at + 1 < s.v.width) to[1] = x.at[1];
                     }
                 }
+            }
+        }
+    }
+
+    /* The query of a lane: the first or the second eight of tile t. */
+    static DEVICE int32_t row_of(int32_t first, int t, int half, int lane) {
+        return first + t * 16 + half * 8 + lane / 4;
+    }
+
+    /* Scores to exponentials, with the largest so far; sums and results so far shrink with it. */
+    static DEVICE void soften(float (&score)[keys / 8][4], float (&largest)[2], float (&sum)[2], float (&out)[2 * WIDE][4]) {
+#pragma unroll
+        for (int r = 0; r < 2; r++) {
+            float top = largest[r];
+#pragma unroll
+            for (int j = 0; j < keys / 8; j++) {
+                top = score[j][2 * r] > top ? score[j][2 * r] : top;
+                top = score[j][2 * r + 1] > top ? score[j][2 * r + 1] : top;
+            }
+            float other = shuffle_xor(top, 1);
+            top = other > top ? other : top;
+            other = shuffle_xor(top, 2);
+            top = other > top ? other : top;
+            const float base = top == -__builtin_inff() ? 0.0f : top, rest = exp2_fast(largest[r] - base);
+            largest[r] = top;
+            sum[r] *= rest;
+#pragma unroll
+            for (int j = 0; j < keys / 8; j++) {
+                score[j][2 * r] = exp2_fast(score[j][2 * r] - base);
+                score[j][2 * r + 1] = exp2_fast(score[j][2 * r + 1] - base);
+                sum[r] += score[j][2 * r] + score[j][2 * r + 1];
+            }
+#pragma unroll
+            for (int e = 0; e < 2 * WIDE; e++) {
+                out[e][2 * r] *= rest;
+                out[e][2 * r + 1] *= rest;
             }
         }
     }

@@ -16,7 +16,10 @@ WIDEST = 128
 #: queries of a warp in float32, the second where there are few
 ROWS = (8, 2)
 KEYS, DEPTH, LANES = 32, 64, 32
-MMA_TILE = 64
+#: of keys on tensor cores; queries of a warp go in tiles of sixteen
+MMA_KEYS = 64
+#: widths up to which a warp has two tiles of queries
+MMA_TWICE = 64
 
 
 def _operands(node: NodeView) -> tuple[int, int, int, int, int]:
@@ -47,10 +50,15 @@ def _real(node: NodeView, target: Target) -> Launch:
 def _mma(node: NodeView, target: Target) -> Launch:
     batch, heads, rows, depth, width = _operands(node)
     deep, wide = ceil_div(depth, 16), ceil_div(width, 16)
-    shared = 2 * 2 * MMA_TILE * (16 * deep + 8 + 16 * wide + 8)
+    few = batch * heads * ceil_div(rows, 128) < int(target.figures.get("sm_count", 1))
+    tiles = 2 if max(depth, width) <= MMA_TWICE and not few else 1
+    queries = 16 * WARPS * tiles
+    keys = 2 * MMA_KEYS * (16 * deep + 8 + 16 * wide + 8)
+    shared = 2 * max(keys, queries * (16 * deep + 8))
+    plain = node.inputs[3] is None and real_attrs(node).softcap == 0.0
     types = f"{CPP[node.inputs[0].type.dtype]}, {CPP[node.outputs[0].type.dtype]}"
-    blocks = batch * heads * ceil_div(rows, MMA_TILE)
-    kernel = f"attention_mma<{types}, {deep}, {wide}>"
+    kernel = f"attention_mma<{types}, {deep}, {wide}, {tiles}, {'true' if plain else 'false'}>"
+    blocks = batch * heads * ceil_div(rows, queries)
     return Launch("attention/attention_mma.cu", kernel, (max(blocks, 1), 1, 1), WARPS * 32, shared)
 
 

@@ -92,6 +92,7 @@ def samples() -> Iterable[Sample]:
         case(2, 4, 2, 9, 133, 24, 40, mask=(2, 1, 9), rows_first=(True, True, True, True)),
         case(1, 1, 1, 100, 100, 64, 64, causal=True),
         case(1, 2, 1, 17, 20, 5, 7, softcap=2.0),
+        case(1, 1, 1, 70, 70, 80, 96),
         case(1, 1, 1, 3, 70, 140, 32),
     )
 

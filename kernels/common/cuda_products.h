@@ -27,7 +27,7 @@ template <> struct panels<float> { /* [k][16] */
     const float *at;
     DEVICE panels(const float *panel, int32_t column) : at(panel + column) {}
     DEVICE four<float> operator()(int32_t k, int32_t, int32_t) const {
-        return *reinterpret_cast<const four<float> *>(at + (int64_t)k * 16);
+        return load_constant(reinterpret_cast<const four<float> *>(at + (int64_t)k * 16));
     }
 };
 
@@ -36,7 +36,7 @@ template <> struct panels<f16> { /* [k / 2][2][16] */
     const f16 *at;
     DEVICE panels(const f16 *panel, int32_t column) : at(panel + column) {}
     DEVICE four<float> operator()(int32_t k, int32_t, int32_t) const {
-        const four<f16> x = *reinterpret_cast<const four<f16> *>(at + (int64_t)k * 16);
+        const four<f16> x = load_constant(reinterpret_cast<const four<f16> *>(at + (int64_t)k * 16));
         return {to_float(x.at[0]), to_float(x.at[1]), to_float(x.at[2]), to_float(x.at[3])};
     }
 };
@@ -46,7 +46,7 @@ template <> struct panels<bf16> { /* [k / 2][16][2] */
     const bf16 *at;
     DEVICE panels(const bf16 *panel, int32_t column) : at(panel + column * 2) {}
     DEVICE four<float> operator()(int32_t k, int32_t, int32_t) const {
-        const four<uint32_t> x = *reinterpret_cast<const four<uint32_t> *>(at + (int64_t)(k / 2) * 32);
+        const four<uint32_t> x = load_constant(reinterpret_cast<const four<uint32_t> *>(at + (int64_t)(k / 2) * 32));
         const bool odd = k & 1;
         four<float> y;
 #pragma unroll
@@ -129,7 +129,7 @@ template <int PIXELS> struct products_s8 {
     }
 
     DEVICE void step(const uint32_t (&x)[PIXELS]) {
-        const four<uint32_t> w = *reinterpret_cast<const four<uint32_t> *>(at);
+        const four<uint32_t> w = load_constant(reinterpret_cast<const four<uint32_t> *>(at));
         at += 16;
 #pragma unroll
         for (int p = 0; p < PIXELS; p++) {

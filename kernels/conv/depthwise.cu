@@ -27,7 +27,9 @@ template <class X, class Y, int WIDTH, int STRIDE, int PIXELS, int KIND> struct 
     static constexpr int threads = 128, blocks = WIDTH > 3 ? 3 : 4;
     using call = ingot::call<5, ingot_conv_params>;
 
-    static DEVICE four<float> weights_at(const float *w) { return *reinterpret_cast<const four<float> *>(w); }
+    static DEVICE four<float> weights_at(const float *w) {
+        return load_constant(reinterpret_cast<const four<float> *>(w));
+    }
 
     static DEVICE void add(float (&sum)[4], const four<float> &x, const four<float> &w) {
 #pragma unroll

@@ -9,6 +9,7 @@ enum { REC_X, REC_W, REC_R, REC_BIAS, REC_LENS, REC_H0, REC_C0, REC_PEEPHOLES, R
 /* Weights of one direction as packed for the CPU: [panels][n][16], or in steps of two for half. */
 template <class T> struct recurrent_packed {
     static constexpr bool is_plain = false;
+    static constexpr int together = sizeof(T) == 4 ? 8 : 4; /* loads under way */
     const T *at;
     int64_t size; /* of a panel */
 
@@ -24,6 +25,7 @@ template <class T> struct recurrent_packed {
 /* As in ONNX, [gates * hidden][n], and its bias [2][gates * hidden]. */
 struct recurrent_plain {
     static constexpr bool is_plain = true;
+    static constexpr int together = 4;
     const float *at;
     int32_t n, hidden, padded;
 
@@ -76,26 +78,33 @@ DEVICE float recurrent_activate(const ingot_activation &a, float x) {
     }
 }
 
+/* Exact to some 1e-7 absolutely, as those of recurrent_math.h, and shorter on this machine: steps wait for them. */
+DEVICE float recurrent_short_sigmoid(float x) { return reciprocal_fast(1.0f + exp2_fast(-1.44269504088896341f * x)); }
+DEVICE float recurrent_short_tanh(float x) {
+    return 1.0f - 2.0f * reciprocal_fast(1.0f + exp2_fast(2.0f * 1.44269504088896341f * x));
+}
+
 /* OUTPUTS 2 or 3; ROWS batch rows of a block; USUAL: sigmoid and tanh, no clip, no peepholes, no coupled gates. */
 template <class Weights, int OUTPUTS, int ROWS, bool USUAL> struct recurrent {
     static constexpr int threads = ROWS == 1 && USUAL && !Weights::is_plain ? 512 : 256, blocks = 1, warps = threads / 32;
     static constexpr int ahead_steps = RECURRENT_AHEAD_ROWS / ROWS;
     using call = ingot::call<8 + OUTPUTS, ingot_recurrent_params>;
 
-    /* out[row][column - first column] = start(row, column) + x[row] . weights, for panels [panel, last). */
-    template <int COUNT, class Start>
-    static DEVICE void multiply(const Weights &w, const float *const (&x)[COUNT], int32_t n, int32_t panel, int32_t last,
-                                const Start &start) {
+    /* end(row, first of four columns, sums of row . weights) for panels [panel, last). Rows are elements of x from `at`
+     * on; zeros where that is negative. */
+    template <int COUNT, class End>
+    static DEVICE void multiply(const Weights &w, const float *x, const int32_t (&at)[COUNT], int32_t n, int32_t panel,
+                                int32_t last, const End &end) {
         const int lane = threadIdx.x % 32;
         for (panel += threadIdx.x / 32; panel < last; panel += warps) {
             const auto columns = w.panel(panel, lane % 4 * 4);
             float sum[COUNT][4] = {};
-#pragma unroll(COUNT > 4 ? 1 : 4)
+#pragma unroll(COUNT > 4 ? Weights::together / 4 : COUNT > 1 ? 4 : Weights::together)
             for (int32_t k = lane / 4; k < n; k += 8) {
                 const four<float> f = columns(k);
 #pragma unroll
                 for (int r = 0; r < COUNT; r++) {
-                    const float v = x[r] != nullptr ? x[r][k] : 0.0f;
+                    const float v = at[r] >= 0 ? x[at[r] + k] : 0.0f;
 #pragma unroll
                     for (int i = 0; i < 4; i++) sum[r][i] += v * f.at[i];
                 }
@@ -104,7 +113,7 @@ template <class Weights, int OUTPUTS, int ROWS, bool USUAL> struct recurrent {
             for (int r = 0; r < COUNT; r++) {
 #pragma unroll
                 for (int i = 0; i < 4; i++) sum[r][i] = recurrent_join(sum[r][i]);
-                if (lane / 4 == r % 8) start(r, panel * 16 + lane % 4 * 4, sum[r]);
+                if (lane / 4 == r % 8) end(r, panel * 16 + lane % 4 * 4, sum[r]);
             }
         }
     }
@@ -133,10 +142,10 @@ template <class Weights, int OUTPUTS, int ROWS, bool USUAL> struct recurrent {
         float in = gates[j], out = gates[s.padded + j], forget = gates[2 * s.padded + j];
         float kept = cell[j], candidate = gates[3 * s.padded + j];
         if constexpr (USUAL) {
-            kept = recurrent_sigmoid(forget) * kept;
-            kept += recurrent_sigmoid(in) * recurrent_tanh(candidate);
+            kept = recurrent_short_sigmoid(forget) * kept;
+            kept += recurrent_short_sigmoid(in) * recurrent_short_tanh(candidate);
             cell[j] = kept;
-            h[j] = recurrent_sigmoid(out) * recurrent_tanh(kept);
+            h[j] = recurrent_short_sigmoid(out) * recurrent_short_tanh(kept);
         } else {
             if (peepholes != nullptr) {
                 in += peepholes[j] * kept;
@@ -152,11 +161,11 @@ template <class Weights, int OUTPUTS, int ROWS, bool USUAL> struct recurrent {
     }
 
     static DEVICE float sigmoid_of(const call &c, const ingot_activation *act, float x) {
-        if constexpr (USUAL) return recurrent_sigmoid(x);
+        if constexpr (USUAL) return recurrent_short_sigmoid(x);
         return clipped(c, act[0], x);
     }
     static DEVICE float tanh_of(const call &c, const ingot_activation *act, float x) {
-        if constexpr (USUAL) return recurrent_tanh(x);
+        if constexpr (USUAL) return recurrent_short_tanh(x);
         return clipped(c, act[c.params.kind == INGOT_RECURRENT_GRU ? 1 : 0], x);
     }
 
@@ -204,27 +213,22 @@ template <class Weights, int OUTPUTS, int ROWS, bool USUAL> struct recurrent {
             h[i] = there && h0 != nullptr ? h0[state_at + row * s.hidden + j] : 0.0f;
             cell[i] = there && c0 != nullptr ? c0[state_at + row * s.hidden + j] : 0.0f;
         }
-        const float *states[ROWS], *resets[ROWS];
+        int32_t states[ROWS];
 #pragma unroll
-        for (int i = 0; i < ROWS; i++) {
-            states[i] = h + i * s.padded;
-            resets[i] = kept + i * s.padded;
-        }
+        for (int i = 0; i < ROWS; i++) states[i] = i * s.padded;
         sync_block();
 
         for (int32_t step = 0; step < s.steps; step++) {
             const int32_t slot = step % ahead_steps;
             if (slot == 0) {
-                const float *from[RECURRENT_AHEAD_ROWS];
+                int32_t from[RECURRENT_AHEAD_ROWS];
 #pragma unroll
                 for (int i = 0; i < RECURRENT_AHEAD_ROWS; i++) {
                     const int32_t at = step + i / ROWS, row = i % ROWS, time = part.reverse ? length[row] - 1 - at : at;
-                    from[i] = at < length[row] ? static_cast<const float *>(x.data) +
-                                                     ((int64_t)time * s.batch + part.first + row) * s.inputs
-                                               : nullptr;
+                    from[i] = at < length[row] ? (time * s.batch + part.first + row) * s.inputs : -1;
                 }
                 const int32_t before = after ? s.width - s.padded : s.width; /* columns that are no candidate apart */
-                multiply(w, from, s.inputs, 0, s.width / 16, [&](int row, int32_t column, const float(&sum)[4]) {
+                multiply(w, static_cast<const float *>(x.data), from, s.inputs, 0, s.width / 16, [&](int row, int32_t column, const float(&sum)[4]) {
                     float *const to = ahead + (int64_t)row * wide + column + (column < before ? 0 : s.padded);
 #pragma unroll
                     for (int i = 0; i < 4; i++) {
@@ -242,7 +246,7 @@ template <class Weights, int OUTPUTS, int ROWS, bool USUAL> struct recurrent {
                 }
             };
             const bool resets_first = gru && !after;
-            multiply(r, states, s.hidden, 0, (resets_first ? 2 * s.padded : s.width) / 16, add);
+            multiply(r, h, states, s.hidden, 0, (resets_first ? 2 * s.padded : s.width) / 16, add);
             sync_block();
             if (resets_first) {
                 for (int32_t i = threadIdx.x; i < state; i += threads) {
@@ -250,7 +254,7 @@ template <class Weights, int OUTPUTS, int ROWS, bool USUAL> struct recurrent {
                     kept[i] = sigmoid_of(c, act, gates[row * s.width + s.padded + j]) * h[i];
                 }
                 sync_block();
-                multiply(r, resets, s.hidden, 2 * s.padded / 16, s.width / 16, add);
+                multiply(r, kept, states, s.hidden, 2 * s.padded / 16, s.width / 16, add);
                 sync_block();
             }
             for (int32_t i = threadIdx.x; i < part.rows * s.hidden; i += threads) {

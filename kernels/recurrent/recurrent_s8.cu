@@ -34,9 +34,10 @@ template <int OUTPUTS, int ROWS, bool FINE> struct recurrent_s8 {
         const int lane = threadIdx.x % 32, column = lane % 4 * 4;
         for (panel += threadIdx.x / 32; panel < last; panel += warps) {
             int32_t sum[COUNT][PARTS][4] = {};
+#pragma unroll(COUNT > 1 ? 1 : 4)
             for (int32_t k = lane / 4; k < steps; k += 8) {
-                const four<uint32_t> f =
-                    *reinterpret_cast<const four<uint32_t> *>(w + ((int64_t)panel * steps + k) * 16 + column);
+                const uint32_t *const at = w + ((int64_t)panel * steps + k) * 16 + column;
+                const four<uint32_t> f = load_constant(reinterpret_cast<const four<uint32_t> *>(at));
 #pragma unroll
                 for (int r = 0; r < COUNT; r++) {
 #pragma unroll
