@@ -33,42 +33,64 @@ template <class T> DEVICE typename topk_key<T>::type topk_key_of(T x) {
     }
 }
 
-/* An array of SIZE, a power of two, in shared memory or in the workspace. */
-template <class Key> struct topk_array {
-    Key *key;
-    uint32_t *place; /* ~0: none */
+/* An array of keys and places, in shared memory or in the workspace: 8 bytes each for keys of 32 bits, the key above
+ * the complement of the place, so that the larger is the better; else 12. */
+template <class Key> struct topk_array;
+template <> struct topk_array<uint32_t> {
+    uint64_t *entry;
 
-    DEVICE bool worse(Key a, uint32_t at_a, Key b, uint32_t at_b) const { return a != b ? a < b : at_a > at_b; }
-    DEVICE void set(int i, Key k, uint32_t at) {
-        key[i] = k;
-        place[i] = at;
-    }
-    /* Best first: K. E. Batcher's bitonic sort. All threads of the block take part. What is less than 64 apart stays
-     * within a warp. */
-    DEVICE void sort(int size, int threads) {
-        sync_block();
-        for (int span = 2; span <= size; span *= 2) {
-            for (int half = span / 2; half > 0; half /= 2) {
-                if (half >= 32 && span > 64) {
-                    sync_block();
-                } else {
-                    sync_warp();
-                }
-                for (int i = (int)threadIdx.x; i < size / 2; i += threads) {
-                    const int a = 2 * i - (i & (half - 1)), b = a + half;
-                    const Key ka = key[a], kb = key[b];
-                    const uint32_t pa = place[a], pb = place[b];
-                    const bool down = (a & span) == 0;
-                    if (down ? worse(ka, pa, kb, pb) : worse(kb, pb, ka, pa)) {
-                        set(a, kb, pb);
-                        set(b, ka, pa);
-                    }
-                }
-            }
-        }
-        sync_block();
+    DEVICE topk_array(uint64_t *memory, int) : entry(memory) {}
+    DEVICE void set(int i, uint32_t key, uint32_t at) { entry[i] = (uint64_t)key << 32 | (uint32_t)~at; }
+    DEVICE uint32_t key(int i) const { return (uint32_t)(entry[i] >> 32); }
+    DEVICE uint32_t place(int i) const { return ~(uint32_t)entry[i]; }
+    /* The better of two goes to `first`. */
+    DEVICE void order(int first, int second) {
+        const uint64_t a = entry[first], b = entry[second];
+        entry[first] = larger(a, b);
+        entry[second] = smaller(a, b);
     }
 };
+template <> struct topk_array<uint64_t> {
+    uint64_t *keys;
+    uint32_t *places;
+
+    DEVICE topk_array(uint64_t *memory, int size) : keys(memory), places(reinterpret_cast<uint32_t *>(memory + size)) {}
+    DEVICE void set(int i, uint64_t key, uint32_t at) {
+        keys[i] = key;
+        places[i] = at;
+    }
+    DEVICE uint64_t key(int i) const { return keys[i]; }
+    DEVICE uint32_t place(int i) const { return places[i]; }
+    DEVICE void order(int first, int second) {
+        const uint64_t a = keys[first], b = keys[second];
+        const uint32_t at_a = places[first], at_b = places[second];
+        if (a != b ? a < b : at_a > at_b) {
+            set(first, b, at_b);
+            set(second, a, at_a);
+        }
+    }
+};
+
+/* Best first: K. E. Batcher's bitonic sort of `size`, a power of two. All threads of the block take part. What is less
+ * than 64 apart stays within a warp. */
+template <class Key> DEVICE void sort_block(topk_array<Key> array, int size, int threads) {
+    sync_block();
+    for (int span = 2; span <= size; span *= 2) {
+        for (int half = span / 2; half > 0; half /= 2) {
+            if (half >= 32 && span > 64) {
+                sync_block();
+            } else {
+                sync_warp();
+            }
+            for (int i = (int)threadIdx.x; i < size / 2; i += threads) {
+                const int a = 2 * i - (i & (half - 1)), b = a + half;
+                const bool down = (a & span) == 0;
+                array.order(down ? a : b, down ? b : a);
+            }
+        }
+    }
+    sync_block();
+}
 
 struct topk_shape {
     int32_t n, k, inner, count; /* count: of lines */
@@ -88,7 +110,7 @@ struct topk_shape {
         T *values = static_cast<T *>(c.arg[1].data) + begin(line, k);
         int64_t *indices = static_cast<int64_t *>(c.arg[2].data) + begin(line, k);
         for (int i = (int)threadIdx.x; i < k; i += threads) {
-            const uint32_t at = best.place[i];
+            const uint32_t at = best.place(i);
             values[(int64_t)i * inner] = x[(int64_t)at * inner];
             indices[(int64_t)i * inner] = at;
         }
@@ -123,12 +145,11 @@ template <class T, int SIZE> struct topk_select {
         return (int)(((x + (x >> 4)) & 0x0f0f0f0fu) * 0x01010101u >> 24);
     }
     static DEVICE void run(const call &c) {
-        INGOT_SHARED(Key, keys, [SIZE]);
-        INGOT_SHARED(uint32_t, places, [SIZE]);
+        INGOT_SHARED(uint64_t, memory, [sizeof(Key) == 4 ? SIZE : SIZE / 2 * 3]);
         INGOT_SHARED(uint32_t, votes, [32]);
         const topk_shape s(c);
         const Key flip = c.params.smallest ? ~(Key)0 : 0;
-        topk_array<Key> array = {keys, places};
+        topk_array<Key> array(memory, SIZE);
         for (int line = (int)blockIdx.x; line < s.count; line += (int)gridDim.x) {
             const T *x = static_cast<const T *>(c.arg[0].data) + s.begin(line, s.n);
             int held = 0; /* the array is full up to here; what has been sorted out is the k best */
@@ -141,20 +162,20 @@ template <class T, int SIZE> struct topk_select {
                 if (i + threads < s.n) next = x[(int64_t)(i + threads) * s.inner];
                 if (held + threads > SIZE) {
                     for (int k = held + (int)threadIdx.x; k < SIZE; k += threads) array.set(k, 0, ~0u);
-                    array.sort(SIZE, threads);
+                    sort_block(array, SIZE, threads);
                     held = s.k;
                     chosen = true;
                 }
                 const Key key = topk_key_of(element) ^ flip;
                 /* of equal ones those that came before are better */
-                const bool takes = i < s.n && (!chosen || key > array.key[s.k - 1]);
+                const bool takes = i < s.n && (!chosen || key > array.key(s.k - 1));
                 int all;
                 const int at = held + count_before(takes, votes, all);
                 if (takes) array.set(at, key, (uint32_t)i);
                 held += all;
             }
             for (int k = held + (int)threadIdx.x; k < SIZE; k += threads) array.set(k, 0, ~0u);
-            array.sort(SIZE, threads);
+            sort_block(array, SIZE, threads);
             s.store<T>(c, array, line, threads);
         }
     }
@@ -172,11 +193,8 @@ template <class T> struct topk_sort {
         const Key flip = c.params.smallest ? ~(Key)0 : 0;
         int size = 2;
         while (size < s.n) size *= 2;
-        /* keys of all blocks, then places: 64 bits a key, so that the check need not know */
-        uint64_t *keys = static_cast<uint64_t *>(c.tail.workspace);
-        uint32_t *places = reinterpret_cast<uint32_t *>(keys + (int64_t)gridDim.x * size);
-        topk_array<Key> array = {reinterpret_cast<Key *>(keys + (int64_t)blockIdx.x * size),
-                                 places + (int64_t)blockIdx.x * size};
+        /* 12 bytes an element, so that the check need not know the keys */
+        topk_array<Key> array(static_cast<uint64_t *>(c.tail.workspace) + (int64_t)blockIdx.x * (size / 2 * 3), size);
         for (int line = (int)blockIdx.x; line < s.count; line += (int)gridDim.x) {
             const T *x = static_cast<const T *>(c.arg[0].data) + s.begin(line, s.n);
             sync_block();
@@ -185,7 +203,7 @@ template <class T> struct topk_sort {
                 array.set(i, inside ? topk_key_of(x[(int64_t)(inside ? i : 0) * s.inner]) ^ flip : 0,
                           inside ? (uint32_t)i : ~0u);
             }
-            array.sort(size, threads);
+            sort_block(array, size, threads);
             s.store<T>(c, array, line, threads);
         }
     }
