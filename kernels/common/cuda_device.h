@@ -35,8 +35,8 @@
 #define __FMA__ 1 /* rounded once */
 #define _Static_assert static_assert
 
-/* Dynamic shared memory of the block, as much as the launch says; aligned to 128 bytes. */
-#define INGOT_DYNAMIC_SHARED(name) extern __shared__ __align__(128) unsigned char name[]
+/* Dynamic shared memory of the block, as much as the launch says; aligned to 1024 bytes where there is no other. */
+#define INGOT_DYNAMIC_SHARED(name) extern __shared__ __align__(1024) unsigned char name[]
 /* A variable of the block: INGOT_SHARED(float, sums, [32]). */
 #define INGOT_SHARED(type, name, extents) __shared__ __align__(16) type name extents
 
@@ -59,7 +59,7 @@ template <int N, class Params = no_params> struct call {
     alignas(16) Params params;
 };
 
-/* -- element types -------------------------------------------------------------------------------------------------- */
+/* -- element types ------------------------------------------------------------------------------------------------- */
 
 struct f16 {
     uint16_t bits;
@@ -110,7 +110,7 @@ DEVICE uint32_t to_tf32(float x) {
     return y;
 }
 
-/* -- arithmetic with one meaning everywhere ---------------------------------------------------------------------------- */
+/* -- arithmetic with one meaning everywhere ------------------------------------------------------------------------ */
 
 DEVICE float fma_f32(float a, float b, float c) { return __fmaf_rn(a, b, c); }
 DEVICE float div_f32(float a, float b) { return __fdiv_rn(a, b); }
@@ -130,7 +130,7 @@ DEVICE int32_t dot4(uint32_t a, uint32_t b, int32_t c) {
     return d;
 }
 
-/* -- fast, within some ulp: for FP16 and "fast" tactics alone -------------------------------------------------------- */
+/* -- fast, within some ulp: for FP16 and "fast" tactics alone ------------------------------------------------------ */
 
 DEVICE float exp2_fast(float x) {
     float y;
@@ -153,13 +153,15 @@ DEVICE float tanh_fast(float x) {
     return y;
 }
 
-/* -- threads of a block, lanes of a warp ------------------------------------------------------------------------------- */
+/* -- threads of a block, lanes of a warp --------------------------------------------------------------------------- */
 
 DEVICE void sync_block() { __syncthreads(); }
 /* Lanes of a warp wait for each other, and see what each has written to memory. All 32 take part. */
 DEVICE void sync_warp() { __syncwarp(); }
 /* `count` threads (a multiple of 32), which name the same barrier 1..15, wait for each other. */
-DEVICE void sync_some(int barrier, int count) { asm volatile("bar.sync %0, %1;" ::"r"(barrier), "r"(count) : "memory"); }
+DEVICE void sync_some(int barrier, int count) {
+    asm volatile("bar.sync %0, %1;" ::"r"(barrier), "r"(count) : "memory");
+}
 
 /* The value of another lane; all 32 take part. T has 4 bytes. */
 template <class T> DEVICE T shuffle(T x, int lane) { return __shfl_sync(0xffffffffu, x, lane); }
@@ -170,7 +172,7 @@ DEVICE uint32_t ballot(bool condition) { return __ballot_sync(0xffffffffu, condi
 /* How many bits are set. */
 DEVICE uint32_t count_bits(uint32_t x) { return (uint32_t)__popc(x); }
 
-/* -- memory ------------------------------------------------------------------------------------------------------------ */
+/* -- memory -------------------------------------------------------------------------------------------------------- */
 
 /* Reads what nobody writes during the launch. T has 1, 2, 4, 8 or 16 bytes and p is aligned to them. */
 template <class T> DEVICE T load_constant(const T *p) {
@@ -192,7 +194,8 @@ template <class T> DEVICE T load_constant(const T *p) {
     }
 }
 
-/* Between threads of different blocks of one launch: what was written before is seen by whoever sees the later write. */
+/* Between threads of different blocks of one launch: what was written before is seen by whoever sees what comes later.
+ */
 DEVICE void fence_device() { __threadfence(); }
 /* Adds and gives what was there: for counters alone, never for floating-point sums (D1). */
 DEVICE uint32_t atomic_add(uint32_t *p, uint32_t x) { return atomicAdd(p, x); }
@@ -219,7 +222,7 @@ DEVICE void copy_commit() { asm volatile("cp.async.commit_group;" ::: "memory");
 /* Waits until at most N groups of this thread are under way. Others see the bytes after sync_block. */
 template <int N> DEVICE void copy_wait() { asm volatile("cp.async.wait_group %0;" ::"n"(N) : "memory"); }
 
-/* -- tensor cores ------------------------------------------------------------------------------------------------------ */
+/* -- tensor cores -------------------------------------------------------------------------------------------------- */
 
 /* Four 8x8 matrices of 16-bit elements: lane i gives the address of row i % 8 of matrix i / 8, and gets of each matrix
  * the elements 2 (i % 4) and the next of row i / 4. All lanes of the warp take part; addresses are aligned to 16. */
@@ -248,25 +251,109 @@ DEVICE void load_matrix_x2(uint32_t (&d)[2], const void *row) {
  * 8 for tf32, 32 for signed bytes. */
 template <class T> DEVICE void multiply(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]);
 template <> DEVICE void multiply<f16>(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
-    asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
-                 : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
-                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+    asm volatile(
+        "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+        : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
 }
 template <> DEVICE void multiply<bf16>(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
-    asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
-                 : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
-                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+    asm volatile(
+        "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+        : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
 }
 DEVICE void multiply_tf32(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
-    asm volatile("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
-                 : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
-                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+    asm volatile(
+        "mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+        : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
 }
 DEVICE void multiply_s8(int32_t (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
     asm volatile("mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
                  : "+r"(d[0]), "+r"(d[1]), "+r"(d[2]), "+r"(d[3])
                  : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
 }
+
+/* -- warp groups: four warps that multiply from shared memory, on sm_90a ------------------------------------------- */
+
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+#define INGOT_WARP_GROUPS 1
+
+/* What this thread wrote to shared memory, by asynchronous copies too, is there for warp groups; others see it after
+ * sync_block. */
+DEVICE void publish_to_groups() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
+/* Before the first product, and after sums were touched otherwise. */
+DEVICE void group_begin() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
+/* Ends the group of the products started since the last one. */
+DEVICE void group_commit() { asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory"); }
+/* Waits until at most N groups are under way. */
+template <int N> DEVICE void group_wait() { asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(N) : "memory"); }
+/* Sums are not looked at before this. */
+template <int N> DEVICE void group_settle(float (&d)[N]) {
+#pragma unroll
+    for (int i = 0; i < N; i++) asm volatile("" : "+f"(d[i])::"memory");
+}
+template <int N> DEVICE void group_settle(int32_t (&d)[N]) {
+#pragma unroll
+    for (int i = 0; i < N; i++) asm volatile("" : "+r"(d[i])::"memory");
+}
+
+/* Rows of 128 bytes, of which eight each begin at a multiple of 1024; chunks of 16 bytes of row r lie where their
+ * number xor r % 8 says. */
+DEVICE uint64_t group_operand(const void *first) {
+    const uint64_t rows = 1024 >> 4, swizzled = 1;
+    return (shared_address(first) & 0x3ffffu) >> 4 | 1u << 16 | rows << 32 | swizzled << 62;
+}
+
+#define INGOT_SUM_4(d, t, i) "+" t(d[i]), "+" t(d[i + 1]), "+" t(d[i + 2]), "+" t(d[i + 3])
+#define INGOT_SUM_16(d, t, i)                                                                                          \
+    INGOT_SUM_4(d, t, i), INGOT_SUM_4(d, t, i + 4), INGOT_SUM_4(d, t, i + 8), INGOT_SUM_4(d, t, i + 12)
+#define INGOT_SUM_32(d, t) INGOT_SUM_16(d, t, 0), INGOT_SUM_16(d, t, 16)
+#define INGOT_SUM_64(d, t) INGOT_SUM_32(d, t), INGOT_SUM_16(d, t, 32), INGOT_SUM_16(d, t, 48)
+#define INGOT_SUM_128(d, t)                                                                                            \
+    INGOT_SUM_64(d, t), INGOT_SUM_16(d, t, 64), INGOT_SUM_16(d, t, 80), INGOT_SUM_16(d, t, 96), INGOT_SUM_16(d, t, 112)
+#define INGOT_SUM_NAMES_32                                                                                             \
+    "%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15,"                                                           \
+    "%16,%17,%18,%19,%20,%21,%22,%23,%24,%25,%26,%27,%28,%29,%30,%31"
+#define INGOT_SUM_AFTER_32 "%32, %33"
+#define INGOT_SUM_NAMES_64                                                                                             \
+    "%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15,"                                                           \
+    "%16,%17,%18,%19,%20,%21,%22,%23,%24,%25,%26,%27,%28,%29,%30,%31,"                                                 \
+    "%32,%33,%34,%35,%36,%37,%38,%39,%40,%41,%42,%43,%44,%45,%46,%47,"                                                 \
+    "%48,%49,%50,%51,%52,%53,%54,%55,%56,%57,%58,%59,%60,%61,%62,%63"
+#define INGOT_SUM_AFTER_64 "%64, %65"
+#define INGOT_SUM_NAMES_128                                                                                            \
+    "%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15,"                                                           \
+    "%16,%17,%18,%19,%20,%21,%22,%23,%24,%25,%26,%27,%28,%29,%30,%31,"                                                 \
+    "%32,%33,%34,%35,%36,%37,%38,%39,%40,%41,%42,%43,%44,%45,%46,%47,"                                                 \
+    "%48,%49,%50,%51,%52,%53,%54,%55,%56,%57,%58,%59,%60,%61,%62,%63,"                                                 \
+    "%64,%65,%66,%67,%68,%69,%70,%71,%72,%73,%74,%75,%76,%77,%78,%79,"                                                 \
+    "%80,%81,%82,%83,%84,%85,%86,%87,%88,%89,%90,%91,%92,%93,%94,%95,"                                                 \
+    "%96,%97,%98,%99,%100,%101,%102,%103,%104,%105,%106,%107,%108,%109,%110,%111,"                                     \
+    "%112,%113,%114,%115,%116,%117,%118,%119,%120,%121,%122,%123,%124,%125,%126,%127"
+#define INGOT_SUM_AFTER_128 "%128, %129"
+
+/* d += a b^T for the 32 bytes of the depth that `a` and `b` point at: a [64][32 bytes] of the group's own rows, b
+ * [2 N][32 bytes], d [64][2 N]. Lane and warp have of it, with g = lane / 4 and t = lane % 4, in d[4 j] to d[4 j + 3]:
+ * (16 warp + g, 8 j + 2 t), the next column, and the same 8 rows below. All lanes of four warps take part. */
+template <class T, int N> DEVICE void group_multiply(float (&d)[N], const void *a, const void *b);
+template <class T, int N> DEVICE void group_multiply(int32_t (&d)[N], const void *a, const void *b);
+#define INGOT_GROUP_MULTIPLY(type, sum, letter, count, columns, shape, tail)                                           \
+    template <> DEVICE void group_multiply<type, count>(sum(&d)[count], const void *a, const void *b) {                \
+        asm volatile("{ .reg .pred p; setp.eq.b32 p, 0, 0; wgmma.mma_async.sync.aligned.m64n" columns shape            \
+                     " {" INGOT_SUM_NAMES_##count "}, " INGOT_SUM_AFTER_##count ", p" tail "; }"                       \
+                     : INGOT_SUM_##count(d, letter)                                                                    \
+                     : "l"(group_operand(a)), "l"(group_operand(b))                                                    \
+                     : "memory");                                                                                      \
+    }
+#define INGOT_GROUP_MULTIPLIES(type, sum, letter, shape, tail)                                                         \
+    INGOT_GROUP_MULTIPLY(type, sum, letter, 32, "64", shape, tail)                                                     \
+    INGOT_GROUP_MULTIPLY(type, sum, letter, 64, "128", shape, tail)                                                    \
+    INGOT_GROUP_MULTIPLY(type, sum, letter, 128, "256", shape, tail)
+INGOT_GROUP_MULTIPLIES(f16, float, "f", "k16.f32.f16.f16", ", 1, 1, 0, 0")
+INGOT_GROUP_MULTIPLIES(bf16, float, "f", "k16.f32.bf16.bf16", ", 1, 1, 0, 0")
+INGOT_GROUP_MULTIPLIES(int8_t, int32_t, "r", "k32.s32.s8.s8", "")
+#endif
 
 } // namespace ingot
 

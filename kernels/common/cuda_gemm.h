@@ -60,10 +60,12 @@ template <class Tile> struct tile_place {
 };
 
 /* Goes through `steps` stages of the depth. DIRECT: all copies are asynchronous ones of 16 bytes; what other operands
- * take would lie between the instructions of the loop, which has to be short. */
+ * take would lie between the instructions of the loop, which has to be short. A core may use a stage for `lag` steps
+ * longer than its own. */
 template <bool DIRECT, class Tile, class Core, class A, class B>
 DEVICE void multiply_stages(Core &core, A &a, B &b, uint8_t *shared, int steps) {
-    constexpr int A_BYTES = Tile::rows * Tile::bytes, AHEAD = Tile::stages - 1;
+    constexpr int A_BYTES = Tile::rows * Tile::bytes, AHEAD = Tile::stages - 1 - Core::lag;
+    static_assert(AHEAD >= 1, "too few stages");
 #pragma unroll 1
     for (int i = 0; i < AHEAD; i++) {
         if (i < steps) {
@@ -76,6 +78,7 @@ DEVICE void multiply_stages(Core &core, A &a, B &b, uint8_t *shared, int steps) 
 #pragma unroll 1
     for (int i = 0; i < steps; i++) {
         copy_wait<AHEAD - 1>();
+        Core::publish();
         sync_block();
         if (i + AHEAD < steps) {
             a.template load<DIRECT>(shared + filled * Tile::stage_bytes);
@@ -87,6 +90,7 @@ DEVICE void multiply_stages(Core &core, A &a, B &b, uint8_t *shared, int steps) 
         filled = filled + 1 == Tile::stages ? 0 : filled + 1;
         used = used + 1 == Tile::stages ? 0 : used + 1;
     }
+    core.finish();
     copy_wait<0>();
     sync_block();
 }

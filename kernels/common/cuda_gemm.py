@@ -53,18 +53,39 @@ class Tile:
         return (rows > self.rows // 2 or self.rows <= 32) and (columns > self.columns // 2 or self.columns <= 32)
 
 
-#: tensor cores. The first is the default: the one that is never far from the best
+#: tensor cores. The first is the default where nobody knows better: it is never far from the best
 MMA_TILES = (
     Tile(64, 64, 64, 4, (2, 2, 1)),
+    Tile(64, 64, 128, 3, (2, 2, 1)),
+    Tile(128, 256, 64, 3, (2, 4, 1)),
     Tile(128, 128, 64, 4, (2, 2, 1)),
-    Tile(128, 64, 64, 4, (2, 2, 1)),
-    Tile(64, 128, 64, 4, (2, 2, 1)),
-    Tile(128, 32, 64, 4, (4, 1, 1)),
-    Tile(64, 32, 128, 3, (2, 1, 2)),
-    Tile(32, 64, 128, 3, (1, 2, 2)),
-    Tile(32, 32, 128, 4, (1, 1, 4)),
+    Tile(128, 64, 128, 3, (2, 2, 1)),
+    Tile(64, 128, 128, 3, (2, 2, 1)),
+    Tile(64, 32, 128, 4, (2, 1, 2)),
+    Tile(32, 64, 128, 4, (1, 2, 2)),
+    Tile(32, 32, 256, 3, (1, 1, 8)),
+    Tile(16, 64, 128, 4, (1, 2, 4)),
     Tile(16, 32, 128, 4, (1, 1, 4)),
+    Tile(16, 32, 256, 4, (1, 1, 8)),
 )
+
+#: what warp groups do in the place of some of them, on the architecture that has them
+GROUP_ARCH = "sm_90a"
+_GROUP_TILES = {
+    MMA_TILES[2]: Tile(128, 256, 128, 4, (8, 1, 1)),
+    MMA_TILES[3]: Tile(128, 128, 128, 3, (8, 1, 1)),
+    MMA_TILES[4]: Tile(128, 64, 128, 4, (8, 1, 1)),
+    MMA_TILES[5]: Tile(64, 128, 128, 4, (4, 1, 1)),
+}
+
+
+def core_of(core: str, tile: Tile, target: Target) -> tuple[str, Tile]:
+    """The core, ``f16_core`` or its like, and the tile that a target has for a tile of ``MMA_TILES``."""
+    wide = (
+        _GROUP_TILES.get(tile) if target.arch == GROUP_ARCH and core in ("f16_core", "bf16_core", "s8_core") else None
+    )
+    return (core.replace("_core", "_group_core"), wide) if wide else (core, tile)
+
 
 #: tensor cores on float32 in two parts, which take more registers
 SPLIT_TILES = (
@@ -115,6 +136,8 @@ _OPS = {"f32": 256, "f16": 2048, "bf16": 2048, "i8": 4096}
 _FILL, _DRAIN = 1000, 1000
 #: bytes a clock that a multiprocessor gets from the second-level cache, and from shared memory
 _L2_BYTES, _SHARED_BYTES = 48, 128
+#: what warps reach on their own where the peak is that of warp groups
+_WARPS_SHARE = 0.6
 #: warps of a multiprocessor that keep its pipes busy
 _BUSY_WARPS = 8
 
@@ -127,10 +150,16 @@ def efficiency(tile: Tile, product: Product, target: Target) -> float:
     fragments read of shared memory, and what its stages read of the second-level cache; too few warps hide no latency.
     """
     figures = target.figures
+    groups = product.size < 4 and target.arch == GROUP_ARCH and tile in _GROUP_TILES
+    tile = _GROUP_TILES[tile] if groups else tile
     count, clock = figures.get("sm_count", _SM_COUNT), figures.get("clock_mhz", _CLOCK_MHZ) / 1000.0
     ops = figures.get("ops_per_clock", _OPS)
     peak = ops.get(product.peak, ops["f32"])
-    rate = ops.get(product.pace, ops["f32"]) * product.slowed
+    rate = (
+        ops.get(product.pace, ops["f32"])
+        * product.slowed
+        * (_WARPS_SHARE if target.arch == GROUP_ARCH and not groups else 1.0)
+    )
     tiles = tile.grid(product.rows, product.columns)[0]
     own = ceil_div(tiles, count)  # of the busiest multiprocessor
     resident = min(
@@ -140,7 +169,7 @@ def efficiency(tile: Tile, product: Product, target: Target) -> float:
 
     nbytes = ceil_div(product.depth * product.size, tile.bytes) * tile.bytes
     down, across, _ = tile.warps
-    fragments = (tile.rows * across + tile.columns * down) * nbytes
+    fragments = (tile.rows * across + tile.columns * down) * nbytes if not groups else 0
     clocks = max(
         2 * tile.rows * tile.columns * (nbytes / product.size) / rate,
         fragments / _SHARED_BYTES,

@@ -20,6 +20,13 @@ template <class Tile> struct warp_place {
 
 template <class S> struct alignas(2 * sizeof(S)) sum_pair { S low, high; };
 
+/* What cores do that read a stage while they are at it, and nothing later. */
+struct prompt_core {
+    static constexpr int lag = 0;
+    static DEVICE void publish() {}
+    DEVICE void finish() {}
+};
+
 /* -- tensor cores -------------------------------------------------------------------------------------------------
  * All element types have the same fragments when they are counted in bytes: 16 rows of A and 8 columns of B by 32
  * bytes of the  * depth. float32 takes three products of tf32, which leaves the error of float32; but an infinity
@@ -50,7 +57,7 @@ template <int N> DEVICE void split_fragment(uint32_t (&x)[N], uint32_t (&rest)[N
 
 /* TOTALS: those of the rows of A and the columns of B are made too, by products with ones; `centre` takes from the sums
  * what zero points have added to them. */
-template <class T, class Tile, bool TOTALS = false> struct mma_core {
+template <class T, class Tile, bool TOTALS = false> struct mma_core : prompt_core {
     typedef typename sum_of<T>::type sum;
     static constexpr int down = Tile::rows / Tile::warps_m / 16, across = Tile::columns / Tile::warps_n / 8;
     static constexpr int turns = Tile::bytes / 32 / Tile::warps_k;
@@ -180,7 +187,7 @@ template <class T, class Tile, bool TOTALS = false> struct mma_core {
  * The lanes of a warp are 8 x 4; each has every 8th row and every 4th column of the warp's part. A sum is made in the
  * order of the depth. */
 
-template <class Tile> struct fma_core {
+template <class Tile> struct fma_core : prompt_core {
     typedef float sum;
     static constexpr int down = Tile::rows / Tile::warps_m / 8, across = Tile::columns / Tile::warps_n / 4;
     static constexpr int turns = Tile::bytes / 16 / Tile::warps_k;
@@ -248,6 +255,62 @@ template <class Tile> struct fma_core {
         }
     }
 };
+
+/* -- warp groups ----------------------------------------------------------------------------------------------------
+ * They multiply from shared memory, one step behind. Each has 64 rows and all columns of the tile. */
+
+#if defined(INGOT_WARP_GROUPS)
+template <class T, class Tile> struct group_core {
+    typedef typename sum_of<T>::type sum;
+    static constexpr int lag = 1, count = Tile::columns / 2;
+    static_assert(Tile::bytes == 128 && Tile::rows == 16 * Tile::warps_m && Tile::warps_n == 1 && Tile::warps_k == 1 &&
+                      Tile::warps_m % 4 == 0,
+                  "a warp group has 64 rows");
+
+    sum sums[count];
+
+    DEVICE group_core() {
+#pragma unroll
+        for (int i = 0; i < count; i++) sums[i] = 0;
+    }
+
+    static DEVICE void publish() { publish_to_groups(); }
+
+    DEVICE void step(const uint8_t *a, const uint8_t *b) {
+        const uint8_t *const rows = a + (int)threadIdx.x / 128 * 64 * Tile::bytes;
+        group_begin();
+#pragma unroll
+        for (int k = 0; k < Tile::bytes; k += 32) group_multiply<T>(sums, rows + k, b + k);
+        group_commit();
+        group_wait<1>();
+    }
+
+    DEVICE void finish() {
+        group_wait<0>();
+        group_settle(sums);
+    }
+
+    DEVICE void place(sum *tile) const {
+        const int lane = (int)threadIdx.x % 32;
+        sum *const to = tile + ((int)threadIdx.x / 32 * 16 + lane / 4) * Tile::sum_pitch + lane % 4 * 2;
+#pragma unroll
+        for (int i = 0; i < count; i += 4) {
+            *reinterpret_cast<sum_pair<sum> *>(to + 2 * i) = {sums[i], sums[i + 1]};
+            *reinterpret_cast<sum_pair<sum> *>(to + 2 * i + 8 * Tile::sum_pitch) = {sums[i + 2], sums[i + 3]};
+        }
+        sync_block();
+    }
+};
+
+template <class Tile> using f16_group_core = group_core<f16, Tile>;
+template <class Tile> using bf16_group_core = group_core<bf16, Tile>;
+template <class Tile> using s8_group_core = group_core<int8_t, Tile>;
+#endif
+
+template <class Tile> using f16_core = mma_core<f16, Tile>;
+template <class Tile> using bf16_core = mma_core<bf16, Tile>;
+template <class Tile> using tf32_core = mma_core<float, Tile>;
+template <class Tile> using s8_core = mma_core<int8_t, Tile>;
 
 } // namespace ingot
 

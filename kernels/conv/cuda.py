@@ -14,6 +14,7 @@ from ingot.kernels.common.cuda_gemm import (
     SPLIT_TILES,
     Product,
     Tile,
+    core_of,
     efficiency,
     pack_rows,
 )
@@ -103,7 +104,8 @@ def shared(node: NodeView, tile: Tile) -> int:
     return ceil_div(max(tile.shared, stages + table + 8 * CHUNK), 128) * 128 if table else tile.shared
 
 
-def _real_launch(core: str, tile: Tile, node: NodeView) -> Launch:
+def _real_launch(core: str, tile: Tile, node: NodeView, target: Target) -> Launch:
+    core, tile = core_of(core, tile, target)
     stored, multiplied = CPP[node.inputs[0].type.dtype], CPP[node.inputs[1].type.dtype]
     kind = activation_kind(node.attrs.activation)
     rows, columns, _ = extent(node)
@@ -135,7 +137,7 @@ def _real(kernel: str, core: str, dtype: DType, tile: Tile, numerics: str = "fp3
         numerics=numerics,
         variant=tile.variant,
         efficiency=reaches,
-        launch=lambda node, target: _real_launch(core, tile, node),
+        launch=lambda node, target: _real_launch(core, tile, node, target),
     )
 
 
@@ -143,13 +145,14 @@ def _exact(tile: Tile) -> Tactic:
     """A tactic of int8."""
 
     def launch(node: NodeView, target: Target) -> Launch:
+        core, own = core_of("s8_core", tile, target)
         rows, columns, _ = extent(node)
         return Launch(
             source="conv/gemm.cu",
-            kernel=f"conv_gemm_s8<ingot::{way(node)}, {tile.cpp}>",
-            grid=tile.grid(rows, columns),
-            block=tile.threads,
-            shared=shared(node, tile),
+            kernel=f"conv_gemm_s8<ingot::{core}, ingot::{way(node)}, {own.cpp}>",
+            grid=own.grid(rows, columns),
+            block=own.threads,
+            shared=shared(node, own),
             exact=True,
         )
 

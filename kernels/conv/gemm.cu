@@ -58,7 +58,7 @@ template <template <class> class Core, class T, class X, int WAY, int KIND, clas
 };
 
 /* Operands: x, weights, bias, residual, sums of weights, scale, result; exact integers. */
-template <int WAY, class Tile> struct conv_gemm_s8 {
+template <template <class> class Core, int WAY, class Tile> struct conv_gemm_s8 {
     static constexpr int threads = Tile::threads;
     static constexpr int blocks = 1;
     using call = ingot::call<7, ingot_conv_s8_params>;
@@ -69,15 +69,11 @@ template <int WAY, class Tile> struct conv_gemm_s8 {
         const int rows = conv_rows(out);
         const tile_place<Tile> at(rows, out.dims[out.rank - 1]);
         if (!at.exists) return;
-        conv_sums<WAY, int8_t, int8_t, mma_core<int8_t, Tile>>(c.arg[0], c.arg[1], out, c.params.conv, at, rows,
-                                                               (int8_t)c.params.numbers.input_zero, shared);
+        conv_sums<WAY, int8_t, int8_t, Core<Tile>>(c.arg[0], c.arg[1], out, c.params.conv, at, rows,
+                                                   (int8_t)c.params.numbers.input_zero, shared);
         finish_s8<Tile>(reinterpret_cast<const int32_t *>(shared), c.arg[2], c.arg[3], c.arg[4], c.arg[5], out,
                         c.params.numbers, c.params.conv.activation, at, 0, rows);
     }
 };
-
-template <class Tile> using f16_core = mma_core<f16, Tile>;
-template <class Tile> using bf16_core = mma_core<bf16, Tile>;
-template <class Tile> using tf32_core = mma_core<float, Tile>;
 
 } // namespace ingot

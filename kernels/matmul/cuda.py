@@ -14,6 +14,7 @@ from ingot.kernels.common.cuda_gemm import (
     SPLIT_TILES,
     Product,
     Tile,
+    core_of,
     efficiency,
     pack_rows,
 )
@@ -144,9 +145,9 @@ def _packed(kernel: str, core: str, dtype: DType, tile: Tile, numerics: str = "f
 
     def launch(node: NodeView, target: Target) -> Launch:
         stored, kind = CPP[node.inputs[0].type.dtype], activation_kind(node.attrs.activation)
-        return _launch(
-            f"matmul_gemm<ingot::{core}, {CPP[dtype]}, {stored}, {kind}, {tile.cpp}>", tile, node, stacked=True
-        )
+        name, own = core_of(core, tile, target)
+        kernel = f"matmul_gemm<ingot::{name}, {CPP[dtype]}, {stored}, {kind}, {own.cpp}>"
+        return _launch(kernel, own, node, stacked=True)
 
     return Tactic(
         kernel=kernel,
@@ -195,9 +196,11 @@ def _s8(kernel: str, tile: Tile, packed: bool) -> Tactic:
     able = is_packed_s8 if packed else _is_free_s8
 
     def launch(node: NodeView, target: Target) -> Launch:
-        parts = str(node.attrs.parts > 1).lower()
-        kernel = f"matmul_gemm_s8<{parts}, {tile.cpp}>" if packed else f"matmul_free_s8<{_across(node)}, {tile.cpp}>"
-        return _launch(kernel, tile, node, stacked=packed, exact=True)
+        if not packed:
+            return _launch(f"matmul_free_s8<{_across(node)}, {tile.cpp}>", tile, node, stacked=False, exact=True)
+        core, own = core_of("s8_core", tile, target)
+        kernel = f"matmul_gemm_s8<ingot::{core}, {str(node.attrs.parts > 1).lower()}, {own.cpp}>"
+        return _launch(kernel, own, node, stacked=True, exact=True)
 
     return Tactic(
         kernel=kernel,

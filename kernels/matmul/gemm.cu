@@ -43,7 +43,7 @@ template <template <class> class Core, class T, class X, int KIND, class Tile> s
 };
 
 /* Operands: a, packed b, bias, residual, sums of the columns of b, scale, result; exact integers. PARTS: b is a sum. */
-template <bool PARTS, class Tile> struct matmul_gemm_s8 {
+template <template <class> class Core, bool PARTS, class Tile> struct matmul_gemm_s8 {
     static constexpr int threads = Tile::threads;
     static constexpr int blocks = 1;
     using call = ingot::call<7, ingot_matmul_s8_params>;
@@ -54,7 +54,7 @@ template <bool PARTS, class Tile> struct matmul_gemm_s8 {
         const int rows = stacked_rows(out);
         const tile_place<Tile> at(rows, out.dims[out.rank - 1]);
         if (!at.exists) return;
-        packed_sums<PARTS, int8_t, int8_t, mma_core<int8_t, Tile>>(c.arg[0], c.arg[1], at, rows, shared);
+        packed_sums<PARTS, int8_t, int8_t, Core<Tile>>(c.arg[0], c.arg[1], at, rows, shared);
         finish_s8<Tile>(reinterpret_cast<const int32_t *>(shared), c.arg[2], c.arg[3], c.arg[4], c.arg[5], out,
                         c.params.numbers, c.params.matmul.activation, at, 0, rows);
     }
@@ -134,9 +134,5 @@ template <bool ACROSS_A, bool ACROSS_B, class Tile> struct matmul_free_s8 {
         }
     }
 };
-
-template <class Tile> using f16_core = mma_core<f16, Tile>;
-template <class Tile> using bf16_core = mma_core<bf16, Tile>;
-template <class Tile> using tf32_core = mma_core<float, Tile>;
 
 } // namespace ingot

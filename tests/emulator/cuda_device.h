@@ -84,8 +84,7 @@ template <int N, class Params = no_params> struct call {
     alignas(16) Params params;
 };
 
-/* -- element types --------------------------------------------------------------------------------------------------
- */
+/* -- element types ------------------------------------------------------------------------------------------------- */
 
 struct f16 {
     uint16_t bits;
@@ -113,8 +112,7 @@ template <> DEVICE uint32_t pack2<bf16>(float low, float high) {
 
 DEVICE uint32_t to_tf32(float x) { return ingot_emulated_tf32(x); }
 
-/* -- arithmetic with one meaning everywhere
- * ---------------------------------------------------------------------------- */
+/* -- arithmetic with one meaning everywhere ------------------------------------------------------------------------ */
 
 DEVICE float fma_f32(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
 DEVICE float div_f32(float a, float b) { return a / b; }
@@ -140,8 +138,7 @@ DEVICE int32_t dot4(uint32_t a, uint32_t b, int32_t c) {
     return (int32_t)sum;
 }
 
-/* -- fast, within some ulp: for FP16 and "fast" tactics alone --------------------------------------------------------
- */
+/* -- fast, within some ulp: for FP16 and "fast" tactics alone ------------------------------------------------------ */
 
 /* The last bits of an approximation are nobody's business; tiny numbers are zero. */
 DEVICE float approximate(float x, int bits) {
@@ -154,8 +151,7 @@ DEVICE float reciprocal_fast(float x) { return approximate(1.0f / approximate(x,
 DEVICE float rsqrt_fast(float x) { return approximate(1.0f / __builtin_sqrtf(approximate(x, 0)), 1); }
 DEVICE float tanh_fast(float x) { return approximate(__builtin_tanhf(x), 12); }
 
-/* -- threads of a block, lanes of a warp
- * ------------------------------------------------------------------------------- */
+/* -- threads of a block, lanes of a warp --------------------------------------------------------------------------- */
 
 /* The last arguments say where the call stands. */
 DEVICE void sync_block(const char *file = __builtin_FILE(), uint32_t line = __builtin_LINE()) {
@@ -183,8 +179,7 @@ template <class T> DEVICE T shuffle_up(T x, int delta) { return shuffle_by(x, IN
 DEVICE uint32_t ballot(bool condition) { return machine->ballot(condition); }
 DEVICE uint32_t count_bits(uint32_t x) { return (uint32_t)__builtin_popcount(x); }
 
-/* -- memory
- * ------------------------------------------------------------------------------------------------------------ */
+/* -- memory -------------------------------------------------------------------------------------------------------- */
 
 template <class T> DEVICE T load_constant(const T *p) {
     static_assert(sizeof(T) == 1 || sizeof(T) == 2 || sizeof(T) == 4 || sizeof(T) == 8 || sizeof(T) == 16);
@@ -215,8 +210,7 @@ template <int N> DEVICE void copy_wait(const char *file = __builtin_FILE(), uint
     machine->copy_wait({file, line}, N);
 }
 
-/* -- tensor cores
- * ------------------------------------------------------------------------------------------------------ */
+/* -- tensor cores -------------------------------------------------------------------------------------------------- */
 
 DEVICE void load_matrix_x4(uint32_t (&d)[4], const void *row) { machine->load_matrix(d, 4, row, false); }
 DEVICE void load_matrix_x4_transposed(uint32_t (&d)[4], const void *row) { machine->load_matrix(d, 4, row, true); }
@@ -234,6 +228,44 @@ DEVICE void multiply_tf32(float (&d)[4], const uint32_t (&a)[4], const uint32_t 
 }
 DEVICE void multiply_s8(int32_t (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
     machine->multiply(INGOT_PRODUCT_S8, d, a, b);
+}
+
+/* -- warp groups --------------------------------------------------------------------------------------------------- */
+
+#define INGOT_WARP_GROUPS 1
+
+/* Each thread makes its own sums, at once. */
+DEVICE void publish_to_groups() {}
+DEVICE void group_begin() {}
+DEVICE void group_commit() {}
+template <int N> DEVICE void group_wait() {}
+template <class S, int N> DEVICE void group_settle(S (&)[N]) {}
+
+/* Element `i` of the 32 bytes of row `row` behind `first`, in memory that is swizzled by the low bits of rows. */
+template <class T> DEVICE T group_element(const void *first, int row, int i) {
+    const uintptr_t at = (uintptr_t)first, rows = at & ~(uintptr_t)127; /* of the first row */
+    const uintptr_t chunk = (at & 127) / 16 + (uintptr_t)i * sizeof(T) / 16;
+    T x;
+    memcpy(&x,
+           (const void *)(rows + (uintptr_t)row * 128 + ((chunk ^ (uintptr_t)(row & 7)) * 16) +
+                          (uintptr_t)i * sizeof(T) % 16),
+           sizeof x);
+    return x;
+}
+
+template <class T, class S, int N> DEVICE void group_multiply(S (&d)[N], const void *a, const void *b) {
+    const int lane = (int)threadIdx.x % 32, warp = (int)threadIdx.x / 32 % 4;
+    for (int j = 0; j < N; j++) {
+        const int row = 16 * warp + lane / 4 + (j & 2) * 4, column = j / 4 * 8 + lane % 4 * 2 + (j & 1);
+        for (int k = 0; k < 32 / (int)sizeof(T); k++) {
+            const T x = group_element<T>(a, row, k), w = group_element<T>(b, column, k);
+            if constexpr (sizeof(T) == 1) {
+                d[j] = (S)((uint32_t)d[j] + (uint32_t)(x * w));
+            } else {
+                d[j] += to_float(x) * to_float(w);
+            }
+        }
+    }
 }
 
 } // namespace ingot
