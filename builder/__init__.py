@@ -209,11 +209,12 @@ def build(
     variant = _variant(device, program)
     engine = write_engine([variant], metadata, abi)
     if self_test:
-        portable = engine
+        portable, elsewhere = engine, set()
         if twin is not None:
             program = lower(for_cpu(twin), graph.name, output_names)
             portable = write_engine([Variant("cpu", [program])], {}, abi)
-        tests = make_self_test(portable, program, log)
+            elsewhere = ledger.inexact_outputs(graph)
+        tests = make_self_test(portable, program, log, elsewhere)
         if tests:
             engine = write_engine([variant], metadata, abi, tests)
     return engine

@@ -135,6 +135,19 @@ class TestEngines:
         tests = inspect_engine(builder.build(signs, target="jetson-thor", compiler=Host()))["self_test"]
         assert tests[1]["mode"] == "exact"
 
+    def test_integers_that_floats_decide_are_not_tested(self) -> None:
+        largest = model(
+            helper.make_node("Softmax", ["x"], ["a"], axis=-1),
+            helper.make_node("ArgMax", ["a"], ["y"], axis=-1, keepdims=0),
+            out=(1, 8),
+            dtype=TensorProto.INT64,
+        )
+        on_gpu, on_cpu = (
+            inspect_engine(builder.build(largest, target=target, compiler=Host()))["self_test"]
+            for target in ("jetson-thor", "cpu")
+        )
+        assert not on_gpu and [t["mode"] for t in on_cpu] == [None, "exact"]
+
     def test_all_that_cuda_cannot_do_is_said_at_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
         from ingot import kernels as registry
 
