@@ -122,6 +122,7 @@ DEVICE lines lines_of(const ingot_cuda_arg &x, uint32_t axis) {
             l.inner *= a > axis ? x.dims[a] : 1;
         }
     }
+    if (l.n == 0 || l.inner == 0) l.outer = 0; /* no line has elements */
     return l;
 }
 

@@ -38,7 +38,7 @@ class _Rows:
 
     def few(self) -> tuple[int, int, int] | None:
         """The grid of the kernel for groups of few channels, where they are."""
-        if self.flat or self.of_group >= COLUMNS:
+        if self.flat or not 0 < self.of_group < COLUMNS:
             return None
         images = self.count * self.of_group // self.channels
         return (max(images * ceil_div(self.channels, COLUMNS // self.of_group * self.of_group), 1), 1, 1)

@@ -106,7 +106,7 @@ template <class Fold, int V> struct pool_windows {
         const ingot_cuda_arg &in = c.arg[0], &out = c.arg[1];
         const Fold fold(c.params);
         const pool_frame frame(in, out, Fold::pool_of(c.params));
-        const int channels = in.dims[in.rank - 1], vectors = (channels - 1) / V + 1;
+        const int channels = in.dims[in.rank - 1], vectors = (channels + V - 1) / V;
         const int all = out.dims[0] * frame.z.out * frame.y.out * frame.x.out * vectors;
         const In *x = static_cast<const In *>(in.data);
         Out *y = static_cast<Out *>(out.data);

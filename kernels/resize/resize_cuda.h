@@ -97,7 +97,7 @@ template <class Op, int TAPS, int V, int ROWS, int WIDTH> struct resize_rows {
         const In *from = static_cast<const In *>(x.data);
         Out *to = static_cast<Out *>(y.data);
         const int mixed = smaller(resize_mixed(p, s.axis), MIXED), vectors = (s.run - 1) / V + 1;
-        const int across = (s.width - 1) / WIDTH + 1, tiles = ((s.rows - 1) / ROWS + 1) * across;
+        const int across = (s.width - 1) / WIDTH + 1, tiles = s.run > 0 ? ((s.rows - 1) / ROWS + 1) * across : 0;
         const bool whole = is_whole<V>(from), whole_out = is_whole<V>(to) && s.pitch % V == 0;
         for (int tile = (int)blockIdx.x; tile < tiles; tile += (int)gridDim.x) {
             const int first = tile % across * WIDTH, row = tile / across * ROWS;
