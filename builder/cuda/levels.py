@@ -10,8 +10,9 @@ from __future__ import annotations
 from ingot.builder.ir import Graph, Node, Value
 from ingot.builder.plan import Program, make_program
 
-#: the arena may grow to so many times what it is when steps run one after the other
-GROWTH = 2.0
+#: the arena may grow to so many times what it is when steps run one after the other, or to that share of the
+#: second-level cache, where its size costs nothing
+GROWTH, CACHED = 2.0, 0.25
 
 
 def levels(graph: Graph) -> dict[Node, int]:
@@ -32,7 +33,7 @@ def side_by_side(graph: Graph, serial: Program, output_names: list[str]) -> Prog
     times, given = levels(graph), graph.nodes
     graph.nodes = sorted(given, key=times.__getitem__)
     wide = make_program(graph, serial.name, output_names, times)
-    if wide.arena_size <= GROWTH * serial.arena_size:
+    if wide.arena_size <= max(GROWTH * serial.arena_size, CACHED * graph.target.figures["l2_bytes"]):
         return wide
     graph.nodes = given
     return serial

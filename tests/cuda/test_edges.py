@@ -143,6 +143,7 @@ class TestLevels:
     def test_where_memory_would_grow_too_much_steps_keep_their_order(self, monkeypatch: pytest.MonkeyPatch) -> None:
         wide = lower(wide_graph(4), "p", ["y"])
         monkeypatch.setattr(levels, "GROWTH", 1.0)
+        monkeypatch.setattr(levels, "CACHED", 0.0)
         serial = lower(wide_graph(4), "p", ["y"])
         assert serial.arena_size < wide.arena_size and longest(serial) > longest(wide)
 
