@@ -1,4 +1,4 @@
-/* Attention in float32: a block has a tile of queries and goes through the keys in tiles of 32, one of each lane. The
+/* Attention in float32: a block has a tile of queries and goes through the keys in tiles of 64, two of each lane. The
  * largest score and the sum of exponentials go along (M. Milakov, N. Gimelshein, "Online normalizer calculation for
  * softmax", 2018); nothing of the size [Lq, Lk] is stored. */
 #include "attention/cuda_attention.h"
@@ -24,7 +24,7 @@ DEVICE four<float> attention_read<any_real>(const ingot_cuda_arg &a, int64_t at,
 /* q, k and v in T; ROWS queries of each of four warps, up to 32 COLUMNS of v. Dynamic shared memory: see `floats`. */
 template <class T, int ROWS, int COLUMNS> struct attention {
     static constexpr int threads = 128, blocks = 2;
-    static constexpr int warps = threads / 32, queries = warps * ROWS, keys = 32;
+    static constexpr int warps = threads / 32, queries = warps * ROWS, each = 2, keys = 32 * each;
     static constexpr int depth = 64, k_pitch = depth + 4, v_pitch = 32 * COLUMNS; /* columns of q and k at a time */
     static constexpr int floats = queries * depth + keys * k_pitch + keys * v_pitch + queries * keys;
     using call = ingot::call<5, ingot_attention_params>;
@@ -79,7 +79,7 @@ template <class T, int ROWS, int COLUMNS> struct attention {
         const int32_t seen = attention_visible(p, last, s.k.rows); /* rows before see no more */
         for (int32_t key = 0; key < seen; key += keys) {
             const int32_t some = s.k.rows - key < keys ? s.k.rows - key : keys;
-            float score[ROWS] = {};
+            float score[ROWS][each] = {};
             for (int32_t d = 0; d < s.q.width; d += depth) {
                 sync_block();
                 if (key == 0 || s.q.width > depth) {
@@ -95,24 +95,36 @@ template <class T, int ROWS, int COLUMNS> struct attention {
                 sync_block();
                 const int32_t wide = s.q.width - d < depth ? (s.q.width - d + 3) / 4 * 4 : depth;
                 for (int32_t j = 0; j < wide; j += 4) {
-                    const four<float> k = *reinterpret_cast<const four<float> *>(k_tile + lane * k_pitch + j);
+                    four<float> k[each];
+#pragma unroll
+                    for (int n = 0; n < each; n++) {
+                        k[n] = *reinterpret_cast<const four<float> *>(k_tile + (n * 32 + lane) * k_pitch + j);
+                    }
 #pragma unroll
                     for (int r = 0; r < ROWS; r++) {
                         const four<float> q =
                             *reinterpret_cast<const four<float> *>(q_tile + (warp * ROWS + r) * depth + j);
 #pragma unroll
-                        for (int i = 0; i < 4; i++) score[r] += q.at[i] * k.at[i];
+                        for (int n = 0; n < each; n++) {
+#pragma unroll
+                            for (int i = 0; i < 4; i++) score[r][n] += q.at[i] * k[n].at[i];
+                        }
                     }
                 }
             }
             float *const mine_p = p_tile + warp * ROWS * keys;
 #pragma unroll
             for (int r = 0; r < ROWS; r++) {
-                const int32_t row = mine + r, at = key + lane;
-                const bool sees = row < s.q.rows && at < attention_visible(p, row, s.k.rows);
-                const float x = sees ? attention_adjust(p, score[r], c.arg[ATTENTION_MASK], mask.at(row, at))
-                                     : -__builtin_inff();
-                float top = x;
+                const int32_t row = mine + r, visible = attention_visible(p, row, s.k.rows);
+                float top = -__builtin_inff();
+#pragma unroll
+                for (int n = 0; n < each; n++) {
+                    const int32_t at = key + n * 32 + lane;
+                    const bool sees = row < s.q.rows && at < visible;
+                    score[r][n] = sees ? attention_adjust(p, score[r][n], c.arg[ATTENTION_MASK], mask.at(row, at))
+                                       : -__builtin_inff();
+                    top = score[r][n] > top ? score[r][n] : top;
+                }
 #pragma unroll
                 for (int delta = 16; delta > 0; delta /= 2) {
                     const float other = shuffle_xor(top, delta);
@@ -120,11 +132,15 @@ template <class T, int ROWS, int COLUMNS> struct attention {
                 }
                 top = top > largest[r] ? top : largest[r];
                 const float base = top == -__builtin_inff() ? 0.0f : top;
-                const float e = ingot_exp_nonpositive_f32(x - base);
                 const float rest = ingot_exp_nonpositive_f32(largest[r] - base);
                 largest[r] = top;
-                sum[r] = sum[r] * rest + e;
-                mine_p[r * keys + lane] = e;
+                sum[r] *= rest;
+#pragma unroll
+                for (int n = 0; n < each; n++) {
+                    const float e = ingot_exp_nonpositive_f32(score[r][n] - base);
+                    sum[r] += e;
+                    mine_p[r * keys + n * 32 + lane] = e;
+                }
 #pragma unroll
                 for (int i = 0; i < COLUMNS; i++) out[r][i] *= rest;
             }

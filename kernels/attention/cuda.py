@@ -15,7 +15,7 @@ WARPS = 4
 WIDEST = 128
 #: queries of a warp in float32, the second where there are few
 ROWS = (8, 2)
-KEYS, DEPTH, LANES = 32, 64, 32
+KEYS, DEPTH, LANES = 64, 64, 32
 #: of keys on tensor cores; queries of a warp go in tiles of sixteen
 MMA_KEYS = 64
 #: widths up to which a warp has two tiles of queries
