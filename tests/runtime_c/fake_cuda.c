@@ -46,6 +46,7 @@ static struct block {
     kind kind;
     uint8_t *address;
     uint64_t size;
+    int in_context; /* made by a call of the driver */
 } blocks[MAX_BLOCKS];
 static uint64_t used;
 static const uint64_t VIEW =
@@ -64,7 +65,7 @@ static uint64_t pages(uint64_t size) { return (size + 4095) / 4096 * 4096; }
 static void *add(kind kind, void *address, uint64_t size) {
     for (int i = 0; i < MAX_BLOCKS; i++)
         if (!blocks[i].kind) {
-            blocks[i] = (struct block){kind, address, size};
+            blocks[i] = (struct block){kind, address, size, kind == PINNED};
             S.alive++;
             return address;
         }
@@ -75,6 +76,7 @@ static void drop(void *address, kind kind) {
     struct block *b = block_of((uint64_t)(uintptr_t)address);
     REQUIRE(b && b->kind == kind && b->address == address);
     b->kind = FREE;
+    b->in_context = 0;
     S.alive--;
 }
 
@@ -123,6 +125,7 @@ EXPORT CUresult cuMemAlloc_v2(CUdeviceptr *address, size_t size) {
     REQUIRE(S.current);
     if (used + size > S.memory) return CUDA_ERROR_OUT_OF_MEMORY;
     *address = (CUdeviceptr)(uintptr_t)fake_cuda_allocate(size);
+    block_of(*address)->in_context = 1;
     return CUDA_SUCCESS;
 }
 EXPORT CUresult cuMemFree_v2(CUdeviceptr address) {
@@ -229,26 +232,56 @@ EXPORT CUresult cuDeviceTotalMem_v2(size_t *bytes, CUdevice device) {
     return CUDA_SUCCESS;
 }
 
-/* Objects are blocks that remember nothing but that they exist. */
-static void *object(void) {
-    S.alive++;
-    return calloc(1, 1);
+/* Objects remember nothing but that they exist. They lie in the primary context and end with it. */
+enum { MAX_OBJECTS = 256 };
+static void *objects[MAX_OBJECTS];
+static long retained;
+
+static void *keep(void *object) {
+    for (int i = 0; i < MAX_OBJECTS; i++)
+        if (!objects[i]) {
+            objects[i] = object;
+            S.alive++;
+            return object;
+        }
+    abort();
 }
+static void *object(void) { return keep(calloc(1, 1)); }
 static void end(void *object) {
-    S.alive--;
-    free(object);
+    for (int i = 0; i < MAX_OBJECTS; i++)
+        if (objects[i] == object) {
+            objects[i] = NULL;
+            S.alive--;
+            free(object);
+            return;
+        }
+    abort();
+}
+static void end_context(void) {
+    for (int i = 0; i < MAX_OBJECTS; i++)
+        if (objects[i]) end(objects[i]);
+    for (int i = 0; i < MAX_BLOCKS; i++) {
+        if (!blocks[i].in_context) continue;
+        if (blocks[i].kind == DEVICE) fake_cuda_free(blocks[i].address);
+        if (blocks[i].kind == PINNED) {
+            free(blocks[i].address);
+            drop(blocks[i].address, PINNED);
+        }
+    }
 }
 
 EXPORT CUresult cuDevicePrimaryCtxRetain(CUcontext *context, CUdevice device) {
     CALL;
     (void)device;
     S.alive++;
+    retained++;
     *context = (CUcontext)&S;
     return CUDA_SUCCESS;
 }
 EXPORT CUresult cuDevicePrimaryCtxRelease_v2(CUdevice device) {
     (void)device;
     S.alive--;
+    if (--retained == 0) end_context();
     CALL;
     return CUDA_SUCCESS;
 }
@@ -415,8 +448,7 @@ static CUresult add_node(CUgraphNode *made, CUgraph to, const CUgraphNode *after
 EXPORT CUresult cuGraphCreate(CUgraph *made, unsigned flags) {
     CALL;
     REQUIRE(!flags);
-    S.alive++;
-    *made = (CUgraph)calloc(1, sizeof(graph));
+    *made = keep(calloc(1, sizeof(graph)));
     return CUDA_SUCCESS;
 }
 EXPORT CUresult cuGraphDestroy(CUgraph g) {
@@ -442,10 +474,9 @@ EXPORT CUresult cuGraphAddMemcpyNode(CUgraphNode *made, CUgraph g, const CUgraph
 EXPORT CUresult cuGraphInstantiateWithFlags(CUgraphExec *executable, CUgraph g, unsigned long long flags) {
     CALL;
     REQUIRE(!flags);
-    S.alive++;
     graph *copy = malloc(sizeof *copy);
     memcpy(copy, g, sizeof *copy);
-    *executable = (CUgraphExec)copy;
+    *executable = keep(copy);
     return CUDA_SUCCESS;
 }
 EXPORT CUresult cuGraphExecDestroy(CUgraphExec executable) {

@@ -345,25 +345,27 @@ ingot_status ingot_cuda_make(const ingot_engine *engine, const ingot_context_opt
 /* ---- the end ------------------------------------------------------------------------------------------------------
  */
 
-/* Whatever was made goes, whether the device still answers or not. */
+/* Whatever was made goes, whether the device still answers or not. Where the primary context itself is gone (somebody
+ * has reset the device), so is all that was made in it, and its handles must not be used. */
 void ingot_cuda_end(ingot_context *c) {
     ingot_cuda *cuda = c->cuda;
     const ingot_driver *driver = cuda->driver;
-    const int current = ingot_cuda_enter(cuda, NULL) == INGOT_OK;
-    if (cuda->pending && cuda->recorded) driver->cuEventSynchronize(cuda->done);
-    if (cuda->stream) driver->cuStreamSynchronize(cuda->stream);
-    if (cuda->executable) driver->cuGraphExecDestroy(cuda->executable);
-    if (cuda->graph) driver->cuGraphDestroy(cuda->graph);
-    for (uint32_t i = 0; i < c->engine->file.tables[INGOT_SECTION_MODULE_INDEX].count; i++)
-        if (cuda->modules[i]) driver->cuModuleUnload(cuda->modules[i]);
-    for (uint32_t i = 0; i < INGOT_CUDA_MARKS; i++)
-        if (cuda->marks[i]) driver->cuEventDestroy(cuda->marks[i]);
-    if (cuda->done) driver->cuEventDestroy(cuda->done);
-    if (cuda->stream) driver->cuStreamDestroy(cuda->stream);
-    if (cuda->device_allocated) driver->cuMemFree(cuda->device_memory);
-    if (cuda->pinned_registered) driver->cuMemHostUnregister(cuda->pinned);
-    if (cuda->pinned_allocated) driver->cuMemFreeHost(cuda->pinned);
-    if (current) ingot_cuda_leave(cuda);
+    if (ingot_cuda_enter(cuda, NULL) == INGOT_OK) {
+        if (cuda->pending && cuda->recorded) driver->cuEventSynchronize(cuda->done);
+        if (cuda->stream) driver->cuStreamSynchronize(cuda->stream);
+        if (cuda->executable) driver->cuGraphExecDestroy(cuda->executable);
+        if (cuda->graph) driver->cuGraphDestroy(cuda->graph);
+        for (uint32_t i = 0; i < c->engine->file.tables[INGOT_SECTION_MODULE_INDEX].count; i++)
+            if (cuda->modules[i]) driver->cuModuleUnload(cuda->modules[i]);
+        for (uint32_t i = 0; i < INGOT_CUDA_MARKS; i++)
+            if (cuda->marks[i]) driver->cuEventDestroy(cuda->marks[i]);
+        if (cuda->done) driver->cuEventDestroy(cuda->done);
+        if (cuda->stream) driver->cuStreamDestroy(cuda->stream);
+        if (cuda->device_allocated) driver->cuMemFree(cuda->device_memory);
+        if (cuda->pinned_registered) driver->cuMemHostUnregister(cuda->pinned);
+        if (cuda->pinned_allocated) driver->cuMemFreeHost(cuda->pinned);
+        ingot_cuda_leave(cuda);
+    }
     driver->cuDevicePrimaryCtxRelease(cuda->device);
 }
 
