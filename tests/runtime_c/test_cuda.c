@@ -8,6 +8,21 @@
 
 enum { LENGTH = 64, LOST = 700 };
 
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t count, size_t size);
+void *__real_aligned_alloc(size_t alignment, size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+void *__wrap_aligned_alloc(size_t alignment, size_t size);
+
+static long until_failure = -1; /* allocations of the host that still succeed; negative: all */
+static int fails(void) { return until_failure >= 0 && until_failure-- == 0; }
+void *__wrap_malloc(size_t size) { return fails() ? NULL : __real_malloc(size); }
+void *__wrap_calloc(size_t count, size_t size) { return fails() ? NULL : __real_calloc(count, size); }
+void *__wrap_aligned_alloc(size_t alignment, size_t size) {
+    return fails() ? NULL : __real_aligned_alloc(alignment, size);
+}
+
 static fake_cuda *fake;
 static int *lose;
 static void *(*allocate)(uint64_t);
@@ -322,6 +337,22 @@ static void test_failures(uint32_t wait) {
     CHECK(refused > 60);
 }
 
+/* The host has no memory for one of the things that a context takes. */
+static void test_host_memory(void) {
+    opened o;
+    CHECK(open_engine(&o, "branches", 0) == INGOT_OK);
+    long n = 0;
+    for (ingot_status status = INGOT_ERR_MEMORY; status; n++) {
+        until_failure = n;
+        status = ingot_context_create(o.engine, NULL, &o.context, &o.error);
+        until_failure = -1;
+        CHECK(status == INGOT_OK || (status == INGOT_ERR_MEMORY && !o.context && o.error.message[0]));
+        CHECK(status == INGOT_OK || (fake->alive == 0 && fake->current == 0));
+    }
+    CHECK(n > 6);
+    end(&o);
+}
+
 static void test_lost(uint32_t wait) {
     opened o;
     CHECK(make(&o, "branches", wait) == INGOT_OK);
@@ -374,5 +405,6 @@ int main(int count, char **arguments) {
     test_bind(1);
     test_state();
     test_blocks();
+    test_host_memory();
     return 0;
 }
