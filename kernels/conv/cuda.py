@@ -22,7 +22,7 @@ from ingot.kernels.common.half import takes_weights
 from ingot.kernels.spec import DType, Launch, NodeView, Tactic
 from ingot.targets import Target
 
-from .attrs import ConvAttrs, HalfConvAttrs, conv_params
+from .attrs import ConvAttrs, HalfConvAttrs, QConvAttrs, conv_params
 from .int8 import is_s8, s8_params
 from .panels import is_float
 
@@ -37,9 +37,13 @@ def _vec(node: NodeView) -> int:
     return CHUNK // node.inputs[1].type.dtype.size
 
 
+def _parts(node: NodeView) -> int:
+    return node.attrs.parts if isinstance(node.attrs, QConvAttrs) else 1
+
+
 def _taps(node: NodeView) -> int:
-    """Those of all parts of the weights."""
-    return math.prod(node.inputs[1].type.shape[2:])
+    """Those of all parts of the weights. By the attributes: when a launch is made the weights are packed already."""
+    return math.prod(node.attrs.kernel) * _parts(node)
 
 
 def way(node: NodeView) -> str:
@@ -65,11 +69,11 @@ def pack(node: NodeView, w: np.ndarray) -> np.ndarray:
 
 def extent(node: NodeView) -> tuple[int, int, int]:
     """Rows, columns and depth of the product."""
-    x, w, y = node.inputs[0].type, node.inputs[1].type, node.outputs[0].type
+    x, y = node.inputs[0].type, node.outputs[0].type
     vec = _vec(node)
     channels, taps = x.shape[-1], _taps(node)
     deep = channels * taps if way(node) == "CONV_ELEMENTS" else ceil_div(channels, vec) * vec * taps
-    return math.prod(y.shape[:-1]), w.shape[0], deep
+    return math.prod(y.shape[:-1]), y.shape[-1], deep
 
 
 def product(node: NodeView, pace: str, slowed: float) -> Product:
@@ -82,7 +86,7 @@ def product(node: NodeView, pace: str, slowed: float) -> Product:
 
 def is_one_group(node: NodeView) -> bool:
     """Whether these kernels can do a convolution of the types they are for."""
-    lines = sum(node.inputs[1].type.shape[2:]) + 5 - node.inputs[1].type.rank
+    lines = sum(node.attrs.kernel) + _parts(node) + 2 - len(node.attrs.kernel)
     return node.attrs.groups == 1 and lines <= MOST_LINES
 
 
