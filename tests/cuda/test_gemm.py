@@ -120,7 +120,7 @@ def test_launches_are_the_same_once_weights_are_packed(name: str) -> None:
     device = targets.get("jetson-orin-nano-8gb")
     weights = node.inputs[1]
     plain = weights.type
-    for tactic in test_samples.tactics_for(node, "cuda"):
+    for tactic in (t for t in test_samples.tactics_for(node, "cuda") if 1 in t.pack):
         weights.type = plain
         before = tactic.launch(node, device), tactic.params(node)
         weights.type = TensorType(plain.dtype, tactic.pack[1](node, arrays[1]).shape)
