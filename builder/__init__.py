@@ -14,11 +14,11 @@ import onnx
 from ingot._kernel import kernels
 from ingot._native import lib
 from ingot.builder import onnx_model, select
+from ingot.builder.cuda import predict
 from ingot.builder.cuda.edges import edges_of
 from ingot.builder.cuda.instance import Compiler
 from ingot.builder.cuda.levels import side_by_side
 from ingot.builder.cuda.link import arch_number, driver_number, link
-from ingot.builder.cuda.predict import predict
 from ingot.builder.ir import Graph
 from ingot.builder.onnx_import import import_model
 from ingot.builder.passes import half, quantize
@@ -204,7 +204,7 @@ def build(
             tuned(report)
     if device.backend == "cuda":
         metadata["cuda"] = link([program], device, compiler, log)
-        metadata["predicted"] = predict(graph, program, device)
+        metadata["predicted"] = predict.describe(program, device)
     abi = {k.name: (k.abi, k.params_size) for k in kernels().values()}
     variant = _variant(device, program)
     engine = write_engine([variant], metadata, abi)
@@ -283,12 +283,15 @@ def lower(
     select.run(graph)
     run_passes(graph, PLACEMENT_PASSES, dump_after=dump_after, log=log)
     select.run(graph)  # of the copies that the passes put in
+    works = predict.works(graph)  # before shapes are those of packed constants
     select.pack(graph)
     copies_where_needed(graph)
     program = make_program(graph, name, output_names)
     if graph.backend == "cuda":
         program = side_by_side(graph, program, output_names)
         program.edges = edges_of(program)
+        works |= predict.works(graph, known=works)
+        program.work_ns = [works[node] for node in graph.nodes if node.tactic.kernel]
     return program
 
 

@@ -137,6 +137,8 @@ class Program:
     is_candidate: bool = False
     group: int = 0
     between_bytes: int = 0
+    #: nanoseconds that each step should take without being started; where somebody predicts them
+    work_ns: list[float] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,10 @@ up; what lies between a kernel and the one that waits for it does not where anot
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
-from ingot.builder.ir import Graph
+from ingot.builder.ir import Graph, Node
 from ingot.builder.plan import Program
 from ingot.builder.tuning.roofline import Roofline
 from ingot.targets import Target
@@ -19,14 +20,20 @@ from ingot.targets import Target
 NOTE = "predicted from the target's figures, not measured"
 
 
-def predict(graph: Graph, program: Program, target: Target) -> dict[str, Any]:
-    """Nanoseconds in all, and of each step of the program, which was made of the graph; whole numbers.
+def works(graph: Graph, known: Collection[Node] = ()) -> dict[Node, float]:
+    """Nanoseconds of the work of each step that is not ``known``; empty where nothing is predicted."""
+    if graph.backend != "cuda":
+        return {}
+    model = Roofline.of(graph.target)
+    return {node: model.work_ns(node) for node in graph.nodes if node.tactic.kernel and node not in known}
+
+
+def describe(program: Program, target: Target) -> dict[str, Any]:
+    """Nanoseconds in all, and of each step of the program; whole numbers.
 
     ``ns`` of a step is its work and a launch. ``chain`` counts the steps of the longest chain.
     """
-    model = Roofline.of(target)
-    nodes = [node for node in graph.nodes if node.tactic.kernel]
-    works = [model.work_ns(node) for node in nodes]
+    model, works = Roofline.of(target), program.work_ns
     chain = _longest_chain(program)
     total = float(target.figures["graph_ns"]) + sum(works) + chain * model.step_ns
     steps = [{"layer": step.name, "ns": round(work + model.step_ns)} for step, work in zip(program.steps, works)]

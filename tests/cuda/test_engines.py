@@ -36,7 +36,7 @@ def cells() -> onnx.ModelProto:
         nodes.append(helper.make_node(op, inputs, [name], name=name, **attrs))
         return name
 
-    value = "x"
+    value = node("Conv", ["x", constant("stem", 16, 3, 3, 3)], pads=[1, 1, 1, 1])  # few channels: packed another way
     for cell in range(2):
         narrow = node("Relu", [node("Conv", [value, constant(f"a{cell}", 8, 16, 1, 1)])])
         wide = node("Conv", [value, constant(f"b{cell}", 8, 16, 3, 3)], pads=[1, 1, 1, 1])
@@ -45,7 +45,7 @@ def cells() -> onnx.ModelProto:
         value = node("Add", [node("Sigmoid", [joined]), node("Mul", [pooled, joined])])
     head = node("GlobalAveragePool", [value])
     nodes.append(helper.make_node("Softmax", [node("Flatten", [head])], ["y"], name="y"))
-    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 16, 6, 6])
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, 6, 6])
     y = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 16])
     graph = helper.make_graph(nodes, "cells", [x], [y], weights)
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)])
