@@ -171,11 +171,11 @@ class Engine:
     ) -> Context:
         """All the memory and threads for running the engine; see :class:`Context`.
 
-        On CUDA a context has one thread, the caller's, which waits for the device as ``wait`` says: "block" sleeps,
-        "spin" keeps asking the driver, "poll" looks at a word in memory that the end of a run writes. On the CPU
-        ``threads`` counts the caller's own. ``wait="block"`` lets workers sleep after a bounded spin, ``"spin"`` keeps
-        them spinning, one core each. ``priority`` (1 to 99) is the workers' SCHED_FIFO priority, 0 leaves it. ``cpus``
-        names the cpu of each worker thread (``threads - 1`` of them).
+        On CUDA a context has one thread, the caller's, which waits for the device as ``wait`` says: "block" asks a
+        while, then sleeps, "spin" keeps asking, "poll" looks at a word in memory that the end of a run writes. On the
+        CPU ``threads`` counts the caller's own. ``wait="block"`` lets workers sleep after a bounded spin, ``"spin"``
+        keeps them spinning, one core each. ``priority`` (1 to 99) is the workers' SCHED_FIFO priority, 0 leaves it.
+        ``cpus`` names the cpu of each worker thread (``threads - 1`` of them).
         """
         return Context(self, threads, wait, priority, cpus)
 

@@ -146,8 +146,8 @@ uint32_t ingot_engine_io_find(const ingot_engine *engine, const char *name);
 typedef enum ingot_wait {
     INGOT_WAIT_BLOCK = 0, /* workers spin a bounded while, then sleep in a futex */
     INGOT_WAIT_SPIN = 1,  /* workers spin, between runs too: no system call, one core each */
-    INGOT_WAIT_POLL = 2   /* CUDA alone, where BLOCK sleeps until the device is done and SPIN keeps asking the driver:
-                             looks   at a word in memory that the end of a run writes. The shortest delay */
+    INGOT_WAIT_POLL = 2   /* CUDA alone, where BLOCK asks the driver a while, then sleeps, and SPIN keeps asking: looks
+                             at a word in memory that the end of a run writes. The shortest delay */
 } ingot_wait;
 
 typedef struct ingot_context_options {

@@ -11,7 +11,10 @@ static inline void relax(void) {
 #endif
 }
 
-enum { POLLS = 1 << 14 }; /* of a word in memory, before the driver is asked whether the device still lives */
+enum {
+    POLLS = 1 << 14, /* of a word in memory, before the driver is asked whether the device still lives */
+    QUERIES = 200    /* of the driver before a thread sleeps: some 90 microseconds, where waking it costs 30 */
+};
 
 ingot_status ingot_cuda_enter(const ingot_cuda *cuda, ingot_error *error) {
     CUresult result = cuda->driver->cuCtxPushCurrent(cuda->primary);
@@ -69,13 +72,14 @@ static CUresult query(const ingot_cuda *cuda) {
 static ingot_status finish(ingot_context *c, ingot_error *error) {
     ingot_cuda *cuda = c->cuda;
     CUresult result = CUDA_ERROR_NOT_READY;
-    if (cuda->wait == INGOT_WAIT_BLOCK) {
-        result = cuda->driver->cuEventSynchronize(cuda->done);
-        if (result) return broken(cuda, result, "cuEventSynchronize", NULL, error);
-    }
     for (uint32_t polls = 1; result == CUDA_ERROR_NOT_READY; polls++) {
         if (cuda->wait == INGOT_WAIT_POLL && __atomic_load_n(&cuda->words->done, __ATOMIC_ACQUIRE)) break;
-        if (cuda->wait != INGOT_WAIT_POLL || polls % POLLS == 0) result = query(cuda);
+        if (cuda->wait == INGOT_WAIT_BLOCK && polls > QUERIES) {
+            result = cuda->driver->cuEventSynchronize(cuda->done);
+            if (result) return broken(cuda, result, "cuEventSynchronize", NULL, error);
+        } else if (cuda->wait != INGOT_WAIT_POLL || polls % POLLS == 0) {
+            result = query(cuda);
+        }
         if (result == CUDA_ERROR_NOT_READY) relax();
     }
     if (result && result != CUDA_ERROR_NOT_READY)
