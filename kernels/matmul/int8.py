@@ -160,6 +160,7 @@ def samples() -> Iterable[Sample]:
     for m, k, n in ((1, 24, 700), (12, 772, 270), (13, 770, 270), (31, 9, 33)):
         yield _sample(f"int8 wide {m}x{k}x{n}", (m, k), (k, n), residual=near)
     yield _sample("int8 batch", (2, 3, 5, 7), (7, 20), residual=near, bias=False)
+    yield _sample("int8 free batch", (2, 3, 5, 7), (3, 7, 20), b_quant=other, residual=near)
     yield _sample("int8 transposed", (2, 7, 13), (20, 7), trans_a=True, trans_b=True)
     yield _sample("int8 steps", (5, 24), (24, 40), steps=True, activation=Activation(ActivationKind.CLIP, 0.0, 90.0))
     for parts in (2, 3):
