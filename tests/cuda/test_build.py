@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -24,6 +25,7 @@ from ingot.builder.cuda.link import arch_number, driver_number
 from ingot.builder.cuda.nvrtc import Library, find
 from ingot.builder.tuning.cache import TimingCache
 from ingot.builder.tuning.keys import Key, Timing, fingerprint
+from ingot.cli import main
 from ingot.errors import BuildError
 from ingot.inspect import inspect_engine
 from ingot.targets import get
@@ -347,6 +349,28 @@ class TestNvrtc:
     def test_numbers_of_the_engine(self) -> None:
         assert [driver_number(get(name)) for name in TARGETS] == [12060, 13000, 13000]
         assert [arch_number(get(name)) for name in TARGETS] == [87, 110, 90]
+
+
+def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Predicted times and compiled kernels are shown, on a machine that cannot run the engine."""
+    source, made = str(tmp_path / "m.onnx"), str(tmp_path / "m.ingot")
+    onnx.save(branches(), source)
+
+    def said(*words: str) -> str:
+        assert main(list(words)) == 0
+        return capsys.readouterr().out
+
+    built = said("build", source, "-o", made, "--target", "jetson-orin-nano-8gb")
+    assert "predicted from the target's figures, not measured" in built and built.count("softmax_cuda") == 3
+    shown = said("inspect", made)
+    assert "machine code (NVRTC 12.6." in shown and "registers" in shown and "not measured" in shown
+    assert ("cannot run it: " in shown and "wanted a CUDA device sm_87" in shown) or "machine runs variant" in shown
+    assert "OK, SHA-256" in said("verify", made)
+    found = json.loads(said("build", source, "-o", made, "--target", "jetson-orin-nano-8gb", "--json"))
+    assert found["target"] == "jetson-orin-nano-8gb" and found["predicted"]["ns"] > 0
+    rows = {row["name"]: row for row in json.loads(said("targets", "--json"))["targets"]}
+    assert rows["jetson-thor"]["peak_gops"]["i8"] == pytest.approx(516096)
+    assert "jetson-thor" in said("targets")
 
 
 def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
