@@ -41,10 +41,10 @@ def model(*nodes: onnx.NodeProto, out: Sequence[int] = (1, 8, 16), dtype: int = 
     return helper.make_model(helper.make_graph(nodes, "m", [x], [y]), opset_imports=[helper.make_opsetid("", 21)])
 
 
-def branches() -> onnx.ModelProto:
-    """Two branches between what they read and what reads them."""
+def branches(named: bool = False) -> onnx.ModelProto:
+    """Two branches between what they read and what reads them; ``named``: the first node is called "a"."""
     return model(
-        helper.make_node("Softmax", ["x"], ["a"], axis=-1),
+        helper.make_node("Softmax", ["x"], ["a"], axis=-1, name="a" if named else ""),
         helper.make_node("Softmax", ["a"], ["b"], axis=-1),
         helper.make_node("Softmax", ["a"], ["c"], axis=1),
         helper.make_node("Add", ["b", "c"], ["y"]),
@@ -169,6 +169,14 @@ class TestEngines:
         assert "not measured" in predicted["note"] and predicted["chain"] == 3 and len(predicted["steps"]) == 4
         works = sum(step["ns"] for step in predicted["steps"]) - 4 * launch
         assert predicted["ns"] == pytest.approx(figures["graph_ns"] + 3 * launch + works, abs=8)
+
+    def test_a_kernel_that_does_not_compile_is_named_with_its_layer(self) -> None:
+        class Broken(Host):
+            def compile(self, instances: Sequence[Instance], target: Any, log: Any) -> Mapping[Instance, Compiled]:
+                raise CompileError(instances[0], "a.cu(3): error: this is wrong")
+
+        with pytest.raises(BuildError, match=r"layer a: kernel softmax_\w+<.*sm_110: a\.cu\(3\): error: this is wrong"):
+            builder.build(branches(named=True), target="jetson-thor", compiler=Broken())
 
     def test_no_tuning_without_the_device(self) -> None:
         with pytest.raises(BuildError, match="jetson-thor: kernels of CUDA are measured on the device"):
