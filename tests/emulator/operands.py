@@ -16,14 +16,14 @@ POISON = 0xFF
 class Operand:
     """A tensor in guarded memory, its rows ``pitch`` elements apart, as a kernel is given it."""
 
-    def __init__(self, kind: TensorType, gap: int = 0, align: int = 64) -> None:
-        """``align`` 0: to the element alone, as what a program binds."""
+    def __init__(self, kind: TensorType, gap: int = 0, align: int = 64, memory: Memory | None = None) -> None:
+        """``align`` 0: to the element alone, as what a program binds. ``memory``: that of another operand."""
         self.kind = kind
         last = kind.shape[-1] if kind.shape else 1
         rows = kind.count // last if kind.count else 0
         self.pitch = last + (gap if rows > 1 else 0)
         elements = (rows - 1) * self.pitch + last if rows else 0
-        self.memory = Memory(elements * kind.dtype.size, align or kind.dtype.size)
+        self.memory = memory or Memory(elements * kind.dtype.size, align or kind.dtype.size)
         flat = self.memory.bytes.view(kind.dtype.numpy)
         if rows:
             strides = (self.pitch * flat.itemsize, flat.itemsize)
@@ -32,11 +32,11 @@ class Operand:
             self.rows = flat.reshape(0, last)
 
     @classmethod
-    def of(cls, array: np.ndarray, dtype: DType, gap: int = 0, align: int = 64) -> Operand:
-        """An input: a copy that nobody may write."""
+    def of(cls, array: np.ndarray, dtype: DType, gap: int = 0, align: int = 64, writable: bool = False) -> Operand:
+        """An input: a copy that nobody may write unless it is ``writable``."""
         made = cls(TensorType(dtype, array.shape), gap, align)
         made.rows[...] = array.reshape(made.rows.shape)
-        if gap == 0 or not made.gaps.size:
+        if not writable:
             made.memory.protect()
         return made
 
