@@ -24,7 +24,9 @@ CACHE = ROOT / "build" / "emulator"
 COMPILER = os.environ.get("CXX", "g++")
 #: processes at a time
 JOBS = 2
-MACHINE = ("machine.cpp", "warp.cpp", "memory.cpp", "module.cpp")
+MACHINE = tuple(
+    f"{part}.cpp" for part in ("machine", "fiber", "threads", "shared", "faults", "warp", "memory", "module")
+)
 DRIVER = tuple(f"driver_{part}.cpp" for part in ("control", "device", "memory", "module", "stream", "graph"))
 _MACHINE = ("-O2", "-Wall", "-Wextra")
 _LIBRARIES = ("-ldl", "-lpthread")

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <algorithm>
 #include <functional>
 #include <list>
 #include <map>
@@ -115,12 +116,12 @@ using CUgraphExec = CUgraphExec_st *;
 template <class T> class registry {
   public:
     T *add(T *object) {
-        objects.insert(object);
+        objects.push_back(object);
         return object;
     }
-    bool has(T *object) const { return objects.count(object) != 0; }
+    bool has(const T *object) const { return std::find(begin(), end(), object) != end(); }
     void remove(T *object) {
-        objects.erase(object);
+        objects.erase(std::find(objects.begin(), objects.end(), object));
         delete object;
     }
     size_t size() const { return objects.size(); }
@@ -128,7 +129,7 @@ template <class T> class registry {
     auto end() const { return objects.end(); }
 
   private:
-    std::set<T *> objects;
+    std::vector<T *> objects; /* in the order in which they were made: addresses differ from run to run */
 };
 
 /* Bytes that the driver knows. */

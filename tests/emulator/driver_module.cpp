@@ -41,7 +41,7 @@ API CUresult cuModuleUnload(CUmodule module) {
     ENTER(END);
     if (!driver.modules.has(module)) return CUDA_ERROR_INVALID_HANDLE;
     const CUresult result = driver_drain_all();
-    const std::set<CUfunc_st *> all(driver.functions.begin(), driver.functions.end());
+    const std::vector<CUfunc_st *> all(driver.functions.begin(), driver.functions.end());
     for (CUfunc_st *function : all)
         if (function->module == module) driver.functions.remove(function);
     ingot_emulator_unload(module->loaded);

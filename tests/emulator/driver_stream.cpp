@@ -47,8 +47,11 @@ CUresult driver_queue(CUstream_st *stream, work what) {
 }
 
 bool driver_step(CUstream_st *stream) {
-    for (CUstream_st *other : driver.streams)
-        if (!other->queue.empty() && driver.chance.below(4) == 0) run_front(other);
+    for (CUstream_st *other : driver.streams) {
+        const uint32_t turn = driver.chance.below(8);
+        if (turn < 2 && !other->queue.empty()) run_front(other);
+        while (turn == 0 && !other->queue.empty()) run_front(other);
+    }
     CUstream_st *queue = queue_of(stream);
     if (queue->queue.empty()) return false;
     run_front(queue);

@@ -13,29 +13,6 @@ struct fiber {
 
 /* Keeps what a function call keeps (System V ABI), and the place, of the fiber that calls; goes on in the other. */
 extern "C" void ingot_emulator_switch(fiber *from, const fiber *to);
-asm(R"(
-.text
-.globl ingot_emulator_switch
-.hidden ingot_emulator_switch
-.type ingot_emulator_switch, @function
-ingot_emulator_switch:
-    pushq %rbp
-    pushq %rbx
-    pushq %r12
-    pushq %r13
-    pushq %r14
-    pushq %r15
-    movq %rsp, (%rdi)
-    movq (%rsi), %rsp
-    popq %r15
-    popq %r14
-    popq %r13
-    popq %r12
-    popq %rbx
-    popq %rbp
-    ret
-.size ingot_emulator_switch, .-ingot_emulator_switch
-)");
 
 static inline void fiber_start(fiber *f, unsigned char *stack, size_t size, void (*run)()) {
     void **top = (void **)(stack + size);

@@ -351,7 +351,7 @@ class TestStreams:
     def test_streams_take_turns(self, memory: Buffers) -> None:
         streams = [make("cuStreamCreateWithPriority", 1, 0), make("cuStreamCreate", 1)]
         last = set()
-        for seed in range(8):
+        for seed in range(24):
             control.set(seed=seed)
             x = memory.device(1)
             for value, each in enumerate(streams):
