@@ -57,7 +57,10 @@ class CompileError(Exception):
 @functools.cache
 def _compiler() -> str:
     """The compiler's name, version, and what this processor lets it use."""
-    version = subprocess.run([COMPILER, "--version"], capture_output=True, text=True, check=True).stdout
+    try:
+        version = subprocess.run([COMPILER, "--version"], capture_output=True, text=True, check=True).stdout
+    except FileNotFoundError:
+        raise CompileError(f"{COMPILER} is missing: apt install g++, or name another C++ compiler in CXX") from None
     return f"{version.splitlines()[0]} {platform.machine()} {' '.join(_fma())}"
 
 
