@@ -75,6 +75,10 @@ const char *ingot_file_string(const ingot_file *file, uint32_t offset); /* NULL 
 
 /* verify.c: every record of every program. */
 ingot_status ingot_verify_records(const ingot_file *file, ingot_error *error);
+/* verify_cuda.c: modules and launches; a program's steps, all for one backend; programs of each variant. */
+ingot_status ingot_verify_launches(const ingot_file *file, ingot_error *error);
+ingot_status ingot_verify_backend(const ingot_file *file, const ingot_program *program, ingot_error *error);
+ingot_status ingot_verify_variants(const ingot_file *file, ingot_error *error);
 const char *ingot_dtype_name(uint32_t dtype);
 uint32_t ingot_dtype_bits(uint32_t dtype);
 /* Bytes from the first to behind the last element of a view with these extents; UINT64_MAX on overflow. */
