@@ -15,6 +15,7 @@ from typing import Any
 from ingot.builder.ir import Graph, Node
 from ingot.builder.plan import Program
 from ingot.builder.tuning.roofline import Roofline
+from ingot.kernels.spec import SCALAR
 from ingot.targets import Target
 
 NOTE = "predicted from the target's figures, not measured"
@@ -25,7 +26,7 @@ def works(graph: Graph, known: Collection[Node] = ()) -> dict[Node, float]:
     if graph.backend != "cuda":
         return {}
     model = Roofline.of(graph.target)
-    return {node: model.work_ns(node) for node in graph.nodes if node.tactic.kernel and node not in known}
+    return {node: model.work_ns(node, SCALAR) for node in graph.nodes if node.tactic.kernel and node not in known}
 
 
 def describe(program: Program, target: Target) -> dict[str, Any]:

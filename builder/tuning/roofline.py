@@ -49,14 +49,15 @@ class Roofline:
         """Nanoseconds that the node, whose tactic is chosen, should take."""
         return self.work_ns(node) + self.step_ns
 
-    def work_ns(self, node: Node) -> float:
-        """The same without what any step costs."""
+    def work_ns(self, node: Node, least: float = 0.0) -> float:
+        """The same without what any step costs. The tactic reaches at least the share ``least``, whatever it says: some
+        say less than is true, so that any other goes before them."""
         values = [value for value in [*node.inputs, *node.outputs] if value is not None]
         moved = sum(value.type.nbytes for value in dict.fromkeys(values)) / self.bandwidth
         work = node.op.work(node) if node.op.work else None
         computed = work.ops / self._peak(work.dtype) if work else 0.0
         says = node.tactic.efficiency
-        return max(computed, moved) / (says(node, self.target) if says else self._efficiency)
+        return max(computed, moved) / max(says(node, self.target) if says else self._efficiency, least)
 
     def copy_ns(self, nbytes: int) -> float:
         """Nanoseconds that copying so many bytes should take."""

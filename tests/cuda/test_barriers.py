@@ -91,6 +91,7 @@ def find_missed(runs: Iterable[Run], seen: set[Site], missed: set[Site], one_blo
 def places(operator: str) -> tuple[frozenset[Site], frozenset[Site]]:
     """Where threads wait in the kernels of the operator, and where something changes when they do not."""
     runs = list(runs_of(operator))
+    harness.warm(run.tactic.launch(run.node, run.target) for run in runs)
     seen: set[Site] = set()
     missed: set[Site] = set()
     find_missed(runs, seen, missed, one_block=False)

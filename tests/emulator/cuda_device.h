@@ -234,11 +234,13 @@ DEVICE void multiply_s8(int32_t (&d)[4], const uint32_t (&a)[4], const uint32_t 
 
 #define INGOT_WARP_GROUPS 1
 
-/* Each thread makes its own sums, at once. */
+/* Each thread makes its own sums, when it waits for them. */
 DEVICE void publish_to_groups() {}
 DEVICE void group_begin() {}
-DEVICE void group_commit() {}
-template <int N> DEVICE void group_wait() {}
+DEVICE void group_commit() { machine->group_commit(); }
+template <int N> DEVICE void group_wait(const char *file = __builtin_FILE(), uint32_t line = __builtin_LINE()) {
+    machine->group_wait({file, line}, N);
+}
 template <class S, int N> DEVICE void group_settle(S (&)[N]) {}
 
 /* Element `i` of the 32 bytes of row `row` behind `first`, in memory that is swizzled by the low bits of rows. */
@@ -253,7 +255,8 @@ template <class T> DEVICE T group_element(const void *first, int row, int i) {
     return x;
 }
 
-template <class T, class S, int N> DEVICE void group_multiply(S (&d)[N], const void *a, const void *b) {
+template <class T, class S, int N> DEVICE void group_product(void *sums, const void *a, const void *b) {
+    S *d = static_cast<S *>(sums);
     const int lane = (int)threadIdx.x % 32, warp = (int)threadIdx.x / 32 % 4;
     for (int j = 0; j < N; j++) {
         const int row = 16 * warp + lane / 4 + (j & 2) * 4, column = j / 4 * 8 + lane % 4 * 2 + (j & 1);
@@ -266,6 +269,10 @@ template <class T, class S, int N> DEVICE void group_multiply(S (&d)[N], const v
             }
         }
     }
+}
+
+template <class T, class S, int N> DEVICE void group_multiply(S (&d)[N], const void *a, const void *b) {
+    machine->group_multiply(group_product<T, S, N>, d, a, b);
 }
 
 } // namespace ingot

@@ -28,11 +28,20 @@ struct copy {
     uint32_t group;
 };
 
+struct product {
+    ingot_group_product run;
+    void *d;
+    const void *a, *b;
+    uint32_t group;
+};
+
 struct thread {
     fiber place;
     ingot_emulated_index index;
     std::vector<copy> copies;
-    uint32_t groups; /* committed */
+    uint32_t groups; /* of copies, committed */
+    std::vector<product> products;
+    uint32_t product_groups;
 };
 
 /* What lanes of a warp meet for: each brings a record, the last one to come does the work of all. */
@@ -110,6 +119,9 @@ void check_global(const void *p, size_t bytes);
 void copy_async(void *to, const void *from, int bytes, int there);
 void copy_commit();
 void copy_wait(ingot_emulated_site site, int groups);
+void group_multiply(ingot_group_product run, void *d, const void *a, const void *b);
+void group_commit();
+void group_wait(ingot_emulated_site site, int groups);
 
 /* -- faults.cpp -----------------------------------------------------------------------------------------------------
  */

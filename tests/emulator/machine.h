@@ -27,6 +27,9 @@ struct ingot_emulated_site {
     uint32_t line;
 };
 
+/* What a thread does of a product of its warp group. */
+using ingot_group_product = void (*)(void *d, const void *a, const void *b);
+
 /* What a thread may ask of the machine. Each may run other threads before it returns, or never return. */
 struct ingot_machine {
     void (*sync_block)(ingot_emulated_site);
@@ -39,6 +42,9 @@ struct ingot_machine {
     void (*copy_async)(void *to, const void *from, int bytes, int there);
     void (*copy_commit)();
     void (*copy_wait)(ingot_emulated_site, int groups);
+    void (*group_multiply)(ingot_group_product run, void *d, const void *a, const void *b);
+    void (*group_commit)();
+    void (*group_wait)(ingot_emulated_site, int groups);
     unsigned char *(*dynamic_shared)();
     unsigned char *(*static_shared)(uint32_t *place, size_t bytes); /* place: 0 before the first time */
     uint32_t (*shared_address)(const void *p);

@@ -1,4 +1,4 @@
-/* Shared memory, and copies to it. */
+/* Shared memory, copies to it, and what reads it later. */
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -84,6 +84,27 @@ void copy_wait(ingot_emulated_site site, int groups) {
         memset((char *)c.to + c.there, 0, (size_t)(c.bytes - c.there));
     }
     self->copies.resize(kept);
+}
+
+/* Products read shared memory, and change their sums, when they are waited for. */
+void group_multiply(ingot_group_product run, void *d, const void *a, const void *b) {
+    for (const void *p : {a, b})
+        if ((uintptr_t)p % 16 || !is_shared(p, 32)) fail("group_multiply: %p", p);
+    self->products.push_back({run, d, a, b, self->product_groups});
+}
+
+void group_commit() { self->product_groups++; }
+
+void group_wait(ingot_emulated_site site, int groups) {
+    if (skips(site)) return;
+    size_t kept = 0;
+    for (const product &p : self->products) {
+        if ((int64_t)p.group >= (int64_t)self->product_groups - groups)
+            self->products[kept++] = p;
+        else
+            p.run(p.d, p.a, p.b);
+    }
+    self->products.resize(kept);
 }
 
 unsigned char *static_shared(uint32_t *place, size_t bytes) {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 import sys
 from pathlib import Path
 
@@ -208,6 +209,18 @@ class TestWarps:
         a, b, c = numbers(16, 8), numbers(8, 8), numbers(16, 8)
         seen = [(x.view(np.uint32) & 0xFFFFE000).view(np.float32).astype(float) for x in (a, b)]
         np.testing.assert_allclose(self.product("of_tf32", a, b, c), c + seen[0] @ seen[1], rtol=1e-5)
+
+
+def test_the_header_has_what_the_device_has() -> None:
+    """A function that one header lacks would be found by the first kernel that calls it: here, without one."""
+    root = Path(__file__).parents[2]
+    real, host = (
+        set(re.findall(r"^(?:template <.*?> )?DEVICE .*?(\w+)(?:<.*?>)?\(", path.read_text(), re.MULTILINE))
+        for path in (root / "kernels/common/cuda_device.h", Path(__file__).with_name("cuda_device.h"))
+    )
+    assert len(real) > 30
+    own = {"approximate", "shuffle_by", "group_element", "group_product"}
+    assert host - own == real - {"group_operand"}  # the descriptor of group_multiply
 
 
 def test_conversions() -> None:

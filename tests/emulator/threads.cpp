@@ -119,6 +119,8 @@ void run_threads() {
         t.index = {i % extents[0], i / extents[0] % extents[1], i / extents[0] / extents[1]};
         t.copies.clear();
         t.groups = 0;
+        t.products.clear();
+        t.product_groups = 0;
         fiber_start(&t.place, stacks + i * STACK, STACK, thread_main);
         make_ready(i / LANES, 1u << i % LANES);
     }
