@@ -19,6 +19,9 @@ MAX_ELEMENTS = 512
 #: how much results may differ between instruction sets, relative and absolute, by the coarsest type that values are in:
 #: a sum that differs in its last bit may be rounded to the other neighbour in half, and what follows makes more of it
 BOUNDS = {DType.F32: (1e-4, 1e-3), DType.F16: (2e-2, 1e-1), DType.BF16: (1e-1, 4e-1)}
+#: where floats of another backend are rounded to int8 on the way: near ties fall the other way, and what follows makes
+#: more of that. An H200 was 0.13 off on a quantised MobileNet v2 whose convolutions were computed in float32
+STEPPED = (4e-1, 1.0)
 
 
 def make_self_test(
@@ -50,8 +53,9 @@ def make_self_test(
         is_float, largest = dtype.is_float, float(finite.max(initial=0.0))
         if index in elsewhere and not is_float:
             continue
-        stepped = {DType.BF16} if index in elsewhere and DType.I8 in types else set()  # an int8 may be the next one
-        relative, absolute = max(BOUNDS[each] for each in (types | stepped) & BOUNDS.keys())
+        relative, absolute = max(BOUNDS[each] for each in types & BOUNDS.keys())
+        if index in elsewhere and DType.I8 in types:
+            relative, absolute = STEPPED
         tests.append(
             SelfTest(
                 len(program.inputs) + index,
