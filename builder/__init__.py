@@ -12,7 +12,13 @@ import numpy as np
 import onnx
 
 from ingot._kernel import kernels
+from ingot._native import lib
 from ingot.builder import onnx_model, select
+from ingot.builder.cuda import predict
+from ingot.builder.cuda.edges import edges_of
+from ingot.builder.cuda.instance import Compiler
+from ingot.builder.cuda.levels import side_by_side
+from ingot.builder.cuda.link import arch_number, driver_number, link
 from ingot.builder.ir import Graph
 from ingot.builder.onnx_import import import_model
 from ingot.builder.passes import half, quantize
@@ -35,6 +41,7 @@ from ingot.builder.tuning import tuner
 from ingot.builder.tuning.local import Local
 from ingot.builder.tuning.report import Report
 from ingot.builder.tuning.roofline import Roofline
+from ingot.builder.twin import for_cpu
 from ingot.builder.verify import verify
 from ingot.builder.writer import Variant, write_engine
 from ingot.errors import BuildError
@@ -77,6 +84,7 @@ def build(
     log: Callable[[str], None] | None = None,
     tuned: Callable[[Report], None] | None = None,
     measurer: tuner.Measurer | None = None,
+    compiler: Compiler | None = None,
 ) -> bytes:
     """Build an engine and return its bytes.
 
@@ -107,6 +115,7 @@ def build(
     know and writes it there: with ``effort`` 0 nothing, 1 what the figures say may be best, 2 everything, 3 near ties
     again. With ``timing_cache_only`` it is an error that something is not in the cache. ``fast_math`` False leaves out
     tactics that trade accuracy for speed. ``tuned`` gets the report. ``measurer`` measures instead of this machine.
+    ``compiler`` makes the machine code of CUDA kernels instead of NVRTC.
 
     The same model, options and caches give the same bytes on any machine. Raises :class:`ingot.BuildError` when the
     model cannot be built.
@@ -129,7 +138,11 @@ def build(
     graph = import_model(source, shapes, constants)
     output_names = [info.name for info in source.proto.graph.output]
     request = Request(
-        layers=layer_precision or {}, allow_fallback=allow_fallback, precision=precision, fallback=fallback_precision
+        layers=layer_precision or {},
+        allow_fallback=allow_fallback,
+        precision=precision,
+        fallback=fallback_precision,
+        backend=device.backend,
     )
     halves = not request.precisions.isdisjoint(HALVES)
     if max_error is not None and precision in HALVES and "int8" in request.precisions:
@@ -150,6 +163,7 @@ def build(
             calibrate = half_bound.watch(graph, calibrate)
             request.ranges = observed_ranges(source, shapes, constants, calibrate, log)
             request.largest = largest_seen(request.ranges)
+        graph.target = device
         run_passes(graph, PASSES, dump_after=dump_after, log=log)
         if precision in HALVES:
             half_bound.hold(graph, source, request, calibrate, max_error, output_names, log)
@@ -170,10 +184,17 @@ def build(
         save_cache(request.ranges, calibrate)
         request.largest = largest_seen(request.ranges)
         measure(graph, source, request, calibrate, best, output_names, log)
+        graph.target = device  # not before: what is rounded is the same for all
         quantize_graph(graph, request, dump_after=dump_after, log=log)
     if halves:
         store_half(graph, request, dump_after=dump_after)
     request = None if request.precisions == {"fp32"} else request
+    twin = graph.copy() if self_test and device.backend != "cpu" else None
+    if tune and effort and device.backend == "cuda" and measurer is None:
+        raise BuildError(
+            f"target {device.name}: kernels of CUDA are measured on the device alone, and this machine has none that "
+            "can be measured: leave tune out, or give times as timing_cache"
+        )
     report = tune_graph(graph, device, tuning, output_names, measurer or Local(), log)
     program = lower(graph, graph.name, output_names, dump_after=dump_after, log=log)
     metadata = _metadata(source, device, shapes, graph, program, request, output_names)
@@ -181,11 +202,19 @@ def build(
         metadata["tactics"] = report.metadata()
         if tuned:
             tuned(report)
+    if device.backend == "cuda":
+        metadata["cuda"] = link([program], device, compiler, log)
+        metadata["predicted"] = predict.describe(program, device)
     abi = {k.name: (k.abi, k.params_size) for k in kernels().values()}
-    variant = Variant(device.name, [program])
+    variant = _variant(device, program)
     engine = write_engine([variant], metadata, abi)
     if self_test:
-        tests = make_self_test(engine, program, log)
+        portable, elsewhere = engine, set()
+        if twin is not None:
+            program = lower(for_cpu(twin), graph.name, output_names)
+            portable = write_engine([Variant("cpu", [program])], {}, abi)
+            elsewhere = ledger.inexact_outputs(graph)
+        tests = make_self_test(portable, program, log, elsewhere)
         if tests:
             engine = write_engine([variant], metadata, abi, tests)
     return engine
@@ -254,9 +283,16 @@ def lower(
     select.run(graph)
     run_passes(graph, PLACEMENT_PASSES, dump_after=dump_after, log=log)
     select.run(graph)  # of the copies that the passes put in
+    works = predict.works(graph)  # before shapes are those of packed constants
     select.pack(graph)
     copies_where_needed(graph)
-    return make_program(graph, name, output_names)
+    program = make_program(graph, name, output_names)
+    if graph.backend == "cuda":
+        program = side_by_side(graph, program, output_names)
+        program.edges = edges_of(program)
+        works |= predict.works(graph, known=works)
+        program.work_ns = [works[node] for node in graph.nodes if node.tactic.kernel]
+    return program
 
 
 def _target(name: str) -> Target:
@@ -264,9 +300,20 @@ def _target(name: str) -> Target:
         device = get_target(name)
     except UnknownTarget as error:
         raise BuildError(str(error)) from None
-    if device.backend != "cpu":
-        raise BuildError(f"target {name}: backend {device.backend} is not supported by this version")
     return device
+
+
+def _variant(device: Target, program: Program) -> Variant:
+    if device.backend != "cuda":
+        return Variant(device.name, [program])
+    return Variant(
+        device.name,
+        [program],
+        backend=lib.INGOT_BACKEND_CUDA,
+        arch=arch_number(device),
+        min_driver=driver_number(device),
+        sm_count=device.figures["sm_count"],
+    )
 
 
 def _metadata(

@@ -8,22 +8,32 @@ import numpy as np
 
 from ingot._kernel import empty, make_params, run_kernel
 from ingot.builder.ir import Node, Value
-from ingot.kernels.common.half import from_bfloat16, to_bfloat16
+from ingot.kernels.common.half import HALF, HalfAttrs, from_bfloat16, real_attrs, to_bfloat16
 from ingot.kernels.spec import DType, Tactic, TensorType, Unsupported
 
 
-def select_tactic(node: Node) -> Tactic:
-    """The first tactic that can do the node between any neighbours; :class:`Unsupported` when none can."""
+def select_tactic(node: Node, backend: str = "cpu") -> Tactic:
+    """The first tactic of the backend that can do the node between any neighbours; Unsupported when none can."""
     for tactic in node.op.tactics:
-        if tactic.is_plain and tactic.when(node):
+        if tactic.is_for(backend) and tactic.is_plain and tactic.when(node):
             return tactic
     types = ", ".join("-" if v is None else str(v.type) for v in node.inputs)
-    raise Unsupported(f"{node.op.name} of {types}: no kernel takes these operands")
+    where = "" if backend == "cpu" else f" of {backend}"
+    raise Unsupported(f"{node.op.name} of {types}: no kernel{where} takes these operands")
+
+
+def has_tactic(node: Node, backend: str) -> bool:
+    """Whether some kernel of the backend can do the node, and one of the CPU: that says what the others must give."""
+    return all(
+        any(t.is_for(each) and t.when(node) for t in node.op.tactics) for each in dict.fromkeys(("cpu", backend))
+    )
 
 
 def compute_types(node: Node) -> Mapping[DType, DType]:
     """Element types in whose place the node computes in others. Integer forms, which have attributes of their own, have
     kernels for theirs."""
+    if isinstance(node.attrs, HalfAttrs):
+        return dict.fromkeys(HALF, DType.F32)
     return node.op.cast_to if type(node.attrs) is node.op.attrs else {}
 
 
@@ -78,7 +88,7 @@ def _evaluate_cast(node: Node, arrays: Sequence[np.ndarray | None], isa: str | N
 
     copy = Node(
         node.op,
-        node.attrs,
+        real_attrs(node),
         [widen(v, a) for v, a in zip(node.inputs, arrays)],
         [widen(v, None) for v in node.outputs],
         node.source,

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ingot.kernels.spec import DENSE, Layout, OpSpec, Tactic, TensorType
+from ingot.targets import Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +99,13 @@ class Graph:
     views: dict[Value, View] = field(default_factory=dict)
     #: what passes did, in order: (pass, message)
     report: list[tuple[str, str]] = field(default_factory=list)
+    #: what it is to run on; None: any processor
+    target: Target | None = None
+
+    @property
+    def backend(self) -> str:
+        """Whose kernels its nodes are done by."""
+        return self.target.backend if self.target else "cpu"
 
     def users(self) -> dict[Value, list[Node]]:
         """For each value the nodes that read it, each as often as it reads it; graph outputs are not among them."""
@@ -131,7 +139,9 @@ class Graph:
             twin.outputs = [of(value, twin) for value in node.outputs]
             nodes.append(twin)
         views = {of(value): replace(view, base=of(view.base)) for value, view in self.views.items()}
-        return Graph(inputs, [of(value) for value in self.outputs], nodes, self.name, views, list(self.report))
+        return Graph(
+            inputs, [of(value) for value in self.outputs], nodes, self.name, views, list(self.report), self.target
+        )
 
     def constants(self) -> Iterator[Value]:
         """Each constant once, in the order of first use."""

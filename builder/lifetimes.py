@@ -10,11 +10,12 @@ from ingot.builder.plan_memory import Buffer, Plan, plan
 from ingot.kernels.spec import Tactic
 
 
-def tactic_of(node: Node) -> Tactic | None:
-    """The chosen tactic; before one is chosen the default."""
+def tactic_of(node: Node, backend: str = "cpu") -> Tactic | None:
+    """The chosen tactic; before one is chosen the default of the backend."""
     if node.tactic is not None:
         return node.tactic
-    return next((tactic for tactic in node.op.tactics if tactic.is_plain and tactic.when(node)), None)
+    able = (t for t in node.op.tactics if t.is_for(backend) and t.is_plain and t.when(node))
+    return next(able, None)
 
 
 def root_of(graph: Graph, value: Value) -> Value:
@@ -64,7 +65,7 @@ class Lifetimes:
                 self._add(root, Buffer(root.name, root.type.nbytes, first[root], last[root]))
         index = {owner: i for i, owner in enumerate(self.owners) if isinstance(owner, Value)}
         for step, node in enumerate(nodes):
-            tactic = tactic_of(node)
+            tactic = tactic_of(node, graph.backend)
             if tactic is None:
                 continue
             self._share(node, tactic, index)

@@ -23,7 +23,7 @@ def rows() -> Iterable[tuple[str, str, str]]:
         folder = importer.__module__.split(".")[2]
         by_folder.setdefault(folder, []).append(f"{domain}.{op_type}" if domain else op_type)
     for name in sorted(set(specs) | set(by_folder)):
-        names = sorted({t.kernel for t in specs[name].tactics if t.kernel}) if name in specs else []
+        names = sorted({t.kernel for t in specs[name].tactics if t.kernel and t.is_for("cpu")}) if name in specs else []
         yield name, ", ".join(sorted(by_folder.get(name, []))), ", ".join(f"`{k}`" for k in names)
     for name, operators in BUILT_IN.items():
         yield name, ", ".join(operators), ""

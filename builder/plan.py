@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,7 +13,7 @@ from ingot._kernel import make_params
 from ingot.builder import plan_memory
 from ingot.builder.evaluate import select_tactic
 from ingot.builder.ir import Graph, Node, Value
-from ingot.kernels.spec import DType, TensorType
+from ingot.kernels.spec import DType, Launch, TensorType
 from ingot.kernels.transpose.op import TransposeAttrs
 
 ARENA, CONSTANT, INPUT, OUTPUT, STATE, GENERATED = 0, 1, 2, 3, 4, 5
@@ -40,8 +42,31 @@ class Tensor:
 
 
 @dataclass(frozen=True, slots=True)
+class Module:
+    """Machine code for one architecture (CUDA), as the driver loads it; equal ones are stored once."""
+
+    name: str
+    image: bytes
+    arch: int
+
+
+@dataclass(frozen=True, slots=True)
+class StepLaunch:
+    """How a step of a CUDA program is started: ``ingot_launch``."""
+
+    module: Module
+    function: str
+    grid: tuple[int, int, int]
+    block: tuple[int, int, int]
+    shared_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
-    """A kernel with its operands (tensor indices, ``NO_INDEX`` when absent) and parameters."""
+    """A kernel with its operands (tensor indices, ``NO_INDEX`` when absent) and parameters.
+
+    CUDA: ``launch`` is how it is started, a :class:`Launch` until what that names is compiled and linked.
+    """
 
     name: str
     kernel: str
@@ -49,6 +74,7 @@ class Step:
     outputs: tuple[int, ...]
     workspace: int
     params: bytes
+    launch: Launch | StepLaunch | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +137,8 @@ class Program:
     is_candidate: bool = False
     group: int = 0
     between_bytes: int = 0
+    #: nanoseconds that each step should take without being started; where somebody predicts them
+    work_ns: list[float] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +194,7 @@ def copies_where_needed(graph: Graph) -> None:
     def copy_of(value: Value, suffix: str) -> Node:
         node = Node(transpose, TransposeAttrs(tuple(range(value.type.rank))), [value], [], ("copy",))
         node.outputs = [Value(f"{value.name}{suffix}", value.type, None, node)]
-        node.tactic = select_tactic(node)
+        node.tactic = select_tactic(node, graph.backend)
         return node
 
     nodes: list[Node] = []
@@ -197,9 +225,12 @@ def copies_where_needed(graph: Graph) -> None:
     graph.outputs = outputs
 
 
-def make_program(graph: Graph, name: str, output_names: list[str]) -> Program:
-    """Lay out the graph. Tactics are chosen, constants packed, copies inserted."""
-    maker = _Maker(graph, name)
+def make_program(graph: Graph, name: str, output_names: list[str], times: Mapping[Node, int] | None = None) -> Program:
+    """Lay out the graph. Tactics are chosen, constants packed, copies inserted.
+
+    ``times`` says when each step runs, never earlier than the one before; by default each has a time of its own.
+    """
+    maker = _Maker(graph, name, times)
     maker.inputs_and_outputs(output_names)
     for node in graph.nodes:
         if node.tactic.kernel != "":
@@ -209,8 +240,8 @@ def make_program(graph: Graph, name: str, output_names: list[str]) -> Program:
 
 
 class _Maker:
-    def __init__(self, graph: Graph, name: str) -> None:
-        self.graph = graph
+    def __init__(self, graph: Graph, name: str, times: Mapping[Node, int] | None) -> None:
+        self.graph, self.times = graph, times
         self.program = Program(name)
         self.placement = Placement(graph)
         self.buffers: dict[Value, int] = {}
@@ -219,6 +250,13 @@ class _Maker:
         self.life: dict[int, list[int]] = {}  # arena buffer -> [first, last]
         self.inplace: list[tuple[int, int]] = []  # (output buffer, input buffer)
         self.output_roots = {self.placement.of(v).root for v in graph.outputs}
+        #: by root, on CUDA: who overwrites what another step reads would have to wait for that one
+        self.readers = Counter(root for node in graph.nodes for root in self._roots(node) if graph.backend == "cuda")
+
+    def _roots(self, node: Node) -> set[Value]:
+        if node.tactic.kernel == "":
+            return set()
+        return {self.placement.of(v).root for v in node.inputs if v is not None and not v.is_constant}
 
     def inputs_and_outputs(self, output_names: list[str]) -> None:
         p = self.program
@@ -258,12 +296,11 @@ class _Maker:
             )
         return self.tensors[value]
 
-    def _touch(self, tensor: int) -> None:
+    def _touch(self, tensor: int, now: int) -> None:
         if tensor == NO_INDEX:
             return
         buffer = self.program.tensors[tensor].buffer
         if self.program.buffers[buffer].storage == ARENA:
-            now = len(self.program.steps)
             self.life.setdefault(buffer, [now, now])[1] = now
 
     def step(self, node: Node) -> None:
@@ -278,14 +315,19 @@ class _Maker:
             self.program.tensors.append(
                 Tensor(f"{node.name}.workspace", scratch, len(self.program.buffers) - 1, 0, size)
             )
+        now = len(self.program.steps) if self.times is None else self.times[node]
         for tensor in [*inputs, *outputs, workspace]:
-            self._touch(tensor)
+            self._touch(tensor, now)
         for index in tactic.inplace:
             present = index < len(inputs) and inputs[index] != NO_INDEX
-            if present and not self._read_otherwise(inputs, index, tactic.inplace):
+            alone = present and self.readers[self.placement.of(node.inputs[index]).root] <= 1
+            if alone and not self._read_otherwise(inputs, index, tactic.inplace):
                 self._offer_inplace(inputs[index], outputs[0])
         params = make_params(tactic.params_type, tactic.params(node))
-        self.program.steps.append(Step(node.name, tactic.kernel, tuple(inputs), tuple(outputs), workspace, params))
+        launch = tactic.launch and tactic.launch(node, self.graph.target)
+        self.program.steps.append(
+            Step(node.name, tactic.kernel, tuple(inputs), tuple(outputs), workspace, params, launch)
+        )
 
     def _read_otherwise(self, inputs: list[int], index: int, inplace: tuple[int, ...]) -> bool:
         """Whether the step reads the same buffer through an operand that it must not overwrite."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import numpy as np
 
@@ -19,12 +19,23 @@ MAX_ELEMENTS = 512
 #: how much results may differ between instruction sets, relative and absolute, by the coarsest type that values are in:
 #: a sum that differs in its last bit may be rounded to the other neighbour in half, and what follows makes more of it
 BOUNDS = {DType.F32: (1e-4, 1e-3), DType.F16: (2e-2, 1e-1), DType.BF16: (1e-1, 4e-1)}
+#: where floats of another backend are rounded to int8 on the way: near ties fall the other way, and what follows makes
+#: more of that. An H200 was 0.13 off on a quantised MobileNet v2 whose convolutions were computed in float32
+STEPPED = (4e-1, 1.0)
 
 
-def make_self_test(engine: bytes, program: Program, log: Callable[[str], None] | None = None) -> list[SelfTest]:
-    """Run the engine once with the portable kernels. Empty when the generated inputs are out of a model's domain."""
+def make_self_test(
+    engine: bytes,
+    program: Program,
+    log: Callable[[str], None] | None = None,
+    elsewhere: Collection[int] = (),
+) -> list[SelfTest]:
+    """Run the engine once with the portable kernels. Empty when the generated inputs are out of a model's domain.
+
+    ``elsewhere`` lists the outputs that depend on floats which the engine to be tested computes on another backend. Of
+    those integers are left out: the least difference may decide another way.
+    """
     types = {tensor.type.dtype for tensor in program.tensors} | {DType.F32}
-    relative, absolute = max(BOUNDS[dtype] for dtype in types & BOUNDS.keys())
     tests = [SelfTest(io, seed=SEED + (io << 32)) for io in range(len(program.inputs))]
     try:
         outputs = _run_portable(engine, program)
@@ -40,6 +51,11 @@ def make_self_test(engine: bytes, program: Program, log: Callable[[str], None] |
         numbers = from_bfloat16(sample) if dtype is DType.BF16 else sample
         finite = np.abs(numbers[np.isfinite(numbers)].astype(np.float64))
         is_float, largest = dtype.is_float, float(finite.max(initial=0.0))
+        if index in elsewhere and not is_float:
+            continue
+        relative, absolute = max(BOUNDS[each] for each in types & BOUNDS.keys())
+        if index in elsewhere and DType.I8 in types:
+            relative, absolute = STEPPED
         tests.append(
             SelfTest(
                 len(program.inputs) + index,
@@ -50,7 +66,7 @@ def make_self_test(engine: bytes, program: Program, log: Callable[[str], None] |
                 absolute=absolute * max(largest, 1e-6) if is_float else 0.0,
             )
         )
-    return tests
+    return tests if len(tests) > len(program.inputs) else []
 
 
 def _run_portable(engine: bytes, program: Program) -> list[np.ndarray]:

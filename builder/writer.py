@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ingot._native import ffi, lib
-from ingot.builder.plan import CONSTANT, INPUT, NO_INDEX, OUTPUT, Program
+from ingot.builder.plan import CONSTANT, INPUT, NO_INDEX, OUTPUT, Module, Program, StepLaunch
 from ingot.kernels.spec import DType
 
 #: from the 32 bytes of an engine's digest to (public key, signature): Ed25519, 32 and 64 bytes
@@ -71,6 +71,9 @@ class _Tables:
     constant_offsets: dict[bytes, int] = field(default_factory=dict)
     params: bytearray = field(default_factory=bytearray)
     kernels: dict[str, int] = field(default_factory=dict)
+    images: bytearray = field(default_factory=bytearray)
+    modules: dict[Module, int] = field(default_factory=dict)
+    launches: dict[StepLaunch, int] = field(default_factory=dict)
 
     def string(self, text: str) -> int:
         if text not in self.string_offsets:
@@ -94,6 +97,31 @@ class _Tables:
             self.constant_offsets[raw] = _align(self.constants, alignment)
             self.constants += raw
         return self.constant_offsets[raw]
+
+    def module(self, module: Module) -> int:
+        """Index of a module, stored once."""
+        if module not in self.modules:
+            offset = _align(self.images, lib.INGOT_SECTION_ALIGN)
+            self.images += module.image
+            self.modules[module] = self.add(
+                "ingot_module", offset=offset, size=len(module.image), name=self.string(module.name), arch=module.arch
+            )
+        return self.modules[module]
+
+    def launch(self, launch: StepLaunch | None) -> int:
+        """Index of a launch record; steps that start alike share one."""
+        if launch is None:
+            return NO_INDEX
+        if launch not in self.launches:
+            self.launches[launch] = self.add(
+                "ingot_launch",
+                module=self.module(launch.module),
+                function=self.string(launch.function),
+                grid=tuple(launch.grid),
+                block=tuple(launch.block),
+                shared_bytes=launch.shared_bytes,
+            )
+        return self.launches[launch]
 
     def pack(self, kind: str) -> bytes:
         rows = self.records.get(kind, [])
@@ -163,7 +191,7 @@ def _add_program(t: _Tables, p: Program, kernel_abi: Mapping[str, tuple[int, int
             workspace=s.workspace,
             params_size=len(s.params),
             params=params,
-            launch=NO_INDEX,
+            launch=t.launch(s.launch),
         )
     edges, shape_code, patches = (t.count(f"ingot_{k}") for k in ("edge", "shape_insn", "patch"))
     for before, after in p.edges or ():
@@ -249,12 +277,14 @@ def write_engine(
         lib.INGOT_SECTION_SHAPE_CODE: "ingot_shape_insn",
         lib.INGOT_SECTION_PATCHES: "ingot_patch",
         lib.INGOT_SECTION_FILLS: "ingot_fill",
+        lib.INGOT_SECTION_LAUNCHES: "ingot_launch",
+        lib.INGOT_SECTION_MODULE_INDEX: "ingot_module",
         lib.INGOT_SECTION_SELFTEST: "ingot_selftest",
     }
     sections = [(lib.INGOT_SECTION_STRINGS, bytes(t.strings), "")]
     sections += [(kind, t.pack(struct), struct) for kind, struct in records.items() if t.count(struct)]
     sections += [(lib.INGOT_SECTION_PARAMS, bytes(t.params), ""), (lib.INGOT_SECTION_CONSTANTS, bytes(t.constants), "")]
-    sections += [(lib.INGOT_SECTION_METADATA, meta, "")]
+    sections += [(lib.INGOT_SECTION_METADATA, meta, ""), (lib.INGOT_SECTION_MODULES, bytes(t.images), "")]
     return seal(sorted(sections), sign)
 
 
@@ -279,7 +309,8 @@ def seal(sections: Sequence[tuple[int, bytes, str]], sign: Signer | None = None)
         body += data
     header = ffi.new("ingot_header *")
     header.magic = MAGIC
-    header.format_major, header.format_minor = 1, 0
+    header.format_major = 1
+    header.format_minor = int(any(kind == lib.INGOT_SECTION_MODULE_INDEX for kind, _, _ in sections))
     header.header_size, header.section_entry_size = HEADER, SECTION
     header.section_count = len(sections)
     header.file_size = len(body)

@@ -189,6 +189,28 @@ SCALAR = 0.01
 
 
 @dataclass(frozen=True, slots=True)
+class Launch:
+    """How a CUDA kernel does a node: what is compiled, and how it is started.
+
+    ``kernel`` is the class of ``common/cuda_device.h`` with its template arguments, in the file ``source`` below
+    ``kernels/``. Equal sources, kernels, preludes and ``exact`` are compiled once, so what differs from node to node
+    belongs into parameters and extents unless speed asks for a constant.
+    """
+
+    source: str
+    kernel: str
+    grid: tuple[int, int, int]
+    #: threads of a block
+    block: int
+    #: bytes of dynamic shared memory
+    shared: int = 0
+    #: C++ that stands before the source: generated code, and what it defines
+    prelude: str = ""
+    #: compiled without contraction and with exact division and square roots: the same bits as on the CPU
+    exact: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Tactic:
     """A kernel with its parameters that can do a node.
 
@@ -225,6 +247,16 @@ class Tactic:
     absorbs: tuple[int, ...] = ()
     #: the share of the target's peak, of arithmetic or of memory, that it is expected to reach; None: nobody knows
     efficiency: Callable[[NodeView, Target], float] | None = None
+    #: how a CUDA kernel is started; None: a kernel of the CPU
+    launch: Callable[[NodeView, Target], Launch] | None = None
+
+    @property
+    def backend(self) -> str:
+        """Which targets it is for: those of this backend. A tactic without a kernel is for all."""
+        return "cuda" if self.launch else "cpu"
+
+    def is_for(self, backend: str) -> bool:
+        return not self.kernel or self.backend == backend
 
     @property
     def key(self) -> str:
@@ -316,6 +348,8 @@ class Half:
     attrs: Callable[[NodeView, Sequence[DType | None], DType], Any] = lambda node, inputs, output: node.attrs
     results: bool = True
     moves: bool = False
+    #: whose kernels there are; on others the operator stays in float32
+    backends: tuple[str, ...] = ("cpu", "cuda")
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,18 @@ class Target:
     arch: str
     figures: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def peak_gops(self) -> dict[str, float]:
+        """Operations a nanosecond by element type, a multiply-add counts as two; empty where the file does not say.
+
+        Of a CPU those of one core, as the file has them; of a GPU those of all multiprocessors at its clock.
+        """
+        figures = self.figures
+        if self.backend != "cuda":
+            return dict(figures.get("peak_gops", {}))
+        cycles = figures.get("sm_count", 0) * figures.get("clock_mhz", 0) / 1000
+        return {name: ops * cycles for name, ops in figures.get("ops_per_clock", {}).items()}
+
 
 class UnknownTarget(KeyError):
     """No target is called like that."""

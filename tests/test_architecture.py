@@ -130,16 +130,17 @@ class TestOperators:
         assert lists.exists() == bool(sources), "kernels.inc and C sources come together"
         if sources:
             assert list(folder.glob("*.h"))
-            names = re.findall(r"^INGOT_KERNEL\((\w+)", lists.read_text(), re.MULTILINE)
+            names = re.findall(r"^INGOT_(?:CUDA_)?KERNEL\((\w+)", lists.read_text(), re.MULTILINE)
             assert names and set(names) <= set(_kernel.kernels())
 
     def test_every_kernel_of_a_tactic_exists_and_is_used(self) -> None:
         used = {tactic.kernel for spec in kernels.load().values() for tactic in spec.tactics} - {""}
         assert used == set(_kernel.kernels())
 
-    def test_every_kernel_has_a_portable_implementation(self) -> None:
+    def test_every_kernel_of_the_cpu_has_a_portable_implementation(self) -> None:
         for info in _kernel.kernels().values():
-            assert info.isas[0] == "portable", info.name
+            assert info.isas[:1] == (("portable",) if info.backend == "cpu" else ()), info.name
+            assert info.name.endswith("_cuda") == (info.backend == "cuda"), info.name
 
 
 def _library() -> Path:

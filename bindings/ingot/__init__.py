@@ -77,6 +77,9 @@ def build(
 ) -> Engine:
     """Build an engine from an ONNX model (a file, its bytes, or a ``ModelProto``) and load it.
 
+    ``target`` is what it is for (``ingot targets``), which need not be here: an engine for a GPU can be looked at and
+    saved on any machine. Building one needs ``pip install "ingot[cuda12]"`` (Orin) or ``"ingot[cuda13]"`` (Thor, H200).
+
     ``profiles`` is a list with one dict from input name to shape, for inputs whose shape the model leaves open;
     ``constants`` takes inputs as constants; ``precision`` is "fp32", "fp16", "bf16", "int8" or "best". The last two
     take their ranges from ``calibration`` data (a folder, an ``.npz`` file, an iterable of ``{name: array}``; images by
@@ -132,7 +135,8 @@ def build(
             self_test=self_test,
             log=log,
             tuned=tuned,
-        )
+        ),
+        any_machine=True,  # what is built here need not run here
     )
 
 

@@ -38,6 +38,11 @@ class KernelInfo:
     isas: tuple[str, ...]
     flags: int
     inplace: int
+    backend: str = "cpu"
+
+
+#: ingot_backend -> what targets call it
+BACKENDS = {lib.INGOT_BACKEND_CPU: "cpu", lib.INGOT_BACKEND_CUDA: "cuda"}
 
 
 def isa_names(bits: int) -> tuple[str, ...]:
@@ -46,14 +51,20 @@ def isa_names(bits: int) -> tuple[str, ...]:
 
 
 def kernels() -> dict[str, KernelInfo]:
-    """All kernels this build has, by name."""
+    """All kernels this build has, by name: those of the CPU, and the rules of those of CUDA, which have no ``isas``."""
     found: dict[str, KernelInfo] = {}
     record = ffi.new("ingot_direct_kernel *")
     index = 0
     while lib.ingot_direct_kernel_at(index, record):
         name = ffi.string(record.name).decode()
         found[name] = KernelInfo(
-            name, record.abi, record.params_size, isa_names(record.isas), record.flags, record.inplace
+            name,
+            record.abi,
+            record.params_size,
+            isa_names(record.isas),
+            record.flags,
+            record.inplace,
+            BACKENDS[record.backend],
         )
         index += 1
     return found
@@ -135,8 +146,12 @@ def refusal(
     outputs: Sequence[Description | None],
     params: bytes = b"",
     workspace: int = 0,
+    launch: Sequence[int] | None = None,
 ) -> str | None:
-    """Why the kernel's own check refuses such a step, ``None`` when it does not. Nothing is run."""
+    """Why the kernel's own check refuses such a step, ``None`` when it does not. Nothing is run.
+
+    ``launch`` makes it a CUDA kernel: its grid and block, three numbers each, and bytes of dynamic shared memory.
+    """
     operands = ffi.new("ingot_direct_operand[]", max(len(inputs) + len(outputs), 1))
     held = []
     for operand, given in zip(operands, [*inputs, *outputs]):
@@ -153,8 +168,9 @@ def refusal(
         operand.dims[0 : len(given.shape)] = given.shape
     error = new_error()
     blob = ffi.from_buffer(params) if params else ffi.NULL
+    grid = ffi.NULL if launch is None else ffi.new("uint32_t[7]", list(launch))
     status = lib.ingot_direct_check(
-        name.encode(), operands, len(inputs), len(outputs), blob, len(params), workspace, error
+        name.encode(), operands, len(inputs), len(outputs), blob, len(params), workspace, grid, error
     )
     return None if status == lib.INGOT_OK else ffi.string(error.message).decode()
 

@@ -100,17 +100,18 @@ def to_array(info: TensorInfo, value: Any, kind: str = "input") -> np.ndarray:
     else:
         array = _foreign(info, value, kind)
     if array.dtype != info.dtype:
-        raise _mismatch(info, info.shape, array, kind)
+        raise mismatch(info, info.shape, array, kind)
     return array
 
 
-def check_shape(info: TensorInfo, array: np.ndarray, wanted: tuple[int, ...], kind: str = "input") -> None:
+def check_shape(info: TensorInfo, array: Any, wanted: tuple[int, ...], kind: str = "input") -> None:
     """Raise :class:`ArgumentError` unless the array has the wanted shape."""
     if array.shape != wanted:
-        raise _mismatch(info, wanted, array, kind)
+        raise mismatch(info, wanted, array, kind)
 
 
-def _mismatch(info: TensorInfo, wanted: tuple[int, ...], got: np.ndarray, kind: str) -> ArgumentError:
+def mismatch(info: TensorInfo, wanted: tuple[int, ...], got: Any, kind: str) -> ArgumentError:
+    """The exception for an array of another element type or shape."""
     order = "" if got.dtype.isnative else " of the other byte order"
     return ArgumentError(
         f"{kind} {info.name!r}: wanted {info.dtype} {shape_text(wanted)}, "
@@ -146,5 +147,5 @@ def _convert(info: TensorInfo, value: Any, kind: str) -> np.ndarray:
         limits = np.iinfo(info.dtype)
         fits = limits.min <= int(given.min()) and int(given.max()) <= limits.max
     if not fits:
-        raise _mismatch(info, info.shape, given, kind)
+        raise mismatch(info, info.shape, given, kind)
     return given.astype(info.dtype)

@@ -11,14 +11,15 @@ import numpy as np
 
 from ._native import check, ffi, lib, new_error
 from .arrays import Arrays, TensorInfo, check_shape, shape_text, to_array, unknown_name
+from .device import DeviceArray, device_array, stream_address
 from .errors import ArgumentError, ResourceError, RunError
 from .handle import Handle
 
 if TYPE_CHECKING:
     from .engine import Engine
 
-_WAITS = {"block": lib.INGOT_WAIT_BLOCK, "spin": lib.INGOT_WAIT_SPIN}
-_HOST_ALIGN = 4096
+_WAITS = {"block": lib.INGOT_WAIT_BLOCK, "spin": lib.INGOT_WAIT_SPIN, "poll": lib.INGOT_WAIT_POLL}
+_ALIGN = 4096
 _run = lib.ingot_context_run
 
 
@@ -32,12 +33,14 @@ class StepTime(NamedTuple):
 
 @dataclass(frozen=True)
 class Stats:
-    """``runs`` since the context was made, its threads, and its memory in bytes."""
+    """``runs`` since the context was made, its threads, and its memory in bytes; the last two are 0 on the CPU."""
 
     runs: int
     threads: int
     host_bytes: int
     arena_bytes: int
+    device_bytes: int = 0
+    pinned_bytes: int = 0
 
 
 class Context:
@@ -45,7 +48,8 @@ class Context:
 
     ``inputs[name]`` and ``outputs[name]`` are NumPy arrays over the memory that a run reads and writes, so the loop is
     ``ctx.inputs["x"][...] = x; ctx.run(); y = ctx.outputs["y"]``. They stay valid as long as somebody holds them, the
-    context closed or not, and offer ``__dlpack__`` as NumPy does.
+    context closed or not, and offer ``__dlpack__`` as NumPy does. Those of a CUDA engine lie in pinned memory, from
+    which a run copies to the device and back, or which an integrated device uses in place.
 
     A context belongs to one thread at a time, as in C: while a run lasts the GIL is released, and a second call on the
     same context raises :class:`RunError` instead of disturbing it. Take one context a thread; they share the engine.
@@ -64,7 +68,7 @@ class Context:
     ) -> None:
         options = ffi.new("ingot_context_options *", {"size": ffi.sizeof("ingot_context_options")})
         if wait not in _WAITS:
-            raise ArgumentError(f"wait is {wait!r}: give 'block' or 'spin'")
+            raise ArgumentError(f"wait is {wait!r}: give 'block' or 'spin', or on CUDA 'poll'")
         if threads < 1 or not 0 <= priority <= 99 or any(cpu < 0 for cpu in cpus or ()):
             raise ArgumentError("threads must be at least 1, priority 0 to 99 and cpus not negative")
         options.threads, options.wait, options.priority = min(threads, 2**31), _WAITS[wait], priority
@@ -75,22 +79,21 @@ class Context:
         need = ffi.new("ingot_memory *", {"size": ffi.sizeof("ingot_memory")})
         check(lib.ingot_context_memory(engine.handle.pointer, options, need, error), error)
         # NumPy owns the memory: arrays over it stay valid as long as somebody holds them, whatever becomes of this.
-        try:
-            block = np.empty(need.host_size + _HOST_ALIGN, np.uint8)
-        except (MemoryError, ValueError, OverflowError) as failure:
-            raise ResourceError(f"no memory for a context of {need.host_size} bytes", "memory") from failure
-        start = -block.ctypes.data % _HOST_ALIGN
-        self._host = block[start : start + need.host_size]
-        need.host = ffi.cast("void *", self._host.ctypes.data)
+        host, need.host = _block(need.host_size)
+        self._blocks = [host]
+        if need.pinned_size:
+            pinned, need.pinned = _block(need.pinned_size)
+            self._blocks.append(pinned)
         made = ffi.new("ingot_context **")
         check(lib.ingot_context_init(engine.handle.pointer, options, need, made, error), error)
         self._engine_handle: Handle | None = engine.handle
-        self._handle: Handle | None = Handle(made[0], lib.ingot_context_destroy, engine.handle, block)
+        self._handle: Handle | None = Handle(made[0], lib.ingot_context_destroy, engine.handle, *self._blocks)
         self._pointer = made[0]
         self._engine = engine
         self._step_count = engine._step_count
         self._busy = threading.Lock()
-        self._bound: dict[str, np.ndarray] = {}
+        self._bound: dict[str, np.ndarray | DeviceArray] = {}
+        self._lent: list[str] = []  # inputs bound for one run
         self._infos = {info.name: (i, info) for i, info in reversed(list(enumerate([*engine.inputs, *engine.outputs])))}
         self.inputs, self.outputs = Arrays("input"), Arrays("output")
         self._refresh()
@@ -101,8 +104,11 @@ class Context:
         """Run once. Without arguments: on what stands in ``inputs``, into ``outputs``; returns nothing.
 
         With a dict: copies its arrays in, runs, and returns a dict of fresh arrays. Every input that is not bound must
-        be there, with its element type and shape; Python lists are converted, DLPack objects in CPU memory read.
-        Raises :class:`ArgumentError` for a wrong input, :class:`RunError` when an index in the data is out of range.
+        be there, with its element type and shape; Python lists are converted, DLPack objects in CPU memory read; a CUDA
+        engine reads arrays on the device where they are, as :meth:`bind` does.
+        Outputs that are bound to memory of a device are left out.
+        Raises :class:`ArgumentError` for a wrong input, :class:`RunError` when an index in the data is out of range or
+        the device fails.
         """
         busy = self._busy
         if not busy.acquire(False):
@@ -115,10 +121,32 @@ class Context:
                 self._open()
                 check(status, self._error)
             if inputs is not None:
-                return {name: array.copy() for name, array in self.outputs.items()}
+                return {name: array.copy() for name, array in self.outputs.items() if isinstance(array, np.ndarray)}
         finally:
+            while self._lent:
+                self._unbind(self._lent.pop())
             busy.release()
         return None
+
+    def enqueue(self, stream: Any = None) -> None:
+        """CUDA: start a run on a stream of the caller's and return; :meth:`wait` ends it.
+
+        ``stream`` is the address of a CUstream, or an object with one as ``__cuda_stream__()``, ``cuda_stream`` or
+        ``ptr``; ``None`` is the default stream. Inputs and outputs belong to the device until the run ends, and none
+        may be bound to memory that is not pinned.
+        Raises :class:`RunError` with ``status == "unsupported"`` on the CPU.
+        """
+        with self._exclusive():
+            address = ffi.cast("void *", stream_address(stream))
+            check(lib.ingot_context_enqueue(self._pointer, address, self._error), self._error)
+
+    def wait(self) -> None:
+        """CUDA: wait for what :meth:`enqueue` started last.
+
+        Raises :class:`RunError` when a run since the last wait met an index out of range, or the device failed.
+        """
+        with self._exclusive():
+            check(lib.ingot_context_wait(self._pointer, self._error), self._error)
 
     def _take(self, inputs: Mapping[str, Any]) -> None:
         engine = self._open()
@@ -136,6 +164,12 @@ class Context:
         for index, info in enumerate(engine.inputs):
             if info.name not in inputs:
                 continue
+            on_device = self._on_device(info, inputs[info.name], "input")
+            if on_device is not None:
+                check_shape(info, on_device, self.inputs[info.name].shape)
+                self._bind(index, info.name, on_device, on_device.address, False)
+                self._lent.append(info.name)
+                continue
             array = arrays[info.name] = to_array(info, inputs[info.name])
             if info.shape != info.min_shape and array.shape != self.inputs[info.name].shape:
                 self._set_shape(index, info, array.shape)
@@ -149,33 +183,51 @@ class Context:
         """Let a run read an input from ``array``, or write an output into it, without a copy; ``None`` unbinds.
 
         The array must be C-contiguous, aligned to its element, of the exact type and current shape, and writable for an
-        output; DLPack objects in CPU memory will do. The context holds on to it. Inputs are never written.
+        output; DLPack objects in CPU memory will do. For a CUDA engine it may also lie on the device: an object with
+        ``__cuda_array_interface__``, or with ``__dlpack__`` that says so; what was queued for it must have ended.
+        The context holds on to it. Inputs are never written.
         """
         with self._exclusive():
             index, info = self._info(name)
             is_output = index >= len(self.inputs)
             kind = "output" if is_output else "input"
             if array is None:
-                self._bound.pop(name, None)
-                check(lib.ingot_context_bind(self._pointer, index, ffi.NULL, 0, self._error), self._error)
-                self._refresh()
+                self._unbind(name)
                 return
             if isinstance(array, (bool, int, float, list, tuple)):
                 raise ArgumentError(f"{kind} {name!r}: only an array can be bound, not {type(array).__name__}")
+            on_device = self._on_device(info, array, kind)
+            if on_device is not None:
+                check_shape(info, on_device, self._shape(index, len(info.shape)), kind)
+                self._bind(index, name, on_device, on_device.address, is_output)
+                return
             array = to_array(info, array, kind)
             check_shape(info, array, self._shape(index, len(info.shape)), kind)
             if not array.flags.c_contiguous or not array.flags.aligned:
                 raise ArgumentError(f"{kind} {name!r}: the array is not C-contiguous and aligned; bind a copy of it")
             if is_output and not array.flags.writeable:
                 raise ArgumentError(f"output {name!r}: the array is read-only")
-            for other, bound in self._bound.items():
-                other_is_output = self._infos[other][0] >= len(self.inputs)
-                if other != name and (is_output or other_is_output) and np.may_share_memory(array, bound):
-                    raise ArgumentError(f"{kind} {name!r}: the array shares memory with what {other!r} is bound to")
-            data = ffi.cast("void *", array.ctypes.data)
-            check(lib.ingot_context_bind(self._pointer, index, data, array.nbytes, self._error), self._error)
-            self._bound[name] = array
-            self._refresh()
+            self._bind(index, name, array, array.ctypes.data, is_output)
+
+    def _on_device(self, info: TensorInfo, value: Any, kind: str) -> DeviceArray | None:
+        """``value`` where it lies on a device, when the engine runs on one."""
+        return device_array(info, value, kind) if len(self._blocks) > 1 else None
+
+    def _unbind(self, name: str) -> None:
+        self._bound.pop(name, None)
+        check(lib.ingot_context_bind(self._pointer, self._infos[name][0], ffi.NULL, 0, self._error), self._error)
+        self._refresh()
+
+    def _bind(self, index: int, name: str, array: np.ndarray | DeviceArray, address: int, is_output: bool) -> None:
+        for other, bound in self._bound.items():
+            other_is_output = self._infos[other][0] >= len(self.inputs)
+            if other != name and (is_output or other_is_output) and _share_memory(array, bound):
+                kind = "output" if is_output else "input"
+                raise ArgumentError(f"{kind} {name!r}: the array shares memory with what {other!r} is bound to")
+        data = ffi.cast("void *", address)
+        check(lib.ingot_context_bind(self._pointer, index, data, array.nbytes, self._error), self._error)
+        self._bound[name] = array
+        self._refresh()
 
     def set_shape(self, name: str, shape: Sequence[int]) -> None:
         """Set the shape of an input within its range.
@@ -201,7 +253,8 @@ class Context:
 
     def _refresh(self) -> None:
         """Make the arrays over the memory that the C context now names."""
-        base = self._host.ctypes.data
+        block = self._blocks[-1]
+        base = block.ctypes.data
         count = len(self._engine.inputs)
         for index, info in enumerate([*self._engine.inputs, *self._engine.outputs]):
             arrays = self.inputs if index < count else self.outputs
@@ -213,8 +266,9 @@ class Context:
             size = int(np.prod(shape, dtype=np.int64)) * info.dtype.itemsize
             start = int(ffi.cast("uintptr_t", lib.ingot_context_data(self._pointer, index))) - base
             former = arrays._arrays.get(info.name)
-            if former is None or former.shape != shape or former.ctypes.data != base + start:
-                arrays._arrays[info.name] = self._host[start : start + size].view(info.dtype).reshape(shape)
+            stale = not isinstance(former, np.ndarray) or former.shape != shape or former.ctypes.data != base + start
+            if stale:
+                arrays._arrays[info.name] = block[start : start + size].view(info.dtype).reshape(shape)
 
     # -- asking ------------------------------------------------------------------------------------------------------
 
@@ -234,12 +288,19 @@ class Context:
         self._open()
         record = ffi.new("ingot_stats *", {"size": ffi.sizeof("ingot_stats")})
         check(lib.ingot_context_stats(self._pointer, record), new_error())
-        return Stats(record.runs, record.threads, record.host_bytes, record.arena_bytes)
+        return Stats(
+            record.runs,
+            record.threads,
+            record.host_bytes,
+            record.arena_bytes,
+            record.device_bytes,
+            record.pinned_bytes,
+        )
 
     def reset(self) -> None:
         """Set the state that is kept from run to run to zero, as in a new context."""
         with self._exclusive():
-            check(lib.ingot_context_reset(self._pointer), self._error)
+            check(lib.ingot_context_reset(self._pointer), new_error())
 
     def close(self) -> None:
         """End the worker threads. Arrays taken before stay valid. Closing twice is fine."""
@@ -294,6 +355,25 @@ class _Exclusive:
 
     def __exit__(self, *_: object) -> None:
         self._context._busy.release()
+
+
+def _block(size: int) -> tuple[np.ndarray, Any]:
+    """Aligned memory, as an array and as C sees it."""
+    try:
+        memory = np.empty(size + _ALIGN, np.uint8)
+    except (MemoryError, ValueError, OverflowError) as failure:
+        raise ResourceError(f"no memory for a context of {size} bytes", "memory") from failure
+    start = -memory.ctypes.data % _ALIGN
+    block = memory[start : start + size]
+    return block, ffi.cast("void *", block.ctypes.data)
+
+
+def _share_memory(a: np.ndarray | DeviceArray, b: np.ndarray | DeviceArray) -> bool:
+    if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
+        return np.may_share_memory(a, b)
+    if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
+        return False
+    return a.address < b.address + b.nbytes and b.address < a.address + a.nbytes
 
 
 def _text(string: Any) -> str:

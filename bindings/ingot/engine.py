@@ -24,6 +24,8 @@ def load(
     public_keys: Sequence[bytes] = (),
     isa: str | None = None,
     same_bits: bool = False,
+    device: int | None = None,
+    any_machine: bool = False,
 ) -> Engine:
     """Open an engine file, or the bytes of one, after checking all of it.
 
@@ -32,7 +34,10 @@ def load(
     identity; ``public_keys`` (Ed25519, 32 bytes each) demands a signature by one of them. ``isa`` is the best
     instruction set to use, by default what ``INGOT_ISA`` in the environment says, else the best of the processor.
     With ``same_bits`` the engine gives the same bits on any machine: floating-point steps are computed by portable
-    kernels, which are slower; INT8 steps are exact in any case.
+    kernels, which are slower; INT8 steps are exact in any case; programs for CUDA are not taken.
+    ``device`` is the index of the CUDA device to use, by default the first that fits. With ``any_machine`` all variants
+    of the file are checked, and it is opened even if this machine can run none, to look at: then :meth:`Engine.context`
+    raises what this call would have raised.
 
     Raises :class:`EngineError` when the file is damaged or not an engine, :class:`ResourceError` when it cannot be read
     or does not fit the machine, :class:`ArgumentError` for a wrong option.
@@ -42,8 +47,13 @@ def load(
         lib.INGOT_OPEN_LOCK: lock,
         lib.INGOT_OPEN_CHECK_SHA256: check_sha256,
         lib.INGOT_OPEN_SAME_BITS: same_bits,
+        lib.INGOT_OPEN_ANY_MACHINE: any_machine,
     }
     options.flags = sum(flag for flag, is_wanted in wanted.items() if is_wanted)
+    if device is not None:
+        if not 0 <= device < 2**16:
+            raise ArgumentError(f"device is {device}: give an index from 0 on")
+        options.device = device + 1
     held: list[Any] = []
     if public_keys:
         keys = [bytes(key) for key in public_keys]
@@ -90,12 +100,15 @@ class Engine:
     """A loaded engine: immutable, so any number of threads may use it. Made by :func:`load` and :func:`ingot.build`.
 
     ``digest`` is the SHA-256 identity (hex), ``inputs`` and ``outputs`` say what goes in and out, in the model's order,
-    ``variant`` is the target whose program was taken, ``isa`` the best instruction set in use.
+    ``variant`` is the target whose program was taken, ``isa`` the best instruction set in use (of a CUDA program its
+    architecture, such as "sm_87"). ``unfit`` says why this machine cannot run it, and is ``None`` unless it was opened
+    for any machine.
     """
 
     digest: str
     variant: str
     isa: str
+    unfit: str | None
     inputs: tuple[TensorInfo, ...]
     outputs: tuple[TensorInfo, ...]
 
@@ -106,6 +119,7 @@ class Engine:
         self.digest = bytes(info.digest).hex()
         self.variant = ffi.string(info.variant).decode()
         self.isa = ffi.string(info.isa).decode()
+        self.unfit = None if info.unfit == ffi.NULL else ffi.string(info.unfit).decode()
         self._step_count: int = info.step_count
         inputs, outputs = [], []
         record = ffi.new("ingot_io_info *", {"size": ffi.sizeof("ingot_io_info")})
@@ -157,9 +171,11 @@ class Engine:
     ) -> Context:
         """All the memory and threads for running the engine; see :class:`Context`.
 
-        ``threads`` counts the caller's own. ``wait="block"`` lets workers sleep after a bounded spin, ``"spin"`` keeps
-        them spinning, one core each. ``priority`` (1 to 99) is the workers' SCHED_FIFO priority, 0 leaves it. ``cpus``
-        names the cpu of each worker thread (``threads - 1`` of them).
+        On CUDA a context has one thread, the caller's, which waits for the device as ``wait`` says: "block" asks a
+        while, then sleeps, "spin" keeps asking, "poll" looks at a word in memory that the end of a run writes. On the
+        CPU ``threads`` counts the caller's own. ``wait="block"`` lets workers sleep after a bounded spin, ``"spin"``
+        keeps them spinning, one core each. ``priority`` (1 to 99) is the workers' SCHED_FIFO priority, 0 leaves it.
+        ``cpus`` names the cpu of each worker thread (``threads - 1`` of them).
         """
         return Context(self, threads, wait, priority, cpus)
 

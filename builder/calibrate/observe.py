@@ -40,7 +40,7 @@ class Observation:
         self._given = tuple(name for name in self.names if name in inputs)
         self._context = None
         computed: list[Value] = [values[name] for name in self.names if name not in inputs]
-        graph.outputs = computed
+        graph.outputs, graph.target = computed, None
         drop_dead(graph)
         if computed:
             program = lower(graph, graph.name, [value.name for value in computed])

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from ingot.builder.evaluate import has_tactic
 from ingot.builder.ir import Graph, Node, Value
 from ingot.builder.passes.match import function_of, uniform
 from ingot.builder.passes.permutation import after, is_identity, permuted
@@ -129,17 +130,16 @@ def _concat(sweep: Sweep, node: Node) -> Value | None:
         elif piece.type.shape[axis]:
             flat.append(piece)
     flat = flat or pieces[:1]
-    if len(flat) > len(pieces) and not _has_tactic(node, flat):
+    if len(flat) > len(pieces) and not _takes(node, flat, sweep.graph.backend):
         return None
     if len(flat) == 1:
         return flat[0]
     return None if flat == pieces else sweep.emit("concat", node.attrs, flat)
 
 
-def _has_tactic(node: Node, inputs: Sequence[Value]) -> bool:
+def _takes(node: Node, inputs: Sequence[Value], backend: str) -> bool:
     """Whether a kernel takes that many operands."""
-    wider = Node(node.op, node.attrs, list(inputs), node.outputs)
-    return any(tactic.when(wider) for tactic in node.op.tactics)
+    return has_tactic(Node(node.op, node.attrs, list(inputs), node.outputs), backend)
 
 
 def _elementwise(sweep: Sweep, node: Node) -> Value | None:

@@ -65,10 +65,12 @@ def _wanted(node: Node, request: Request) -> DType | None:
             request.refused[node.name] = request.kept_out[node.name]
         return None
     rule = node.op.half
-    if in_int8(node) or rule is None or node.output.type.dtype is not DType.F32 or not rule.able(node):
+    if in_int8(node) or rule is None or request.backend not in rule.backends:
+        return None
+    if node.output.type.dtype is not DType.F32 or not rule.able(node):
         return None
     reason = obstacle(node, dtype, request)
-    if not reason and not _has_kernel(node, dtype):
+    if not reason and not _has_kernel(node, dtype, request.backend):
         reason = f"no {asked} kernel takes these operands"
     if reason:
         request.refused[node.name] = reason
@@ -92,7 +94,7 @@ def _data(node: Node) -> Iterable[Value]:
     yield from node.outputs
 
 
-def _has_kernel(node: Node, dtype: DType) -> bool:
+def _has_kernel(node: Node, dtype: DType, backend: str) -> bool:
     """Whether there is a kernel for the node with everything in half that may be."""
     rule = node.op.half
     trial = Node(node.op, node.attrs, list(node.inputs), [], node.source)
@@ -104,7 +106,7 @@ def _has_kernel(node: Node, dtype: DType) -> bool:
     try:
         types = [value.type if value is not None else None for value in trial.inputs]
         trial.outputs = [Value("trial", kind, None, trial) for kind in node.op.infer(trial.attrs, types)]
-        select_tactic(trial)
+        select_tactic(trial, backend)
     except Unsupported:
         return False
     return not rule.results or trial.output.type.dtype is dtype

@@ -22,7 +22,7 @@ def run(graph: Graph) -> None:
     outputs = {id(value) for value in graph.outputs}
     groups: dict[tuple, list[Node]] = {}
     for node in graph.nodes:
-        if _may_merge(node) and _slices_for_free(node, users, outputs):
+        if _may_merge(node) and _slices_for_free(node, users, outputs, graph.backend):
             groups.setdefault(_key(node), []).append(node)
     leaders = {nodes[0]: nodes for nodes in groups.values() if len(nodes) > 1}
     merged: dict[Node, Value] = {}
@@ -58,14 +58,14 @@ def _key(node: Node) -> tuple:
     return node.op.name, repr(node.attrs), id(x), w.type.dtype, tuple(rest)
 
 
-def _slices_for_free(node: Node, users: dict[Value, list[Node]], outputs: set[int]) -> bool:
+def _slices_for_free(node: Node, users: dict[Value, list[Node]], outputs: set[int], backend: str) -> bool:
     y = node.output
     if id(y) in outputs:
         return False
     if y.type.count == y.type.shape[-1]:  # one row has no gaps
         return True
     for user in users.get(y, ()):
-        tactic = tactic_of(user)
+        tactic = tactic_of(user, backend)
         if tactic is None or any(i not in tactic.pitched_inputs for i, v in enumerate(user.inputs) if v is y):
             return False
     return True

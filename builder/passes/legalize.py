@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from ingot.builder.evaluate import compute_types
 from ingot.builder.ir import Graph, Node, Value
+from ingot.builder.passes.rewrite import Names
+from ingot.kernels.common.half import real_attrs
 from ingot.kernels.elementwise.op import cast_program
 from ingot.kernels.spec import DType, OpSpec, TensorType
 
 
 def run(graph: Graph) -> None:
     """Insert casts around nodes with operands of a type in ``OpSpec.cast_to``."""
-    elementwise = _elementwise()
+    elementwise, names = _elementwise(), Names(graph)
     nodes: list[Node] = []
     casts: dict[tuple[Value, DType], Value] = {}
     changed = 0
@@ -19,9 +21,8 @@ def run(graph: Graph) -> None:
         key = (value, dtype)
         if key not in casts:
             node = Node(elementwise, cast_program(value.type.dtype, dtype), [value], [], source)
-            node.outputs = [
-                Value(f"{value.name}.{dtype.name.lower()}", TensorType(dtype, value.type.shape), None, node)
-            ]
+            name = names.fresh(f"{value.name}.{dtype.name.lower()}")
+            node.outputs = [Value(name, TensorType(dtype, value.type.shape), None, node)]
             nodes.append(node)
             casts[key] = node.output
         return casts[key]
@@ -37,13 +38,15 @@ def run(graph: Graph) -> None:
             v if v is None or v.type.dtype not in wide else cast(v, wide[v.type.dtype], node.source)
             for v in node.inputs
         ]
+        node.attrs = real_attrs(node)
         node.attrs = node.op.widen(node.attrs) if node.op.widen else node.attrs
         nodes.append(node)
         for index, value in enumerate(node.outputs):
             if value.type.dtype not in wide:
                 continue
             dtype = wide[value.type.dtype]
-            inner = Value(f"{value.name}.{dtype.name.lower()}", TensorType(dtype, value.type.shape), None, node)
+            name = names.fresh(f"{value.name}.{dtype.name.lower()}")
+            inner = Value(name, TensorType(dtype, value.type.shape), None, node)
             node.outputs[index] = inner
             back = Node(elementwise, cast_program(dtype, value.type.dtype), [inner], [value], node.source)
             value.producer = back

@@ -10,6 +10,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
+from ingot.builder.evaluate import has_tactic
 from ingot.builder.ir import Node, Value
 from ingot.builder.passes.match import function_of, uniform
 from ingot.builder.passes.permutation import Perm, after, identity
@@ -106,7 +107,7 @@ def _whole(
     scale = float(source.attrs.alpha) * factor * q_factor * k_factor
     attrs = op("attention").attrs(scale, (q.rows_first, k.rows_first, v.rows_first, False))
     inputs = [q.value, k.value, v.value, mask]
-    if not _has_kernel(attrs, inputs):
+    if not _has_kernel(attrs, inputs, sweep.graph.backend):
         return None
     result = sweep.emit("attention", attrs, inputs, source=[source, softmax])
     shape = node.output.type.shape
@@ -116,14 +117,13 @@ def _whole(
     return "Attention", sweep.reshape(result, shape)
 
 
-def _has_kernel(attrs: Any, inputs: Sequence[Value | None]) -> bool:
+def _has_kernel(attrs: Any, inputs: Sequence[Value | None], backend: str) -> bool:
     spec = op("attention")
     try:
         types = spec.infer(attrs, [None if x is None else x.type for x in inputs])
     except Unsupported:
         return False
-    trial = Node(spec, attrs, list(inputs), [Value("trial", types[0])])
-    return any(tactic.when(trial) for tactic in spec.tactics)
+    return has_tactic(Node(spec, attrs, list(inputs), [Value("trial", types[0])]), backend)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -83,7 +83,7 @@ class _Problem:
                     if before not in self.needs[i]:
                         self.needs[i].append(before)
                         self.feeds[before].append(i)
-            tactic = tactic_of(node)
+            tactic = tactic_of(node, graph.backend)
             self.workspace[i] = aligned(tactic.workspace(node)) if tactic is not None else 0
         self.users: list[list[int]] = [[] for _ in self.size]
         for i, touched in enumerate(self.touches):

@@ -201,7 +201,7 @@ class _Views:
 
     def _writes_rows(self, value: Value) -> bool:
         node = value.producer
-        tactic = tactic_of(node)
+        tactic = tactic_of(node, self.graph.backend)
         index = next(i for i, output in enumerate(node.outputs) if output is value)
         return tactic is not None and index in tactic.pitched_outputs
 
@@ -211,7 +211,7 @@ class _Views:
             y = user.output
             keeps = row(y.type) == row(value.type) and y not in self.places and id(y) not in self.outputs
             return keeps and all(self._reads_rows(each, y) for each in self.users.get(y, ()))
-        tactic = tactic_of(user)
+        tactic = tactic_of(user, self.graph.backend)
         return tactic is not None and all(
             i in tactic.pitched_inputs for i, operand in enumerate(user.inputs) if operand is value
         )
@@ -228,7 +228,7 @@ class _Views:
 
     def _slice(self, node: Node) -> None:
         x, y = node.inputs[0], node.output
-        if y in self.places or id(y) in self.outputs or x.is_constant or tactic_of(node) is ALIAS:
+        if y in self.places or id(y) in self.outputs or x.is_constant or node.tactic is ALIAS:
             return
         relative = slice_of(x.type, node.attrs)
         place = relative and inside(self._place(x), row(x.type), *relative)

@@ -14,6 +14,7 @@ from ingot.builder import lower, quantize_graph, store_half
 from ingot.builder.ir import Graph
 from ingot.builder.pipeline import FROM_QUANTIZE, run_passes
 from ingot.builder.quantization.request import HALVES, Request
+from ingot.builder.twin import for_cpu
 from ingot.builder.writer import Variant, write_engine
 
 Sample = Mapping[str, np.ndarray]
@@ -21,11 +22,12 @@ Results = list[list[np.ndarray]]
 
 
 class Runner:
-    """An engine made of a graph that is ready for ``lower``, and the memory it runs in."""
+    """An engine of the CPU, made of a graph that is ready for ``lower`` and the caller's no more, and the memory it
+    runs in."""
 
     def __init__(self, graph: Graph) -> None:
         names = [f"output {index}" for index in range(len(graph.outputs))]
-        program = lower(graph, graph.name, names)
+        program = lower(for_cpu(graph), graph.name, names)
         abi = {k.name: (k.abi, k.params_size) for k in kernels().values()}
         engine = ingot.load(write_engine([Variant("cpu", [program])], {}, abi), same_bits=True)
         self._context = engine.context(threads=min(os.cpu_count() or 1, 4))

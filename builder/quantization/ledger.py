@@ -99,6 +99,12 @@ def entries(graph: Graph, request: Request | None) -> list[dict[str, Any]]:
     ]
 
 
+def inexact_outputs(graph: Graph) -> set[int]:
+    """The positions of outputs whose bits may differ from target to target."""
+    exact = _exact(graph)
+    return {index for index, value in enumerate(graph.outputs) if not exact.get(value, True)}
+
+
 def outputs(graph: Graph, names: Sequence[str], request: Request) -> list[dict[str, Any]]:
     """One entry an output of the engine: whether its bits are the same on all targets, and its measured error."""
     exact, errors = _exact(graph), request.measured.get("errors", {})

@@ -66,6 +66,8 @@ class Request:
     #: layer -> why it stays in float32
     refused: dict[str, str] = field(default_factory=dict)
     precision: str = "int8"
+    #: of the target: what can be stored in half depends on the kernels
+    backend: str = "cpu"
     #: the largest magnitude that data showed, by value name
     largest: Mapping[str, float] = field(default_factory=dict)
 

@@ -35,11 +35,11 @@ def _with_tactic(node: Node, tactic: Tactic) -> Node:
     return node
 
 
-def conversion(x: Value, layout: Layout, name: str, split: str) -> list[Node]:
+def conversion(x: Value, layout: Layout, name: str, split: str, backend: str = "cpu") -> list[Node]:
     """The nodes that bring a value into blocks, or out of them; their last result is called ``name``."""
     reorder = op("reorder")
     node = Node(reorder, ReorderAttrs(x.layout, layout), [x], [], ("reorder",))
-    node.tactic = next(tactic for tactic in reorder.tactics if tactic.when(node))
+    node.tactic = next(tactic for tactic in reorder.tactics if tactic.is_for(backend) and tactic.when(node))
     (kind,) = reorder.infer(node.attrs, [x.type])
     node.outputs = [Value(name if layout.block else split, kind, None, node, layout=layout)]
     if layout.block:
@@ -76,7 +76,9 @@ class _Conversions:
         if (value, layout) not in self.made:
             provenance = value.provenance
             stem = f"{value.name}.{'blocks' if layout.block else 'dense'}"
-            nodes = conversion(value, layout, self.names.fresh(stem), self.names.fresh(f"{stem}.split"))
+            nodes = conversion(
+                value, layout, self.names.fresh(stem), self.names.fresh(f"{stem}.split"), self.graph.backend
+            )
             nodes[-1].output.provenance = provenance or provenance_of(value)
             self.nodes += nodes
             self.made[value, layout] = nodes[-1].output

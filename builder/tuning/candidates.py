@@ -47,11 +47,12 @@ def options_of(graph: Graph, *, fast_math: bool = True) -> dict[Node, list[Optio
     outputs = set(graph.outputs)
     found: dict[Node, list[Option]] = {}
     absorbed: set[Node] = set()
-    checks = Checks()
+    checks = Checks(graph.target)
     for node in graph.nodes:
         if node.tactic is not None:
             continue
-        able = [t for t in node.op.tactics if (fast_math or t.numerics != "fast") and _can(node, t, users, outputs)]
+        mine = [t for t in node.op.tactics if t.is_for(graph.backend) and (fast_math or t.numerics != "fast")]
+        able = [t for t in mine if _can(node, t, users, outputs)]
         able.sort(key=lambda tactic: not tactic.is_plain)  # stable: the default is the first that fits anywhere
         if not able or not able[0].is_plain:
             continue
@@ -112,9 +113,9 @@ def _candidate(node: Node, tactic: Tactic) -> Candidate:
     return Candidate(problem_of(whole), twin.tactic, twin)
 
 
-def conversion_candidate(kind: TensorType, source: Layout, target: Layout) -> Candidate:
+def conversion_candidate(kind: TensorType, source: Layout, target: Layout, backend: str) -> Candidate:
     """Bringing a tensor of that type from one layout into another; one of both is row-major."""
-    node = conversion(Value("in0", kind, layout=source), target, "out0", "out0")[0]
+    node = conversion(Value("in0", kind, layout=source), target, "out0", "out0", backend)[0]
     return Candidate(problem_of(node), node.tactic, node)
 
 

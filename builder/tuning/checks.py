@@ -10,6 +10,7 @@ from ingot._kernel import Description, kernels, make_params, refusal
 from ingot.builder.ir import Node, Value
 from ingot.builder.tuning.keys import Candidate
 from ingot.kernels.spec import DENSE, DType, TensorType
+from ingot.targets import Target
 
 #: constants that are not packed: the data of smaller ones are shown to the check, which may look at them
 SHOWN = 4096
@@ -18,10 +19,11 @@ SHOWN = 4096
 class Checks:
     """Asks kernels. What constants look like when they are packed is found out once for each problem and packing.
 
-    A constant that cannot be packed so cannot be done so.
+    A constant that cannot be packed so cannot be done so. ``target`` is what CUDA kernels would be launched on.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, target: Target | None = None) -> None:
+        self._target = target
         self._known = frozenset(kernels())
         self._packed: dict[tuple[str, Any, int], TensorType] = {}
 
@@ -39,7 +41,11 @@ class Checks:
             for index, value in enumerate(node.outputs)
         ]
         params = make_params(tactic.params_type, tactic.params(node))
-        return refusal(tactic.kernel, inputs, outputs, params, tactic.workspace(node))
+        launch = None
+        if tactic.launch:
+            start = tactic.launch(node, self._target)
+            launch = (*start.grid, start.block, 1, 1, start.shared)
+        return refusal(tactic.kernel, inputs, outputs, params, tactic.workspace(node), launch)
 
     def _operand(self, candidate: Candidate, index: int, value: Value | None) -> Description | None:
         if value is None:

@@ -77,15 +77,15 @@ def defaults(plan: Plan, costs: Costs) -> Plan:
     return Plan(tuple(map(usual, plan.choices)), plan.default_ns, bound, plan.default_ns)
 
 
-def conversions(node: Node, options: Sequence[Option]) -> list[Candidate]:
+def conversions(node: Node, options: Sequence[Option], backend: str) -> list[Candidate]:
     """The steps between layouts that these options of a node might need."""
     found = []
     for option in options:
         for value, layout in _reads(node, option):
             if layout.block:
-                found.append(conversion_candidate(value.type, DENSE, layout))
+                found.append(conversion_candidate(value.type, DENSE, layout, backend))
         if option.writes.block:
-            found.append(conversion_candidate(node.output.type, option.writes, DENSE))
+            found.append(conversion_candidate(node.output.type, option.writes, DENSE, backend))
     return found
 
 
@@ -223,4 +223,4 @@ class _Problem:
             return 0.0
         if source.block and target.block:
             return self._conversion(value, source, DENSE) + self._conversion(value, DENSE, target)
-        return self.costs.of(conversion_candidate(value.type, source, target)).ns
+        return self.costs.of(conversion_candidate(value.type, source, target, self.graph.backend)).ns

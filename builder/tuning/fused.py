@@ -90,5 +90,6 @@ def _bound(tactic: Tactic, reader: Node) -> Tactic:
         pack={index: packed(function) for index, function in tactic.pack.items()},
         workspace=seen(tactic.workspace),
         efficiency=tactic.efficiency and seen(tactic.efficiency),
+        launch=tactic.launch and seen(tactic.launch),
         absorbs=(),
     )

@@ -129,7 +129,7 @@ class Tuner:
         for node, choices in options.items():
             near = self._near_best(choices)
             if len(near) > 1 or ABSORBED in choices:
-                for candidate in [option.candidate for option in near] + conversions(node, near):
+                for candidate in [option.candidate for option in near] + conversions(node, near, self.target.backend):
                     found.setdefault((candidate.problem, candidate.tactic.key), (node, candidate))
         return list(found.values())
 

@@ -6,6 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
+from ingot.kernels.arg_reduce import cuda
 from ingot.kernels.spec import (
     Builder,
     DType,
@@ -56,11 +59,16 @@ def _tactic(kernel: str, *dtypes: DType) -> Tactic:
 
 
 def samples() -> Iterable[Sample]:
-    for shape, axis in (((3, 40), 1), ((5, 7, 70), 1), ((4, 3), 0), ((9,), 0)):
+    for shape, axis in (((3, 40), 1), ((5, 7, 70), 1), ((4, 3), 0), ((9,), 0), ((600, 21), 1)):
         for smallest in (False, True):
             for last in (False, True):
                 attrs = ArgReduceAttrs(axis, smallest, last)
                 yield Sample(attrs, (TensorType(DType.F32, shape),), name=f"{shape}-{axis}-{smallest}-{last}")
+    rng = np.random.default_rng(3)
+    for last in (False, True):
+        wild = rng.integers(0, 5, (3, 3000)).astype(np.float32)
+        wild[1, rng.integers(0, 3000, 5)] = np.nan
+        yield Sample(ArgReduceAttrs(1, last=last), (wild,), name=f"ties-{last}")
     for dtype in (DType.F32, *_TYPES):
         yield Sample(ArgReduceAttrs(1), (TensorType(dtype, (3, 20, 5)),), name=dtype.name)
 
@@ -69,7 +77,12 @@ SPEC = OpSpec(
     name="arg_reduce",
     attrs=ArgReduceAttrs,
     infer=infer,
-    tactics=(_tactic("arg_reduce_f32", DType.F32), _tactic("arg_reduce", *_TYPES)),
+    tactics=(
+        _tactic("arg_reduce_f32", DType.F32),
+        _tactic("arg_reduce", *_TYPES),
+        cuda.tactic("arg_reduce_f32_cuda", _params, DType.F32),
+        cuda.tactic("arg_reduce_cuda", _params, *_TYPES),
+    ),
     samples=samples,
     permute=permute,
     cast_to={

@@ -50,6 +50,53 @@ static inline attention_shape attention_shape_of(const ingot_call *call) {
     return s;
 }
 
+/* Why the operands do not fit together, or NULL; `takes` says which element types there are kernels for. */
+static inline const char *attention_check(const ingot_call *call, int (*takes)(uint8_t dtype)) {
+    const ingot_attention_params *p = call->params;
+    const ingot_arg *q = &call->in[0], *k = &call->in[1], *v = &call->in[2], *out = &call->out[0];
+    for (uint32_t i = 0; i < 3; i++) {
+        if (!takes(call->in[i].dtype) || call->in[i].rank != 4) {
+            return "attention: an operand of the wrong type or rank";
+        }
+    }
+    if (!takes(out->dtype) || out->rank != 4) {
+        return "attention: an output of the wrong type or rank";
+    }
+    if (p->causal > 1 || p->rows_first > 15 || !(p->softcap >= 0.0f) || p->diagonal < -INT32_MAX ||
+        p->diagonal > INT32_MAX) {
+        return "attention: a flag, cap or diagonal out of range";
+    }
+    if (q->dims[0] != k->dims[0] || q->dims[0] != v->dims[0] || q->dims[0] != out->dims[0]) {
+        return "attention: operands differ in batch";
+    }
+    const attention_shape s = attention_shape_of(call);
+    if (s.k.heads != s.v.heads || s.out.heads != s.q.heads || s.k.heads < 1 || s.q.heads % s.k.heads != 0) {
+        return "attention: heads do not fit";
+    }
+    if (s.q.width != s.k.width || s.out.width != s.v.width || s.k.rows != s.v.rows || s.out.rows != s.q.rows) {
+        return "attention: rows or widths do not fit";
+    }
+    if (out->count == 0) {
+        return NULL;
+    }
+    if (k->count == 0 || q->count == 0 || s.k.rows > INT32_MAX || s.q.rows > INT32_MAX) {
+        return "attention: no keys, or too many rows";
+    }
+    if (call->in_count > 3 && call->in[3].dtype != INGOT_DTYPE_NONE) {
+        const ingot_arg *mask = &call->in[3];
+        const int64_t full[3] = {s.batch, s.q.heads, s.q.rows};
+        if (!takes(mask->dtype) || mask->rank != 4 || mask->dims[3] != s.k.rows) {
+            return "attention: a mask of the wrong type, rank or width";
+        }
+        for (int axis = 0; axis < 3; axis++) {
+            if (mask->dims[axis] != 1 && mask->dims[axis] != full[axis]) {
+                return "attention: the mask does not broadcast";
+            }
+        }
+    }
+    return s.batch * s.q.heads * s.blocks > UINT32_MAX ? "attention: too large" : NULL;
+}
+
 typedef struct attention_scratch {
     float *scores; /* [INGOT_GEMM_MR][padded] */
     float *q;      /* [INGOT_GEMM_MR][width of q], scaled */

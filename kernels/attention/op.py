@@ -6,7 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ingot.kernels.common.half import HALF, HalfAttrs, is_half, real_attrs, stored_on_cuda, with_half
 from ingot.kernels.spec import DType, NodeView, OpSpec, Sample, Tactic, TensorType, Unsupported
+
+from . import cuda
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,7 @@ def infer(attrs: AttentionAttrs, inputs: Sequence[TensorType | None]) -> tuple[T
 
 
 def _params(node: NodeView) -> dict[str, Any]:
-    attrs: AttentionAttrs = node.attrs
+    attrs: AttentionAttrs = real_attrs(node)
     return {
         "scale": attrs.scale,
         "softcap": attrs.softcap,
@@ -83,20 +86,42 @@ def samples() -> Iterable[Sample]:
     yield case(1, 3, 3, 17, 17, 5, 7, causal=True)
     yield case(1, 2, 2, 3, 20, 8, 8, causal=True, diagonal=17, rows_first=(True, True, True, True))
     yield case(1, 1, 1, 130, 65, 4, 32, softcap=2.0, rows_first=(True, False, True, False))
+    yield case(1, 2, 1, 5, 40, 130, 140, mask=(1, 2, 5))
+    yield from _half_samples(
+        case(1, 2, 2, 70, 70, 16, 16),
+        case(2, 4, 2, 9, 133, 24, 40, mask=(2, 1, 9), rows_first=(True, True, True, True)),
+        case(1, 1, 1, 100, 100, 64, 64, causal=True),
+        case(1, 2, 1, 17, 20, 5, 7, softcap=2.0),
+        case(1, 1, 1, 70, 70, 80, 96),
+        case(1, 1, 1, 3, 70, 140, 32),
+    )
+
+
+def _half_samples(*samples: Sample) -> Iterable[Sample]:
+    """The same with q, k and v in half, and one with q alone; results in half and in float32."""
+    for number, sample in enumerate(samples):
+        for dtype in HALF:
+            output = dtype if number != 1 else DType.F32
+            inputs = [x and TensorType(dtype if i < 3 else DType.F32, x.shape) for i, x in enumerate(sample.inputs)]
+            yield Sample(HalfAttrs(sample.attrs, output), tuple(inputs), name=f"{dtype.name.lower()} {sample.name}")
+    q, *rest = samples[0].inputs
+    mixed = (TensorType(DType.F16, q.shape), *rest)
+    yield Sample(HalfAttrs(samples[0].attrs, DType.F16), mixed, name=f"f16 and float32 {samples[0].name}")
+
+
+def _is_f32(node: NodeView) -> bool:
+    return node.inputs[0].type.dtype is DType.F32 and not is_half(node)
 
 
 SPEC = OpSpec(
     name="attention",
     attrs=AttentionAttrs,
-    infer=infer,
+    infer=with_half(infer),
     tactics=(
-        Tactic(
-            "attention_f32",
-            "ingot_attention_params",
-            _params,
-            when=lambda node: node.inputs[0].type.dtype is DType.F32,
-        ),
+        Tactic("attention_f32", "ingot_attention_params", _params, when=_is_f32),
+        *cuda.tactics(_params, lambda node: is_half(node) or _is_f32(node)),
     ),
     samples=samples,
+    half=stored_on_cuda(),
     cast_to={DType.F16: DType.F32, DType.BF16: DType.F32},
 )

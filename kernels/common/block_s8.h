@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-#include "scales_s8.h"
+#include "store_s8.h"
 #include "vec16.h" /* INGOT_INLINE */
 
 typedef int8_t ingot_half_s8 __attribute__((vector_size(16)));

@@ -4,8 +4,6 @@
 
 #include <stdint.h>
 
-#include "gemm_f32.h"
-
 /* cffi:begin */
 typedef struct ingot_gemm_cut {
     int32_t rows;       /* most rows of a tile, 1 to 10 */
@@ -16,10 +14,5 @@ typedef struct ingot_gemm_cut {
 /* cffi:end */
 
 _Static_assert(sizeof(ingot_gemm_cut) == 16, "ingot_gemm_cut");
-
-static inline int ingot_gemm_cut_valid(const ingot_gemm_cut *cut) {
-    return cut->rows >= 1 && cut->rows <= INGOT_GEMM_MR && cut->slice >= 1 && cut->slice <= 64 &&
-           (cut->tile_major == 0 || cut->tile_major == 1) && cut->reserved == 0;
-}
 
 #endif

@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "activation.h"
+#include "gemm_cut.h"
 
 enum {
     INGOT_GEMM_MR = 10,   /* most rows of a tile, and the stride of `rows`: 10 x 32 or twice 5 x 16 */
@@ -92,6 +93,11 @@ static inline void ingot_gemm_f32_activation(ingot_gemm_f32 *tile, const ingot_a
         break;
     default: tile->activation = activation;
     }
+}
+
+static inline int ingot_gemm_cut_valid(const ingot_gemm_cut *cut) {
+    return cut->rows >= 1 && cut->rows <= INGOT_GEMM_MR && cut->slice >= 1 && cut->slice <= 64 &&
+           (cut->tile_major == 0 || cut->tile_major == 1) && cut->reserved == 0;
 }
 
 #endif

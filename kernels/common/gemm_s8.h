@@ -15,30 +15,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "activation.h"
 #include "gemm_f32.h"
 #include "kernel.h"
-#include "requantize.h"
-
-/* cffi:begin */
-/* A stored number q stands for (q - zero) * scale. */
-typedef struct ingot_s8_numbers {
-    float inverse_scale; /* 1 / scale of the output */
-    float residual_scale;
-    int32_t input_zero;
-    int32_t output_zero;
-    int32_t residual_zero;
-    int32_t output_min; /* -128 or -127 */
-} ingot_s8_numbers;
-
-/* How a step is cut up, which changes no result. 0: the kernel decides. */
-typedef struct ingot_s8_tuning {
-    int32_t rows;     /* of a tile, at most: 1 to 10 */
-    int32_t slice;    /* panels of sixteen columns of a work unit: 1 to 64 */
-    int32_t way;      /* through the operands: the kernel's own */
-    int32_t reserved; /* 0 */
-} ingot_s8_tuning;
-/* cffi:end */
+#include "numbers_s8.h"
 
 enum {
     INGOT_S8_STEP = 4,                              /* bytes that one instruction multiplies and adds */
@@ -112,14 +91,6 @@ typedef struct ingot_gemm_s8_isa {
 extern const ingot_gemm_s8_isa ingot_gemm_s8__portable, ingot_gemm_s8__avx2, ingot_gemm_s8__avxvnni,
     ingot_gemm_s8__avx512vnni, ingot_gemm_s8__neon, ingot_gemm_s8__neondot;
 
-/* Whether the numbers are what a requantisation can work with, and the activation one that it can apply. */
-static inline int ingot_s8_numbers_valid(const ingot_s8_numbers *n, const ingot_activation *activation) {
-    return activation->kind <= INGOT_ACT_CLIP && n->input_zero >= -128 && n->input_zero <= 127 &&
-           n->output_zero >= -128 && n->output_zero <= 127 && n->residual_zero >= -128 && n->residual_zero <= 127 &&
-           (n->output_min == -128 || n->output_min == -127) && n->output_zero >= n->output_min &&
-           n->inverse_scale > 0.0f && n->inverse_scale < __builtin_inff();
-}
-
 /* `ways`: how many the kernel knows. */
 static inline int ingot_s8_tuning_valid(const ingot_s8_tuning *t, int32_t ways) {
     return t->rows >= 0 && t->rows <= INGOT_GEMM_MR && t->slice >= 0 && t->slice <= 64 && t->way >= 0 &&
@@ -163,16 +134,8 @@ static inline uint8_t ingot_s8_bias_type(const ingot_arg *bias) {
 /* Fills in what is the same for all tiles of a call. */
 static inline void ingot_gemm_s8_describe(const ingot_s8_numbers *n, const ingot_activation *activation,
                                           const ingot_arg *out, ingot_gemm_s8 *tile) {
-    ingot_requantize *q = &tile->requantize;
-    q->lo = activation->kind == INGOT_ACT_RELU   ? 0.0f
-            : activation->kind == INGOT_ACT_CLIP ? activation->alpha
-                                                 : -__builtin_inff();
-    q->hi = activation->kind == INGOT_ACT_CLIP ? activation->beta : __builtin_inff();
-    q->inverse_scale = n->inverse_scale;
-    q->min = (float)(n->output_min - n->output_zero);
-    q->max = (float)(127 - n->output_zero);
-    q->zero = n->output_zero;
-    tile->fast = ingot_requantize_prepare(q);
+    tile->requantize = ingot_s8_requantize(n, activation);
+    tile->fast = ingot_requantize_prepare(&tile->requantize);
     tile->residual_scale = n->residual_scale;
     tile->residual_zero = n->residual_zero;
     tile->input_zero = n->input_zero;

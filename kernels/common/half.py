@@ -2,15 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from ingot.kernels.spec import DType, NodeView, TensorType, Unsupported
+from ingot.kernels.spec import DType, Half, NodeView, TensorType, Unsupported
 
 HALF = (DType.F16, DType.BF16)
 PANEL = 16
+
+Infer = Callable[[Any, Sequence[TensorType | None]], tuple[TensorType, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class HalfAttrs:
+    """An operator of float32 whose kernels take any of their operands in half, and store the result as ``output``: its
+    attributes otherwise. Where there is no such kernel, casts around the operator do the same (passes/legalize.py)."""
+
+    real: Any
+    output: DType
+
+
+def is_half(node: NodeView) -> bool:
+    return isinstance(node.attrs, HalfAttrs)
+
+
+def real_attrs(node: NodeView) -> Any:
+    """The attributes of the operator, in half or not."""
+    return node.attrs.real if isinstance(node.attrs, HalfAttrs) else node.attrs
+
+
+def with_half(infer: Infer) -> Infer:
+    """The shape rule for both forms."""
+
+    def both(attrs: Any, inputs: Sequence[TensorType | None]) -> tuple[TensorType, ...]:
+        if not isinstance(attrs, HalfAttrs):
+            return infer(attrs, inputs)
+        wide = [replace(t, dtype=DType.F32) if t is not None and t.dtype in HALF else t for t in inputs]
+        first, *rest = infer(attrs.real, wide)
+        return (replace(first, dtype=attrs.output), *rest)
+
+    return both
+
+
+def stored_on_cuda(
+    operands: tuple[int, ...] | None = None, able: Callable[[NodeView], bool] = lambda node: True
+) -> Half:
+    """The rule of an operator that has :class:`HalfAttrs` on CUDA alone; constants stay float32."""
+    return Half(
+        able=able,
+        operands=operands,
+        attrs=lambda node, inputs, output: HalfAttrs(node.attrs, output),
+        backends=("cuda",),
+    )
 
 
 def from_bfloat16(bits: np.ndarray) -> np.ndarray:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ingot.kernels.common.half import HalfAttrs
 from ingot.kernels.common.quantized import result_type
 from ingot.kernels.spec import DType, NodeView, Quant, TensorType, Unsupported
 
@@ -49,10 +50,10 @@ def with_int8(infer: Infer, tables: int = 0) -> Infer:
 
 
 def permute_int8(permute: Permute) -> Permute:
-    """The transpose rule for both forms."""
+    """The transpose rule for this form, the one in half and the plain one."""
 
     def both(attrs: Any, perm: tuple[int, ...], node: NodeView) -> Any | None:
-        if not isinstance(attrs, Int8Attrs):
+        if not isinstance(attrs, (Int8Attrs, HalfAttrs)):
             return permute(attrs, perm, node)
         real = permute(attrs.real, perm, node)
         return None if real is None else replace(attrs, real=real)

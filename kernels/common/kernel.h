@@ -34,6 +34,13 @@ typedef struct ingot_arg {
     uint8_t reserved[5];
 } ingot_arg;
 
+/* How a step of a CUDA program is started. */
+typedef struct ingot_grid {
+    uint32_t grid[3];
+    uint32_t block[3];
+    uint32_t shared_bytes; /* dynamic */
+} ingot_grid;
+
 /* A step with everything resolved. Inputs come before outputs in the file and are split here. */
 typedef struct ingot_call {
     const ingot_arg *in;
@@ -44,6 +51,7 @@ typedef struct ingot_call {
     void *state;             /* state_size bytes, 64-byte aligned, written by prepare; NULL in check */
     void *workspace;         /* planned by the builder in the arena, shared by all threads; NULL if none */
     uint64_t workspace_size; /* bytes the file gives; check compares it with what the kernel needs */
+    const ingot_grid *grid;  /* CUDA; NULL on the CPU */
 } ingot_call;
 
 enum { INGOT_KERNEL_OK = 0, INGOT_KERNEL_ERR_INDEX = 1 };
@@ -88,11 +96,12 @@ typedef enum ingot_isa {
     INGOT_ISA_COUNT
 } ingot_isa;
 
+/* CUDA kernels have no function here: their machine code stands in the engine. */
 typedef struct ingot_kernel {
     const char *name; /* what it computes and how its operands are packed, e.g. conv_f32_n16 */
     uint32_t abi;     /* raised when the parameter struct or its meaning changes */
+    uint32_t backend; /* ingot_backend */
     const ingot_family *family;
-    ingot_run_fn run[INGOT_ISA_COUNT];
 } ingot_kernel;
 
 /* A kernel file is compiled with INGOT_ISA set to the suffix of its name: foo_cpu.c -> portable,

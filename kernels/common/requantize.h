@@ -72,7 +72,8 @@ static inline ingot_requantize_fast ingot_requantize_prepare(const ingot_requant
     float hi = q->hi == q->hi ? q->hi * q->inverse_scale : q->max;
     lo = lo < q->min ? q->min : lo > q->max ? q->max : lo;
     hi = hi > q->max ? q->max : hi < q->min ? q->min : hi;
-    return (ingot_requantize_fast){q->inverse_scale, lo, hi, q->zero};
+    const ingot_requantize_fast fast = {q->inverse_scale, lo, hi, q->zero};
+    return fast;
 }
 
 /* The least or the largest stored number, of `lo` or `hi`: rounding keeps the order. */

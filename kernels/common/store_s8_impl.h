@@ -1,5 +1,5 @@
 #include "loop.h"
-#include "scales_s8.h"
+#include "store_s8.h"
 
 void INGOT_STORE_S8(const ingot_requantize *result, uint8_t dtype, void *y, const float *x, int64_t n) {
     const ingot_requantize q = *result;

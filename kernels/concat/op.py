@@ -21,6 +21,8 @@ from ingot.kernels.spec import (
     onnx_op,
 )
 
+from .cuda import on_cuda
+
 INPUTS_MAX = 32
 """Inputs that the kernel takes; more become a tree."""
 
@@ -56,21 +58,21 @@ def _samples() -> Iterable[Sample]:
     yield Sample(ConcatAttrs(0), tuple(TensorType(DType.U8, (n, 3)) for n in range(INPUTS_MAX)), name="many")
 
 
+_ON_CPU = Tactic(
+    kernel="concat",
+    params_type="ingot_concat_params",
+    params=lambda node: {"axis": node.attrs.axis},
+    when=lambda node: len(node.inputs) <= INPUTS_MAX,
+    pitched_inputs=tuple(range(INPUTS_MAX)),
+    pitched_outputs=(0,),
+    numerics="exact",
+)
+
 SPEC = OpSpec(
     name="concat",
     attrs=ConcatAttrs,
     infer=_infer,
-    tactics=(
-        Tactic(
-            kernel="concat",
-            params_type="ingot_concat_params",
-            params=lambda node: {"axis": node.attrs.axis},
-            when=lambda node: len(node.inputs) <= INPUTS_MAX,
-            pitched_inputs=tuple(range(INPUTS_MAX)),
-            pitched_outputs=(0,),
-            numerics="exact",
-        ),
-    ),
+    tactics=(_ON_CPU, on_cuda(_ON_CPU)),
     samples=_samples,
     permute=_permute,
     quantize=join("concat"),

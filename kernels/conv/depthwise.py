@@ -12,7 +12,7 @@ from .attrs import conv_params
 from .panels import is_float, pack_conv, pack_depthwise
 
 
-def _depthwise(node: NodeView) -> bool:
+def is_depthwise(node: NodeView) -> bool:
     x, w = node.inputs[0].type, node.inputs[1].type
     return is_float(node) and node.attrs.groups == x.shape[-1] == w.shape[0]
 
@@ -21,7 +21,7 @@ def _small_window(node: NodeView) -> bool:
     """A window of 3x3 that moves by one or by two."""
     attrs = node.attrs
     flat = attrs.kernel == (3, 3) and set(attrs.dilations) == {1}
-    return _depthwise(node) and flat and attrs.strides in ((1, 1), (2, 2))
+    return is_depthwise(node) and flat and attrs.strides in ((1, 1), (2, 2))
 
 
 def _separable(node: NodeView) -> bool:
@@ -49,7 +49,7 @@ TACTICS = (
         kernel="conv_f32_dw",
         params_type="ingot_conv_params",
         params=conv_params,
-        when=_depthwise,
+        when=is_depthwise,
         pack={1: pack_depthwise},
         pitched_inputs=(0, 3),
         pitched_outputs=(0,),

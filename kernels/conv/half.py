@@ -47,7 +47,7 @@ def _is_depthwise(node: NodeView) -> bool:
     return node.attrs.groups == x.shape[-1] == w.shape[0]
 
 
-def _takes_depthwise(node: NodeView, dtype: DType) -> bool:
+def takes_depthwise(node: NodeView, dtype: DType) -> bool:
     if not isinstance(node.attrs, HalfConvAttrs):
         return False
     x, w, _, residual = node.inputs
@@ -62,7 +62,7 @@ def _depthwise_tactic(kernel: str, dtype: DType) -> Tactic:
         kernel=kernel,
         params_type="ingot_conv_params",
         params=conv_params,
-        when=lambda node: _takes_depthwise(node, dtype),
+        when=lambda node: takes_depthwise(node, dtype),
         pack={1: pack_depthwise},
         pitched_inputs=(0, 3),
         pitched_outputs=(0,),

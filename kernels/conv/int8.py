@@ -120,7 +120,8 @@ def pack_depthwise_columns_s8(w: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(split.transpose(0, 4, 2, 1, 3, 5)).reshape(-1, width, LANES * STEP)
 
 
-def _params(node: NodeView) -> dict[str, Any]:
+def s8_params(node: NodeView) -> dict[str, Any]:
+    """The fields of the C struct ``ingot_conv_s8_params``, without tuning."""
     attrs: QConvAttrs = node.attrs
     conv = conv_params(node)
     if attrs.parts > 1:  # taps of an axis of its own, all of which read the same pixel
@@ -128,7 +129,8 @@ def _params(node: NodeView) -> dict[str, Any]:
     return {"conv": conv, "numbers": s8_numbers(attrs.x, attrs.residual, attrs.output, attrs.steps)}
 
 
-def _is_s8(node: NodeView) -> bool:
+def is_s8(node: NodeView) -> bool:
+    """An int8 convolution with weights that are known, whose parts have an axis left."""
     attrs = node.attrs
     if not isinstance(attrs, QConvAttrs) or node.inputs[1].data is None or not storable(attrs.output):
         return False
@@ -137,16 +139,16 @@ def _is_s8(node: NodeView) -> bool:
 
 def _may_read_lines(node: NodeView) -> bool:
     """Whether each line of a window can be taken as one run."""
-    return _is_s8(node) and node.attrs.groups == 1 and (node.attrs.kernel[-1] == 1 or node.attrs.dilations[-1] == 1)
+    return is_s8(node) and node.attrs.groups == 1 and (node.attrs.kernel[-1] == 1 or node.attrs.dilations[-1] == 1)
 
 
-def _is_depthwise(node: NodeView) -> bool:
-    return _is_s8(node) and node.attrs.groups == node.inputs[0].type.shape[-1] == node.inputs[1].type.shape[0]
+def is_depthwise_s8(node: NodeView) -> bool:
+    return is_s8(node) and node.attrs.groups == node.inputs[0].type.shape[-1] == node.inputs[1].type.shape[0]
 
 
-def _goes_by_columns(node: NodeView) -> bool:
+def goes_by_columns(node: NodeView) -> bool:
     attrs = node.attrs
-    if not _is_depthwise(node) or attrs.parts > 1:
+    if not is_depthwise_s8(node) or attrs.parts > 1:
         return False
     moves = attrs.strides[-1] <= 2 and attrs.dilations[-1] == 1
     return moves and attrs.kernel[-1] == 3 and math.prod(attrs.kernel[:-1]) <= STEP
@@ -164,7 +166,7 @@ def _tactic(
     return Tactic(
         kernel=kernel,
         params_type="ingot_conv_s8_params",
-        params=lambda node: _params(node) | {"tuning": tuning},
+        params=lambda node: s8_params(node) | {"tuning": tuning},
         when=when,
         pack={1: pack},
         pitched_inputs=(0, 3),
@@ -178,7 +180,7 @@ def _tactic(
 
 def _goes_by_pairs(node: NodeView) -> bool:
     attrs = node.attrs
-    if not _goes_by_columns(node) or len(attrs.kernel) < 2 or node.outputs[0].type.shape[-3] < 2:
+    if not goes_by_columns(node) or len(attrs.kernel) < 2 or node.outputs[0].type.shape[-3] < 2:
         return False
     ones = (1,) * len(attrs.kernel)
     return attrs.strides == attrs.dilations == ones and attrs.kernel[-2] < STEP and attrs.kernel[:-2] in ((), (1,))
@@ -218,7 +220,7 @@ def _general(
     **tuning: int,
 ) -> Tactic:
     pack = _pack_windows if windows else _pack_lines
-    return _tactic("conv_s8_n16k4", lambda node: _is_s8(node) and when(node), pack, variant, efficiency, **tuning)
+    return _tactic("conv_s8_n16k4", lambda node: is_s8(node) and when(node), pack, variant, efficiency, **tuning)
 
 
 def _panels(node: NodeView) -> int:
@@ -230,8 +232,8 @@ def _panels(node: NodeView) -> int:
 ROW = 8
 
 TACTICS = (
-    _depthwise(_is_depthwise, DepthwiseWay.LANES, reach.lanes),
-    _depthwise(_goes_by_columns, DepthwiseWay.COLUMNS, reach.columns, "by=columns"),
+    _depthwise(is_depthwise_s8, DepthwiseWay.LANES, reach.lanes),
+    _depthwise(goes_by_columns, DepthwiseWay.COLUMNS, reach.columns, "by=columns"),
     _depthwise(_goes_by_pairs, DepthwiseWay.PAIRS, reach.pairs, "by=pairs"),
     _general(),
     _general(

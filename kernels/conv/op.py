@@ -19,7 +19,7 @@ from ingot.kernels.spec import (
     onnx_op,
 )
 
-from . import cut, depthwise, half, int8, pointwise, winograd
+from . import cuda, cuda_depthwise, cuda_direct, cuda_few_rows, cut, depthwise, half, int8, pointwise, winograd
 from .attrs import ConvAttrs, HalfConvAttrs, conv_params, infer, work
 from .panels import is_float, pack_conv
 from .quantized import quantize
@@ -57,6 +57,10 @@ TACTICS = (
         inplace=(3,),
         efficiency=lambda node, target: SCALAR,
     ),
+    *cuda_depthwise.TACTICS,
+    *cuda_few_rows.TACTICS,
+    *cuda.TACTICS,
+    *cuda_direct.tactics(_plain),
 )
 
 

@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 #include "activation.h"
-#include "gemm_s8.h"
+#include "numbers_s8.h"
 
 /* cffi:begin */
 /* Three spatial axes always; missing leading ones have kernel, stride and dilation 1 and pad 0. What is cut off or

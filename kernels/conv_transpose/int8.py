@@ -117,13 +117,13 @@ def pack_conv_transpose_s8(attrs: ConvTransposeAttrs, w: np.ndarray) -> np.ndarr
     return np.concatenate(groups)
 
 
-def _params(node: NodeView) -> dict[str, Any]:
+def s8_params(node: NodeView) -> dict[str, Any]:
     attrs: QConvTransposeAttrs = node.attrs
     numbers = s8_numbers(attrs.x, attrs.residual, attrs.output, attrs.steps)
     return {"conv": conv_transpose_params(node), "numbers": numbers}
 
 
-def _is_s8(node: NodeView) -> bool:
+def is_s8(node: NodeView) -> bool:
     attrs = node.attrs
     return isinstance(attrs, QConvTransposeAttrs) and node.inputs[1].data is not None and storable(attrs.output)
 
@@ -132,8 +132,8 @@ TACTICS = (
     Tactic(
         kernel="conv_transpose_s8_n16k4",
         params_type="ingot_conv_transpose_s8_params",
-        params=_params,
-        when=_is_s8,
+        params=s8_params,
+        when=is_s8,
         pack={1: lambda node, w: pack_conv_transpose_s8(node.attrs, w)},
         pitched_inputs=(0, 3),
         pitched_outputs=(0,),

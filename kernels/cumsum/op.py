@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ingot.kernels.cumsum import cuda
 from ingot.kernels.spec import (
     Builder,
     DType,
@@ -50,8 +51,20 @@ def _samples() -> Iterable[Sample]:
     for exclusive in (False, True):
         for reverse in (False, True):
             yield Sample(CumsumAttrs(1, exclusive, reverse), (x,), name=f"e{exclusive:d}r{reverse:d}")
-    yield Sample(CumsumAttrs(2), (TensorType(DType.I64, (3, 4, 5)),), name="i64")
+            yield Sample(
+                CumsumAttrs(1, exclusive, reverse),
+                (TensorType(DType.F32, (3, 70)),),
+                name=f"row{exclusive:d}{reverse:d}",
+            )
+    for dtype in _TYPES:
+        yield Sample(CumsumAttrs(2), (TensorType(dtype, (3, 4, 45)),), name=dtype.name.lower())
     yield Sample(CumsumAttrs(0, product=True), (x,), name="product")
+
+
+def _params(node: NodeView) -> dict[str, int]:
+    attrs: CumsumAttrs = node.attrs
+    flags = {"exclusive": attrs.exclusive, "reverse": attrs.reverse, "product": attrs.product}
+    return {"axis": attrs.axis, **{name: int(flag) for name, flag in flags.items()}}
 
 
 SPEC = OpSpec(
@@ -62,15 +75,11 @@ SPEC = OpSpec(
         Tactic(
             kernel="cumsum",
             params_type="ingot_cumsum_params",
-            params=lambda node: {
-                "axis": node.attrs.axis,
-                "exclusive": int(node.attrs.exclusive),
-                "reverse": int(node.attrs.reverse),
-                "product": int(node.attrs.product),
-            },
+            params=_params,
             when=lambda node: node.inputs[0].type.dtype in _TYPES,
             numerics="exact",
         ),
+        *cuda.tactics(_params),
     ),
     samples=_samples,
     permute=_permute,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ingot.kernels.elementwise import lower
+from ingot.kernels.elementwise.cuda import on_cuda
 from ingot.kernels.elementwise.program import Insn, Program
 from ingot.kernels.spec import (
     Axis,
@@ -91,12 +92,14 @@ def _samples() -> Iterable[Sample]:
     yield Sample(DequantizeAttrs((0.05,), (-128,)), (TensorType(DType.I8, (1000,)),), name="zero point")
 
 
+_ON_CPU = Tactic("elementwise", "ingot_elementwise_params", _params, when=_is_plain, numerics="exact")
+
 SPEC = OpSpec(
     name="dequantize",
     attrs=DequantizeAttrs,
     infer=_infer,
     # Other forms are spelled out in elementwise functions by the pass fold_qdq.
-    tactics=(Tactic("elementwise", "ingot_elementwise_params", _params, when=_is_plain, numerics="exact"),),
+    tactics=(_ON_CPU, on_cuda(_ON_CPU, lambda node: program(node.attrs))),
     samples=_samples,
     permute=_permute,
 )

@@ -7,11 +7,6 @@
 
 /* -- float32 ------------------------------------------------------------------------------------------------------- */
 
-static float ew_mod_f32(float x, float y) {
-    const float r = fmodf(x, y);
-    return r != 0.0f && (r < 0.0f) != (y < 0.0f) ? r + y : r;
-}
-
 /* Arguments too large for the reduction in vmath.h are rare: one in a block sends the block to a scalar loop, in
  * which each element still gets the function its own magnitude asks for. */
 static int ew_has_large_argument(const float *a, int64_t n) {
@@ -67,22 +62,6 @@ static int ew_has_large_argument(const float *a, int64_t n) {
 #undef EW_2B
 
 /* -- conversions, selection, logic --------------------------------------------------------------------------------- */
-
-static inline int32_t ew_i32_of_f32(float x) {
-    float c = x > 2147483520.0f ? 2147483520.0f : x;
-    c = c < -2147483648.0f ? -2147483648.0f : c;
-    c = x != x ? 0.0f : c;
-    return x > 2147483520.0f ? INT32_MAX : (int32_t)c;
-}
-
-/* Rounds to even, adds the zero point, saturates. */
-static inline int8_t ew_s8_of_f32(float x, float zero) {
-    const float magic = 12582912.0f; /* 1.5 * 2^23: adding it rounds to whole numbers */
-    float y = x == x ? x : 0.0f;
-    y = y < -128.0f - zero ? -128.0f - zero : y;
-    y = y > 127.0f - zero ? 127.0f - zero : y;
-    return (int8_t)(int32_t)((y + magic) - magic + zero);
-}
 
 #define EW_WHERE(column, T)                                                                                            \
     EW_FN(where_##column) {                                                                                            \

@@ -2,9 +2,8 @@
 #ifndef INGOT_ELEMENTWISE_LOOPS_H
 #define INGOT_ELEMENTWISE_LOOPS_H
 
-#include <math.h>
-
 #include "elementwise_kernel.h"
+#include "elementwise_scalar.h"
 #include "half.h"
 #include "vmath.h"
 

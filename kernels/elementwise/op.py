@@ -15,7 +15,7 @@ from ingot.kernels.spec import (
     TensorType,
 )
 
-from . import half, lower, onnx_activation, onnx_arithmetic, onnx_quantize  # noqa: F401 - the importers register themselves
+from . import cuda, half, lower, onnx_activation, onnx_arithmetic, onnx_quantize  # noqa: F401 - the importers register themselves
 from .functions import ELEMENTWISE, Function
 from .program import Insn, Program, cast_program, compose, infer, single
 from .quantized import EXACT, is_exact, quantize
@@ -108,19 +108,19 @@ def _quantised() -> Iterable[Sample]:
     yield Sample(Program(insns), (small, TensorType(DType.I8, (37,))), name="quantised sum with a row")
 
 
+_ON_CPU = Tactic(
+    kernel="elementwise",
+    params_type="ingot_elementwise_params",
+    params=lambda node: lower.params(node.attrs, _types(node)),
+    when=lambda node: lower.fits(node.attrs, _types(node)),
+    inplace=tuple(range(lower.MAX_INPUTS)),
+)
+
 SPEC = OpSpec(
     name="elementwise",
     attrs=Program,
     infer=infer,
-    tactics=(
-        Tactic(
-            kernel="elementwise",
-            params_type="ingot_elementwise_params",
-            params=lambda node: lower.params(node.attrs, _types(node)),
-            when=lambda node: lower.fits(node.attrs, _types(node)),
-            inplace=tuple(range(lower.MAX_INPUTS)),
-        ),
-    ),
+    tactics=(_ON_CPU, cuda.on_cuda(_ON_CPU, lambda node: node.attrs)),
     samples=_samples,
     permute=_permute,
     quantize=quantize,

@@ -21,7 +21,7 @@ from ingot.kernels.spec import (
     broadcast_shape,
     onnx_op,
 )
-from ingot.kernels.strided_copy.views import BROADCAST, strided_copy, view
+from ingot.kernels.strided_copy.views import BROADCAST, strided_copies, view
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ SPEC = OpSpec(
     name="expand",
     attrs=ExpandAttrs,
     infer=_infer,
-    tactics=(strided_copy(_params),),
+    tactics=strided_copies(_params),
     samples=_samples,
     permute=_permute,
     quantize=carry("expand"),

@@ -24,6 +24,7 @@ from ingot.kernels.spec import (
     normal_axis,
     onnx_op,
 )
+from ingot.kernels.strided_copy.cuda import moved_by
 
 INDEX_TYPES = (DType.I32, DType.I64)
 RUN_MEAN = 16
@@ -67,18 +68,18 @@ def _samples() -> Iterable[Sample]:
     yield Sample(GatherAttrs(0), (TensorType(DType.U8, (9,)), np.array([8, 0, 1])), name="bytes")
 
 
+_ON_CPU = Tactic(
+    kernel="gather",
+    params_type="ingot_gather_params",
+    params=lambda node: {"axis": node.attrs.axis},
+    numerics="exact",
+)
+
 SPEC = OpSpec(
     name="gather",
     attrs=GatherAttrs,
     infer=_infer,
-    tactics=(
-        Tactic(
-            kernel="gather",
-            params_type="ingot_gather_params",
-            params=lambda node: {"axis": node.attrs.axis},
-            numerics="exact",
-        ),
-    ),
+    tactics=(_ON_CPU, moved_by(_ON_CPU, "gather", "gather/gather.cu", 0.7)),
     samples=_samples,
     permute=_permute,
     quantize=carry("gather"),

@@ -21,6 +21,7 @@ from ingot.kernels.spec import (
     normal_axis,
     onnx_op,
 )
+from ingot.kernels.strided_copy.cuda import moved_by
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,18 +50,18 @@ def _samples() -> Iterable[Sample]:
     yield Sample(GatherElementsAttrs(2), (x, np.array([[[4, -5]], [[0, 1]]], np.int32)), name="last_axis")
 
 
+_ON_CPU = Tactic(
+    kernel="gather_elements",
+    params_type="ingot_gather_elements_params",
+    params=lambda node: {"axis": node.attrs.axis},
+    numerics="exact",
+)
+
 SPEC = OpSpec(
     name="gather_elements",
     attrs=GatherElementsAttrs,
     infer=_infer,
-    tactics=(
-        Tactic(
-            kernel="gather_elements",
-            params_type="ingot_gather_elements_params",
-            params=lambda node: {"axis": node.attrs.axis},
-            numerics="exact",
-        ),
-    ),
+    tactics=(_ON_CPU, moved_by(_ON_CPU, "gather_elements", "gather_elements/gather_elements.cu", 0.7)),
     samples=_samples,
     permute=_permute,
 )

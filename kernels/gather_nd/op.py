@@ -10,6 +10,7 @@ import numpy as np
 
 from ingot.kernels.gather.op import require_indices
 from ingot.kernels.spec import Builder, DType, OpSpec, Sample, Tactic, TensorType, Unsupported, onnx_op
+from ingot.kernels.strided_copy.cuda import moved_by
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,18 +37,18 @@ def _samples() -> Iterable[Sample]:
     yield Sample(GatherNdAttrs(1), (x, np.array([[[1]], [[3]], [[-1]]])), name="batch")
 
 
+_ON_CPU = Tactic(
+    kernel="gather_nd",
+    params_type="ingot_gather_nd_params",
+    params=lambda node: {"batch_dims": node.attrs.batch_dims},
+    numerics="exact",
+)
+
 SPEC = OpSpec(
     name="gather_nd",
     attrs=GatherNdAttrs,
     infer=_infer,
-    tactics=(
-        Tactic(
-            kernel="gather_nd",
-            params_type="ingot_gather_nd_params",
-            params=lambda node: {"batch_dims": node.attrs.batch_dims},
-            numerics="exact",
-        ),
-    ),
+    tactics=(_ON_CPU, moved_by(_ON_CPU, "gather_nd", "gather_nd/gather_nd.cu", 0.7)),
     samples=_samples,
 )
 

@@ -8,7 +8,19 @@ from typing import Any
 
 import numpy as np
 
-from ingot.kernels.spec import Builder, DType, OpSpec, Sample, Tactic, TensorType, Unsupported, onnx_op
+from ingot.kernels.grid_sample import cuda
+from ingot.kernels.spec import (
+    Builder,
+    DType,
+    NodeView,
+    OpSpec,
+    Params,
+    Sample,
+    Tactic,
+    TensorType,
+    Unsupported,
+    onnx_op,
+)
 
 MODES = ("nearest", "linear", "cubic")
 """In the order of ``ingot_grid_mode``; likewise the next one."""
@@ -48,6 +60,14 @@ def _samples() -> Iterable[Sample]:
     yield Sample(GridSampleAttrs(), (TensorType(DType.F32, (1, 3, 4, 5, 2)), grid), name="volume")
 
 
+def _params(node: NodeView) -> Params:
+    return {
+        "mode": MODES.index(node.attrs.mode),
+        "padding": PADDINGS.index(node.attrs.padding),
+        "align_corners": int(node.attrs.align_corners),
+    }
+
+
 SPEC = OpSpec(
     name="grid_sample",
     attrs=GridSampleAttrs,
@@ -56,16 +76,13 @@ SPEC = OpSpec(
         Tactic(
             kernel="grid_sample",
             params_type="ingot_grid_sample_params",
-            params=lambda node: {
-                "mode": MODES.index(node.attrs.mode),
-                "padding": PADDINGS.index(node.attrs.padding),
-                "align_corners": int(node.attrs.align_corners),
-            },
+            params=_params,
             when=lambda node: node.inputs[0].type.dtype is DType.F32,
             pitched_inputs=(0,),
             pitched_outputs=(0,),
             numerics="exact",
         ),
+        *cuda.tactics(_params),
     ),
     samples=_samples,
     cast_to={DType.F16: DType.F32, DType.BF16: DType.F32},

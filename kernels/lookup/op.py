@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ingot.kernels.lookup.cuda import TACTICS as CUDA
 from ingot.kernels.spec import DType, NodeView, OpSpec, Quant, Sample, Tactic, TensorType, Unsupported
 
 
@@ -44,7 +45,7 @@ SPEC = OpSpec(
     name="lookup",
     attrs=LookupAttrs,
     infer=_infer,
-    tactics=(Tactic("lookup_s8", "ingot_lookup_params", inplace=(0,), numerics="exact"),),
+    tactics=(Tactic("lookup_s8", "ingot_lookup_params", inplace=(0,), numerics="exact"), *CUDA),
     samples=_samples,
     permute=_permute,
 )

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ingot.kernels.lrn import cuda
 from ingot.kernels.pool.op import channels_first, channels_last
 from ingot.kernels.spec import Builder, DType, NodeView, OpSpec, Sample, Tactic, TensorType, Unsupported, onnx_op
 
@@ -59,7 +60,12 @@ SPEC = OpSpec(
     name="lrn",
     attrs=LrnAttrs,
     infer=infer,
-    tactics=(_tactic(DType.F32), _tactic(DType.F64)),
+    tactics=(
+        _tactic(DType.F32),
+        _tactic(DType.F64),
+        cuda.tactic(DType.F32, _params),
+        cuda.tactic(DType.F64, _params),
+    ),
     samples=samples,
     permute=permute,
     cast_to={DType.F16: DType.F32, DType.BF16: DType.F32},

@@ -18,7 +18,7 @@ from .attrs import QMatMulAttrs
 _X, _Y = Quant(0.05, 3), Quant(0.03, -5)  # of samples
 
 
-def _fields(node: NodeView, trans_b: bool) -> dict[str, Any]:
+def s8_fields(node: NodeView, trans_b: bool) -> dict[str, Any]:
     """The fields of the C struct ``ingot_matmul_s8_params``; ``alpha`` is part of the scale."""
     attrs: QMatMulAttrs = node.attrs
     return {
@@ -87,7 +87,7 @@ def _constant(
     return Tactic(
         kernel="matmul_s8_n16k4",
         params_type="ingot_matmul_s8_params",
-        params=lambda node: _fields(node, trans_b=False) | {"tuning": tuning},
+        params=lambda node: s8_fields(node, trans_b=False) | {"tuning": tuning},
         when=lambda node: _packed(node) and when(node),
         pack={1: _pack},
         pitched_inputs=(0, 3),
@@ -111,7 +111,7 @@ TACTICS = (
     Tactic(
         kernel="matmul_s8",
         params_type="ingot_matmul_s8_params",
-        params=lambda node: _fields(node, node.attrs.trans_b),
+        params=lambda node: s8_fields(node, node.attrs.trans_b),
         when=_free,
         pitched_inputs=(0, 1, 3),
         pitched_outputs=(0,),
@@ -160,6 +160,7 @@ def samples() -> Iterable[Sample]:
     for m, k, n in ((1, 24, 700), (12, 772, 270), (13, 770, 270), (31, 9, 33)):
         yield _sample(f"int8 wide {m}x{k}x{n}", (m, k), (k, n), residual=near)
     yield _sample("int8 batch", (2, 3, 5, 7), (7, 20), residual=near, bias=False)
+    yield _sample("int8 free batch", (2, 3, 5, 7), (3, 7, 20), b_quant=other, residual=near)
     yield _sample("int8 transposed", (2, 7, 13), (20, 7), trans_a=True, trans_b=True)
     yield _sample("int8 steps", (5, 24), (24, 40), steps=True, activation=Activation(ActivationKind.CLIP, 0.0, 90.0))
     for parts in (2, 3):

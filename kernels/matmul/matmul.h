@@ -6,7 +6,7 @@
 
 #include "activation.h"
 #include "gemm_cut.h"
-#include "gemm_s8.h"
+#include "numbers_s8.h"
 
 /* cffi:begin */
 typedef struct ingot_matmul_params {

@@ -23,8 +23,9 @@ from ingot.kernels.spec import (
     onnx_op,
 )
 
-from . import half, int8
+from . import cuda, cuda_few_rows, cuda_plain, half, int8
 from .attrs import MatMulAttrs, infer, work
+from .cuda_plain import PLAIN, is_plain
 from .quantized import quantize
 
 
@@ -83,16 +84,6 @@ def _cut(rows: int, panels: int, tile_major: int) -> Tactic:
     )
 
 
-_PLAIN = (DType.F64, DType.I32, DType.U32, DType.I64, DType.U64)
-
-
-def _plain(node: NodeView) -> bool:
-    attrs: MatMulAttrs = node.attrs
-    dtype = node.inputs[0].type.dtype
-    scaled = attrs.alpha != 1.0 and dtype is not DType.F64
-    return dtype in _PLAIN and attrs.activation.kind is ActivationKind.NONE and not scaled
-
-
 TACTICS = (
     *int8.TACTICS,
     *half.TACTICS,
@@ -120,10 +111,13 @@ TACTICS = (
         kernel="matmul_plain",
         params_type="ingot_matmul_params",
         params=_params,
-        when=_plain,
+        when=is_plain,
         inplace=(3,),
         efficiency=lambda node, target: SCALAR,
     ),
+    *cuda_few_rows.TACTICS,
+    *cuda.TACTICS,
+    *cuda_plain.TACTICS,
 )
 
 
@@ -160,7 +154,7 @@ def samples() -> Iterable[Sample]:
     yield _sample("broadcast left", (5, 7), (2, 3, 7, 18))
     yield _sample("tall", (190, 20), (20, 35), bias=True)
     yield _sample("no depth", (3, 0), (0, 5), bias=True)
-    for dtype in _PLAIN:
+    for dtype in PLAIN:
         yield _sample(f"{dtype.name.lower()}", (2, 5, 9), (9, 33), dtype=dtype, bias=True, residual=True)
         yield _sample(f"{dtype.name.lower()} transposed", (9, 5), (3, 4, 9), dtype=dtype, trans_a=True, trans_b=True)
     yield from int8.samples()

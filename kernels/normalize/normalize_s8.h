@@ -3,6 +3,7 @@
 #define INGOT_NORMALIZE_S8_H
 
 #include "normalize/normalize_shape.h"
+#include "store_s8.h"
 
 /* Of numbers q - zero. */
 typedef struct normalize_s8_moments {

@@ -5,13 +5,14 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from ingot.kernels.common.half import HalfAttrs, is_half, stored_on_cuda, with_half
 from ingot.kernels.common.int8 import is_int8, permute_int8, with_int8
 from ingot.kernels.normalize import (
     batch_normalization,  # noqa: F401  (it registers importers)
+    cuda,
     int8,
     lowered,  # noqa: F401  (it registers importers)
 )
@@ -80,17 +81,12 @@ def permute(attrs: NormalizeAttrs, perm: tuple[int, ...], node: NodeView) -> Nor
     return attrs if all(perm[a] == a for a in fixed) else None
 
 
-def _params(node: NodeView) -> dict[str, Any]:
-    attrs: NormalizeAttrs = node.attrs.real if is_int8(node) else node.attrs
-    return {"kind": int(attrs.kind), "axis": attrs.axis, "groups": attrs.groups, "epsilon": attrs.epsilon}
-
-
 def _tactic(dtype: DType) -> Tactic:
     return Tactic(
         f"normalize_{dtype.name.lower()}",
         "ingot_normalize_params",
-        _params,
-        when=lambda node: node.inputs[0].type.dtype is dtype and not is_int8(node),
+        cuda.params,
+        when=lambda node: node.inputs[0].type.dtype is dtype and not is_int8(node) and not is_half(node),
         inplace=(0,),
     )
 
@@ -98,7 +94,20 @@ def _tactic(dtype: DType) -> Tactic:
 def samples() -> Iterable[Sample]:
     real = tuple(_real_samples())
     yield from real
+    yield from _half_samples()
     yield from int8.samples(s for s in real if s.inputs[0].dtype is DType.F32 and s.attrs.outputs == 1)
+
+
+def _half_samples() -> Iterable[Sample]:
+    for dtype, output in ((DType.F16, DType.F16), (DType.F32, DType.BF16), (DType.BF16, DType.F32)):
+        for shape in ((3, 40), (2, 1500), (1, 20000), (2, 45)):
+            factor = TensorType(DType.F32, shape[1:])
+            attrs = HalfAttrs(NormalizeAttrs(NormalizeKind.LAYER, 1e-5, 1), output)
+            yield Sample(attrs, (TensorType(dtype, shape), factor, factor), (1, 2), f"half-layer-{shape}")
+        for shape, groups in (((2, 5, 6, 8), 8), ((1, 9, 60), 3), ((1, 9, 48), 3), ((2, 4, 30), 5)):
+            factor = TensorType(DType.F32, shape[-1:])
+            attrs = HalfAttrs(NormalizeAttrs(NormalizeKind.GROUP, 1e-5, groups=groups), output)
+            yield Sample(attrs, (TensorType(dtype, shape), factor, None), (1,), f"half-group-{shape}-{groups}")
 
 
 def _real_samples() -> Iterable[Sample]:
@@ -110,7 +119,13 @@ def _real_samples() -> Iterable[Sample]:
                 NormalizeAttrs(NormalizeKind.LAYER, 1e-5, axis, outputs=3), (x, factor, None), (1,), f"moments-{shape}"
             )
             yield Sample(NormalizeAttrs(NormalizeKind.RMS, 1e-6, axis), (x, factor, None), (1,), f"rms-{shape}")
-        for shape, groups in (((2, 5, 6, 8), 8), ((1, 9, 30), 3), ((1, 4, 4, 4, 128), 1), ((2, 40, 70), 70)):
+        for shape, groups in (
+            ((2, 5, 6, 8), 8),
+            ((1, 9, 30), 3),
+            ((1, 4, 4, 4, 128), 1),
+            ((2, 40, 70), 70),
+            ((1, 600, 96), 3),
+        ):
             x, factor = TensorType(dtype, shape), TensorType(dtype, shape[-1:])
             attrs = NormalizeAttrs(NormalizeKind.GROUP, 1e-5, groups=groups)
             yield Sample(attrs, (x, factor, factor), (1, 2), f"group-{shape}-{groups}")
@@ -119,22 +134,24 @@ def _real_samples() -> Iterable[Sample]:
 SPEC = OpSpec(
     name="normalize",
     attrs=NormalizeAttrs,
-    infer=with_int8(infer),
+    infer=with_half(with_int8(infer)),
     tactics=(
         Tactic(
             "normalize_s8",
             "ingot_normalize_s8_params",
-            lambda node: int8.params(node, _params(node)),
+            lambda node: int8.params(node, cuda.params(node)),
             when=is_int8,
             inplace=(0,),
             numerics="exact",
         ),
         _tactic(DType.F32),
         _tactic(DType.F64),
+        *cuda.TACTICS,
     ),
     samples=samples,
     permute=permute_int8(permute),
     quantize=int8.quantize,
+    half=stored_on_cuda(operands=(0,), able=lambda node: node.attrs.outputs == 1),
     cast_to={DType.F16: DType.F32, DType.BF16: DType.F32},
 )
 

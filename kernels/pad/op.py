@@ -27,6 +27,7 @@ from ingot.kernels.spec import (
     normal_axis,
     onnx_op,
 )
+from ingot.kernels.strided_copy.cuda import moved_by
 
 MODES = ("constant", "reflect", "edge", "wrap")
 """In the order of ``ingot_pad_mode``."""
@@ -101,20 +102,20 @@ def _quantize(node: NodeView, inputs: Sequence[QuantInput | None], output: Quant
     return QuantForm("pad", moved, (inputs[0].value,), TensorType(DType.I8, node.outputs[0].type.shape, quant))
 
 
+_ON_CPU = Tactic(
+    kernel="pad",
+    params_type="ingot_pad_params",
+    params=_params,
+    pitched_inputs=(0,),
+    pitched_outputs=(0,),
+    numerics="exact",
+)
+
 SPEC = OpSpec(
     name="pad",
     attrs=PadAttrs,
     infer=_infer,
-    tactics=(
-        Tactic(
-            kernel="pad",
-            params_type="ingot_pad_params",
-            params=_params,
-            pitched_inputs=(0,),
-            pitched_outputs=(0,),
-            numerics="exact",
-        ),
-    ),
+    tactics=(_ON_CPU, moved_by(_ON_CPU, "pad", "pad/pad.cu", 0.7)),
     samples=_samples,
     permute=_permute,
     quantize=_quantize,

@@ -44,9 +44,9 @@ def _rounded(attrs: PoolAttrs, x: Quant, spatial: tuple[int, ...], output: Quant
 
 def takes(node: NodeView) -> bool:
     """Averages in their integer form, and maxima of int8."""
-    attrs = node.attrs
-    is_max = not is_int8(node) and attrs.kind.name == "MAX" and not attrs.indices
-    return is_int8(node) or (is_max and node.inputs[0].type.dtype is DType.I8)
+    if is_int8(node) or node.inputs[0].type.dtype is not DType.I8:
+        return is_int8(node)
+    return node.attrs.kind.name == "MAX" and not node.attrs.indices
 
 
 def params(node: NodeView, pool: dict[str, Any]) -> dict[str, Any]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from ingot.kernels.common.int8 import Int8Attrs, with_int8
+from ingot.kernels.common.half import HalfAttrs, is_half, stored_on_cuda, with_half
+from ingot.kernels.common.int8 import with_int8
 from ingot.kernels.pool import (
+    cuda,
     int8,
     unpool,  # noqa: F401  (it registers an importer)
 )
@@ -75,33 +76,19 @@ def infer(attrs: PoolAttrs, inputs: Sequence[TensorType | None]) -> tuple[Tensor
     return (result, TensorType(DType.I64, result.shape)) if attrs.indices else (result,)
 
 
-def _params(node: NodeView) -> dict[str, Any]:
-    attrs: PoolAttrs = node.attrs.real if isinstance(node.attrs, Int8Attrs) else node.attrs
-    spatial = len(attrs.kernel)
-
-    def three(values: Sequence[int], rest: int) -> list[int]:
-        return [*values, *[rest] * (3 - spatial)]
-
-    return {
-        "kind": int(attrs.kind),
-        "p": attrs.p,
-        "kernel": three(attrs.kernel, 1),
-        "stride": three(attrs.strides, 1),
-        "dilation": three(attrs.dilations, 1),
-        "pad_begin": three(attrs.pads[:spatial], 0),
-        "pad_end": three(attrs.pads[spatial:], 0),
-        "storage_order": attrs.storage_order,
-    }
-
-
 def _is_fast(node: NodeView) -> bool:
     attrs: PoolAttrs = node.attrs
-    return node.inputs[0].type.dtype is DType.F32 and attrs.kind is not PoolKind.LP and not attrs.indices
+    return (
+        not is_half(node)
+        and node.inputs[0].type.dtype is DType.F32
+        and attrs.kind is not PoolKind.LP
+        and not attrs.indices
+    )
 
 
 def _is_known(node: NodeView) -> bool:
     known = (DType.F32, DType.F64, DType.I8, DType.U8)
-    return not isinstance(node.attrs, Int8Attrs) and node.inputs[0].type.dtype in known
+    return type(node.attrs) is PoolAttrs and node.inputs[0].type.dtype in known
 
 
 def _real_samples() -> Iterable[Sample]:
@@ -131,30 +118,36 @@ def _real_samples() -> Iterable[Sample]:
 def samples() -> Iterable[Sample]:
     real = tuple(_real_samples())
     yield from real
-    f32 = (s for s in real if s.inputs[0].dtype is DType.F32)
+    f32 = tuple(s for s in real if s.inputs[0].dtype is DType.F32)
+    for sample in f32[::3]:
+        x, output = TensorType(DType.F16, sample.inputs[0].shape), DType.F16 if sample.attrs.p == 2 else DType.BF16
+        if not sample.attrs.indices:
+            yield Sample(HalfAttrs(sample.attrs, output), (x,), name=f"half-{sample.name}")
     yield from int8.samples(s for s in f32 if s.attrs.kind is not PoolKind.LP and not s.attrs.indices)
 
 
 SPEC = OpSpec(
     name="pool",
     attrs=PoolAttrs,
-    infer=with_int8(infer),
+    infer=with_half(with_int8(infer)),
     tactics=(
         Tactic(
             "pool_s8",
             "ingot_pool_s8_params",
-            lambda node: int8.params(node, _params(node)),
+            lambda node: int8.params(node, cuda.params(node)),
             when=int8.takes,
             pitched_inputs=(0,),
             pitched_outputs=(0,),
             numerics="exact",
         ),
-        Tactic("pool_f32", "ingot_pool_params", _params, when=_is_fast, pitched_inputs=(0,), pitched_outputs=(0,)),
-        Tactic("pool", "ingot_pool_params", _params, when=_is_known, pitched_inputs=(0,), pitched_outputs=(0, 1)),
+        Tactic("pool_f32", "ingot_pool_params", cuda.params, when=_is_fast, pitched_inputs=(0,), pitched_outputs=(0,)),
+        Tactic("pool", "ingot_pool_params", cuda.params, when=_is_known, pitched_inputs=(0,), pitched_outputs=(0, 1)),
+        *cuda.TACTICS,
     ),
     samples=samples,
     cast_to={DType.F16: DType.F32, DType.BF16: DType.F32},
     quantize=int8.quantize,
+    half=stored_on_cuda(able=lambda node: not node.attrs.indices),
 )
 
 

@@ -3,6 +3,7 @@
 #define INGOT_POOL_S8_H
 
 #include "pool/pool_plan.h"
+#include "store_s8.h"
 
 /* Each takes n elements side by side, which begin at p and at all other taps, and needs no more memory than that.
  * `out` has room for a multiple of 32 sums. */

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ingot.kernels.elementwise import lower
+from ingot.kernels.elementwise.cuda import on_cuda
 from ingot.kernels.elementwise.program import Insn, Program
 from ingot.kernels.spec import DType, NodeView, OpSpec, Params, Quant, Sample, Tactic, TensorType, Unsupported
 
@@ -51,11 +52,13 @@ def _samples() -> Iterable[Sample]:
     yield Sample(QuantizeAttrs(Quant(0.05, -128)), (TensorType(DType.F32, (1000,)),), name="zero point")
 
 
+_ON_CPU = Tactic("elementwise", "ingot_elementwise_params", _params, numerics="exact")
+
 SPEC = OpSpec(
     name="quantize",
     attrs=QuantizeAttrs,
     infer=_infer,
-    tactics=(Tactic("elementwise", "ingot_elementwise_params", _params, numerics="exact"),),
+    tactics=(_ON_CPU, on_cuda(_ON_CPU, lambda node: program(node.attrs))),
     samples=_samples,
     permute=_permute,
     cast_to={DType.F16: DType.F32, DType.BF16: DType.F32},

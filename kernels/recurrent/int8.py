@@ -23,6 +23,7 @@ from ingot.kernels.spec import (
     scale_shape,
 )
 
+from . import cuda
 from .attrs import (
     PARTS,
     SIGMOID,
@@ -135,14 +136,26 @@ def _is_s8(node: NodeView) -> bool:
     return all(node.inputs[i].data is not None for i in (1, 2, 3, 6, 7))
 
 
+_PACKS = {1: _pack_weights, 2: _pack_weights, 3: pack_bias, 6: _pack_rows, 7: _pack_rows}
+
 TACTICS = (
     Tactic(
         kernel="recurrent_s8_n16k4",
         params_type="ingot_recurrent_s8_params",
         params=_params,
         when=_is_s8,
-        pack={1: _pack_weights, 2: _pack_weights, 3: pack_bias, 6: _pack_rows, 7: _pack_rows},
+        pack=_PACKS,
         numerics="exact",
+    ),
+    Tactic(
+        kernel="recurrent_s8_cuda",
+        params_type="ingot_recurrent_s8_params",
+        params=_params,
+        when=_is_s8,
+        pack=_PACKS,
+        workspace=cuda.workspace_s8,
+        numerics="exact",
+        launch=cuda.launch_s8,
     ),
 )
 

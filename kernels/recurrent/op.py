@@ -12,7 +12,7 @@ from ingot.kernels.common.activation import ActivationKind
 from ingot.kernels.common.half import HALF, pack_half
 from ingot.kernels.spec import Builder, DType, Half, NodeView, OpSpec, Sample, Tactic, TensorType, Unsupported, onnx_op
 
-from . import int8
+from . import cuda, int8
 from .attrs import (
     AFFINE,
     SCALED_TANH,
@@ -60,6 +60,10 @@ def _is_float(node: NodeView) -> bool:
     return not isinstance(node.attrs, QRecurrentAttrs)
 
 
+def _is_plain(node: NodeView) -> bool:
+    return _is_float(node) and node.inputs[1].type.dtype is DType.F32
+
+
 def _takes_packed(node: NodeView, dtype: DType) -> bool:
     return _has_constant_weights(node) and node.inputs[1].type.dtype is node.inputs[2].type.dtype is dtype
 
@@ -98,6 +102,16 @@ def _tactic(kernel: str, **more: Any) -> Tactic:
     return Tactic(kernel, "ingot_recurrent_params", _params, **more)
 
 
+def _cuda_tactic(kernel: str, dtype: DType, pack: Any) -> Tactic:
+    return _tactic(
+        kernel,
+        when=lambda node: _takes_packed(node, dtype),
+        pack={1: pack, 2: pack, 3: pack_bias},
+        workspace=cuda.workspace,
+        launch=lambda node, target: cuda.launch(node, plain=False),
+    )
+
+
 SPEC = OpSpec(
     name="recurrent",
     attrs=RecurrentAttrs,
@@ -117,7 +131,16 @@ SPEC = OpSpec(
             for kernel, dtype in (("recurrent_f16_n16", DType.F16), ("recurrent_bf16_n16k2", DType.BF16))
         ),
         *int8.TACTICS,
-        _tactic("recurrent_f32", when=lambda node: _is_float(node) and node.inputs[1].type.dtype is DType.F32),
+        _tactic("recurrent_f32", when=_is_plain),
+        _cuda_tactic("recurrent_f32_cuda", DType.F32, pack_weights),
+        _cuda_tactic("recurrent_f16_cuda", DType.F16, pack_half_weights),
+        _cuda_tactic("recurrent_bf16_cuda", DType.BF16, pack_half_weights),
+        _tactic(
+            "recurrent_plain_cuda",
+            when=_is_plain,
+            workspace=cuda.workspace,
+            launch=lambda node, target: cuda.launch(node, plain=True),
+        ),
     ),
     samples=samples,
     cast_to={DType.F16: DType.F32, DType.BF16: DType.F32},

@@ -44,6 +44,23 @@ typedef struct ingot_recurrent_params {
     uint32_t reserved;               /* 0 */
     ingot_activation activations[6]; /* three a direction: LSTM f, g, h; GRU f, g; RNN f */
 } ingot_recurrent_params;
+
+/* INT8 (recurrent_s8.h has the formulas). Operands: x int8 or float32 [T, B, I]; weights int8 [D, G Hp / 16,
+ * ceil(I / 4), 64] and recurrence [D, G Hp / 16, ceil(H / 4), 64] in panels of 16 columns by 4 terms, each gate's H
+ * rows padded to Hp = a multiple of 16; bias float32 [D, 2, G Hp] as recurrent_f32_n16 has it; h0 and c0 float32 [D, B,
+ * H], optional; sums of the rows of the weights and of the recurrence, int32 [D, 2, G Hp]; scales, float32 [D, 2, G
+ * Hp]: of x times those of the rows of the weights, then those of the rows of the recurrence over 16256. Results: Y [T,
+ * D, B, H], int8 or float32; Y_h and, for LSTM, Y_c [D, B, H], float32. */
+typedef struct ingot_recurrent_s8_params {
+    uint32_t kind;                /* ingot_recurrent_kind */
+    uint32_t direction;           /* ingot_recurrent_direction */
+    uint32_t linear_before_reset; /* GRU: the reset gate multiplies R h + bias instead of h */
+    int32_t input_zero;
+    float inverse_scale; /* 1 / scale of Y; 1 where it is float32 */
+    int32_t output_zero;
+    float fine;        /* what x in float32 is multiplied by before it is taken apart; 0 where it is int8 */
+    uint32_t reserved; /* 0 */
+} ingot_recurrent_s8_params;
 /* cffi:end */
 
 #endif

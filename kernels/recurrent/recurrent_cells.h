@@ -4,8 +4,8 @@
 
 #include <string.h>
 
+#include "recurrent/recurrent_math.h"
 #include "recurrent/recurrent_shape.h"
-#include "vmath.h"
 
 /* What few models have is compiled small. */
 #define RECURRENT_RARE __attribute__((cold))
@@ -83,17 +83,6 @@ static RECURRENT_ONCE void recurrent_kept(const float *restrict reset, const flo
 
 /* -- the usual activations in one pass ------------------------------------------------------------------------------
  * n is a multiple of 16; the inner loops have a fixed length, so that they become vectors without a remainder. */
-
-/* Shorter than those of vmath.h, since steps wait for them: exact to some 1e-7 absolutely, not relatively. */
-static inline float recurrent_sigmoid(float x) {
-    const float e = ingot_exp_nonpositive_f32(-ingot_abs_f32(x));
-    return (x < 0.0f ? e : 1.0f) / (1.0f + e);
-}
-
-static inline float recurrent_tanh(float x) {
-    const float e = ingot_exp_nonpositive_f32(-2.0f * ingot_abs_f32(x));
-    return ingot_copysign_f32((1.0f - e) / (1.0f + e), x);
-}
 
 static void recurrent_usual_lstm(const float *restrict gates, float *restrict h, float *restrict c, int64_t n) {
     const float *restrict in = gates, *restrict out = gates + n, *restrict forget = gates + 2 * n;

@@ -13,27 +13,9 @@
 #define INGOT_RECURRENT_S8_H
 
 #include "gemm_s8.h"
+#include "recurrent/recurrent_math.h"
 #include "recurrent/recurrent_shape.h"
-#include "scales_s8.h"
-
-/* cffi:begin */
-/* Operands: x int8 or float32 [T, B, I]; weights int8 [D, G Hp / 16, ceil(I / 4), 64] and recurrence [D, G Hp / 16,
- * ceil(H / 4), 64] in panels of 16 columns by 4 terms, each gate's H rows padded to Hp = a multiple of 16; bias float32
- * [D, 2, G Hp] as recurrent_f32_n16 has it; h0 and c0 float32 [D, B, H], optional; sums of the rows of the weights and
- * of the recurrence, int32 [D, 2, G Hp]; scales, float32 [D, 2, G Hp]: of x times those of the rows of the weights,
- * then those of the rows of the recurrence over 16256. Results: Y [T, D, B, H], int8 or float32; Y_h and, for LSTM, Y_c
- * [D, B, H], float32. */
-typedef struct ingot_recurrent_s8_params {
-    uint32_t kind;                /* ingot_recurrent_kind */
-    uint32_t direction;           /* ingot_recurrent_direction */
-    uint32_t linear_before_reset; /* GRU: the reset gate multiplies R h + bias instead of h */
-    int32_t input_zero;
-    float inverse_scale; /* 1 / scale of Y; 1 where it is float32 */
-    int32_t output_zero;
-    float fine;        /* what x in float32 is multiplied by before it is taken apart; 0 where it is int8 */
-    uint32_t reserved; /* 0 */
-} ingot_recurrent_s8_params;
-/* cffi:end */
+#include "store_s8.h"
 
 /* What cells do with a batch row once its gates are there. */
 typedef enum recurrent_s8_step {
@@ -43,8 +25,6 @@ typedef enum recurrent_s8_step {
     RECURRENT_S8_GRU_RESET, /* else: r h, for the product of the candidate... */
     RECURRENT_S8_GRU,       /* ... and then h */
 } recurrent_s8_step;
-
-#define RECURRENT_S8_STATE 16256.0f
 
 typedef struct recurrent_s8_row {
     float *gates;       /* [width], before their activation */

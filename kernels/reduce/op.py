@@ -6,8 +6,9 @@ import enum
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from ingot.kernels.common.half import HalfAttrs, is_half, stored_on_cuda, with_half
 from ingot.kernels.common.int8 import is_int8, permute_int8, with_int8
-from ingot.kernels.reduce import int8
+from ingot.kernels.reduce import cuda, int8
 from ingot.kernels.spec import (
     Builder,
     DType,
@@ -65,12 +66,8 @@ def permute(attrs: ReduceAttrs, perm: tuple[int, ...], node: NodeView) -> Reduce
     return ReduceAttrs(attrs.kind, tuple(sorted(perm.index(a) for a in attrs.axes)))
 
 
-def _params(node: NodeView) -> dict[str, int]:
-    return {"kind": int(node.attrs.kind), "axes": sum(1 << a for a in node.attrs.axes)}
-
-
 def _takes(*dtypes: DType):
-    return lambda node: not is_int8(node) and node.inputs[0].type.dtype in dtypes
+    return lambda node: not is_int8(node) and not is_half(node) and node.inputs[0].type.dtype in dtypes
 
 
 def samples() -> Iterable[Sample]:
@@ -80,21 +77,32 @@ def samples() -> Iterable[Sample]:
             yield Sample(ReduceAttrs(kind, axes), (TensorType(DType.F32, shape),), name=f"{kind.name}-{shape}-{axes}")
     for dtype in _PORTABLE:
         yield Sample(ReduceAttrs(ReduceKind.MAX, (1,)), (TensorType(dtype, (3, 70)),), name=f"MAX-{dtype.name}")
+    for kind in (ReduceKind.SUM, ReduceKind.MEAN, ReduceKind.L1):
+        for dtype in (DType.I32, DType.I64, DType.F64):
+            for shape, axes in (((3, 70), (1,)), ((5, 70, 9), (1,)), ((3, 4, 5, 6), (0, 2))):
+                name = f"{kind.name}-{dtype.name}-{shape}-{axes}"
+                yield Sample(ReduceAttrs(kind, axes), (TensorType(dtype, shape),), name=name)
+    for dtype, output in ((DType.F16, DType.F16), (DType.F32, DType.BF16), (DType.BF16, DType.F32)):
+        for shape, axes in (((1, 49, 40), (1,)), ((3, 1200), (1,)), ((2, 9000), (1,)), ((3, 4, 5, 6), (1, 3))):
+            attrs = HalfAttrs(ReduceAttrs(ReduceKind.MEAN, axes), output)
+            yield Sample(attrs, (TensorType(dtype, shape),), name=f"half-{shape}-{axes}")
     yield from int8.samples(ReduceAttrs(kind, axes) for kind in (ReduceKind.SUM, ReduceKind.MEAN) for axes in int8.AXES)
 
 
 SPEC = OpSpec(
     name="reduce",
     attrs=ReduceAttrs,
-    infer=with_int8(infer),
+    infer=with_half(with_int8(infer)),
     tactics=(
         Tactic("reduce_s8", "ingot_reduce_s8_params", int8.params, when=is_int8, numerics="exact"),
-        Tactic("reduce_f32", "ingot_reduce_params", _params, when=_takes(DType.F32)),
-        Tactic("reduce", "ingot_reduce_params", _params, when=_takes(*_PORTABLE), numerics="exact"),
+        Tactic("reduce_f32", "ingot_reduce_params", cuda.params, when=_takes(DType.F32)),
+        Tactic("reduce", "ingot_reduce_params", cuda.params, when=_takes(*_PORTABLE), numerics="exact"),
+        *cuda.TACTICS,
     ),
     samples=samples,
     permute=permute_int8(permute),
     quantize=int8.quantize,
+    half=stored_on_cuda(),
     cast_to={
         DType.F16: DType.F32,
         DType.BF16: DType.F32,

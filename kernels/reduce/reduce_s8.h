@@ -4,6 +4,7 @@
 
 #include "reduce/reduce.h"
 #include "reduce/reduce_plan.h"
+#include "store_s8.h"
 
 typedef struct reduce_s8_steps {
     /* adds rows of n columns to their totals, of which there is a multiple of 32 */

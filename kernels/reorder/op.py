@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from ingot.kernels.spec import DType, Layout, NodeView, OpSpec, Params, Sample, Tactic, TensorType, Unsupported
+from ingot.kernels.strided_copy.cuda import on_cuda
 from ingot.kernels.strided_copy.views import strided_copy, view
 
 #: channels in a block
@@ -62,8 +63,9 @@ def _tactics() -> Iterable[Tactic]:
             return node.attrs.source.block == block
 
         copy = replace(strided_copy(into), pitched_inputs=(), pitched_outputs=())
-        yield replace(copy, when=goes_in, writes=Layout(block), variant=f"block={block}")
-        yield replace(copy, params=out_of, when=comes_out, reads={0: Layout(block)}, variant=f"block={block}")
+        for kernel in (copy, on_cuda(copy)):
+            yield replace(kernel, when=goes_in, writes=Layout(block), variant=f"block={block}")
+            yield replace(kernel, params=out_of, when=comes_out, reads={0: Layout(block)}, variant=f"block={block}")
 
 
 def _samples() -> Iterable[Sample]:

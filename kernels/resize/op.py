@@ -8,14 +8,15 @@ from typing import Any
 
 import numpy as np
 
+from ingot.kernels.common.half import HalfAttrs, is_half, stored_on_cuda, with_half
 from ingot.kernels.common.int8 import Int8Attrs, is_int8, permute_int8, with_int8
-from ingot.kernels.resize import int8
+from ingot.kernels.resize import cuda, int8
+from ingot.kernels.resize.cuda import COORDINATES, MODES, ROUNDINGS
 from ingot.kernels.spec import (
     Builder,
     DType,
     NodeView,
     OpSpec,
-    Params,
     Sample,
     Tactic,
     TensorType,
@@ -23,19 +24,6 @@ from ingot.kernels.spec import (
     normal_axis,
     onnx_op,
 )
-
-MODES = ("nearest", "linear", "cubic")
-"""In the order of ``ingot_resize_mode``; likewise the next two."""
-COORDINATES = (
-    "half_pixel",
-    "half_pixel_symmetric",
-    "pytorch_half_pixel",
-    "align_corners",
-    "asymmetric",
-    "tf_half_pixel_for_nn",
-    "tf_crop_and_resize",
-)
-ROUNDINGS = ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,31 +90,11 @@ def _permute_both(attrs: Any, perm: tuple[int, ...], node: NodeView) -> Any | No
     return permute_int8(_permute)(attrs, perm, node)
 
 
-def _params(node: NodeView) -> Params:
-    attrs: ResizeAttrs = node.attrs.real if isinstance(node.attrs, Int8Attrs) else node.attrs
-    roi = attrs.roi or ((0.0, 1.0),) * len(attrs.shape)
-    return {
-        "scale": list(attrs.scales),
-        "roi_begin": [begin for begin, _ in roi],
-        "roi_end": [end for _, end in roi],
-        "cubic_a": attrs.cubic_a,
-        "extrapolation": attrs.extrapolation,
-        "axes": sum(1 << a for a, resized in enumerate(attrs.resized(node.inputs[0].type.shape)) if resized),
-        "mode": MODES.index(attrs.mode),
-        "coordinate": COORDINATES.index(attrs.coordinate),
-        "rounding": ROUNDINGS.index(attrs.rounding),
-        "antialias": int(attrs.antialias),
-        "exclude_outside": int(attrs.exclude_outside),
-    }
-
-
 def _can(node: NodeView) -> bool:
     """Places between elements need a type that the kernel computes in; whole elements are only moved."""
-    if is_int8(node):
+    if is_int8(node) or is_half(node):
         return False
-    attrs: ResizeAttrs = node.attrs
-    moves = attrs.mode == "nearest" and attrs.coordinate != "tf_crop_and_resize"
-    return moves or node.inputs[0].type.dtype in (DType.F32, DType.F64)
+    return cuda.moves(node) or node.inputs[0].type.dtype in (DType.F32, DType.F64)
 
 
 def _samples() -> Iterable[Sample]:
@@ -144,6 +112,12 @@ def _samples() -> Iterable[Sample]:
     yield Sample(ResizeAttrs((1, 2, 9, 13), (1.0, 1.0, 1.5, 1.625), "linear"), (planes,), name="planes")
     u8 = TensorType(DType.U8, (1, 4, 4, 3))
     yield Sample(ResizeAttrs((1, 8, 8, 3), (1.0, 2.0, 2.0, 1.0), "nearest", "asymmetric", "floor"), (u8,), name="u8")
+    wide = ResizeAttrs((1, 3, 40), (1.0, 0.04, 1.0), "linear", antialias=True)
+    yield Sample(wide, (TensorType(DType.F32, (1, 75, 40)),), name="long_filter")
+    for mode, output in (("nearest", DType.F16), ("nearest", DType.F32), ("linear", DType.F16), ("cubic", DType.BF16)):
+        for shape in ((2, 7, 5, 9), (2, 7, 5, 32)):
+            attrs = ResizeAttrs((*shape[:1], 14, 10, *shape[3:]), (1.0, 2.0, 2.0, 1.0), mode)
+            yield Sample(HalfAttrs(attrs, output), (TensorType(DType.F16, shape),), name=f"half-{mode}-{shape}")
     for coordinate in COORDINATES[:5]:
         yield int8.sample(ResizeAttrs(*double, "linear", coordinate), x)
         yield int8.sample(ResizeAttrs(*double, "linear", coordinate), x, model=True)
@@ -157,12 +131,12 @@ def _samples() -> Iterable[Sample]:
 SPEC = OpSpec(
     name="resize",
     attrs=ResizeAttrs,
-    infer=with_int8(_infer),
+    infer=with_half(with_int8(_infer)),
     tactics=(
         Tactic(
             kernel="resize_s8",
             params_type="ingot_resize_s8_params",
-            params=lambda node: int8.params(node, _params(node)),
+            params=lambda node: int8.params(node, cuda.params(node)),
             when=is_int8,
             pitched_outputs=(0,),
             numerics="exact",
@@ -170,15 +144,17 @@ SPEC = OpSpec(
         Tactic(
             kernel="resize",
             params_type="ingot_resize_params",
-            params=_params,
+            params=cuda.params,
             when=_can,
             pitched_outputs=(0,),
             numerics="exact",
         ),
+        *cuda.TACTICS,
     ),
     samples=_samples,
     permute=_permute_both,
     quantize=int8.quantize,
+    half=stored_on_cuda(),
     cast_to={DType.F16: DType.F32, DType.BF16: DType.F32},
 )
 

@@ -4,6 +4,7 @@
 
 #include "resize/resize.h"
 #include "resize/resize_state.h"
+#include "store_s8.h"
 
 /* All but the last work on whole blocks of 32: where they write, and where int32 is read, there is room for that. */
 typedef struct resize_s8_steps {

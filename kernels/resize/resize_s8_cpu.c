@@ -22,22 +22,6 @@ static const char *check(const ingot_call *call) {
     return wrong == NULL ? ingot_resize_check(call) : wrong;
 }
 
-/* The place in the input that index `i` shows, in binary32 throughout. */
-static float real_place(const ingot_resize_params *p, uint32_t axis, int64_t i, int64_t in, int64_t out) {
-    const float x = (float)i, scale = (float)p->scale[axis], length = (float)in, wanted = (float)out;
-    switch (p->coordinate) {
-    case INGOT_RESIZE_ASYMMETRIC: return x / scale;
-    case INGOT_RESIZE_ALIGN_CORNERS: return out == 1 ? 0.0f : x * (length - 1.0f) / (wanted - 1.0f);
-    case INGOT_RESIZE_PYTORCH_HALF_PIXEL: return out > 1 ? (x + 0.5f) / scale - 0.5f : 0.0f;
-    case INGOT_RESIZE_TF_HALF_PIXEL_FOR_NN: return (x + 0.5f) / scale;
-    case INGOT_RESIZE_HALF_PIXEL_SYMMETRIC: {
-        const float adjustment = wanted / (scale * length), centre = length / 2.0f;
-        return centre * (1.0f - adjustment) + (x + 0.5f) / scale - 0.5f;
-    }
-    default: return (x + 0.5f) / scale - 0.5f;
-    }
-}
-
 /* Tables of the two axes with weights of binary32; on the last element both weights are a half. */
 static void prepare_real(const ingot_call *call, resize_state *state) {
     const ingot_resize_s8_params *p = call->params;
@@ -47,21 +31,15 @@ static void prepare_real(const ingot_call *call, resize_state *state) {
         resize_tap *tap = state->tap + state->first[axis];
         const int64_t in = call->in[0].dims[axis], out = call->out[0].dims[axis];
         for (int64_t i = 0; i < out; i++, tap += 2) {
-            float x = real_place(&p->resize, axis, i, in, out);
-            x = x > 0.0f ? x : 0.0f;
-            x = x < (float)(in - 1) ? x : (float)(in - 1);
-            const int64_t left = (int64_t)x < in - 1 ? (int64_t)x : in - 1, right = left < in - 1 ? left + 1 : left;
-            const float behind = x - (float)left, ahead = (float)right - x;
-            tap[0] = (resize_tap){left * stride[axis], left == right ? 0.5 : (double)ahead};
-            tap[1] = (resize_tap){right * stride[axis], left == right ? 0.5 : (double)behind};
+            resize_real_taps(&p->resize, axis, i, in, out, tap);
+            tap[0].offset *= stride[axis];
+            tap[1].offset *= stride[axis];
         }
     }
 }
 
-/* The weight of the left element is rounded, half to even; the right one has the rest. */
 static void prepare(const ingot_call *call) {
     const ingot_resize_s8_params *p = call->params;
-    const double magic = 6755399441055744.0, one = 1 << INGOT_RESIZE_S8_BITS; /* 1.5 * 2^52 */
     resize_state *state = call->state;
     ingot_resize_prepare(call);
     if (call->out[0].count == 0) {
@@ -74,8 +52,7 @@ static void prepare(const ingot_call *call) {
     for (uint32_t axis = 0; axis <= state->row_axis; axis++) {
         resize_tap *tap = state->tap + state->first[axis];
         for (int64_t i = 0; state->taps[axis] == 2 && i < call->out[0].dims[axis]; i++, tap += 2) {
-            tap[0].weight = (tap[0].weight * one + magic) - magic;
-            tap[1].weight = one - tap[0].weight;
+            resize_whole_weights(tap);
         }
     }
 }

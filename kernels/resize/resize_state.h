@@ -2,14 +2,8 @@
 #ifndef INGOT_RESIZE_STATE_H
 #define INGOT_RESIZE_STATE_H
 
+#include "resize/resize_taps.h"
 #include "strided_copy/movement.h"
-
-enum { INGOT_RESIZE_S8_BITS = 11 }; /* of a weight of int8 elements */
-
-typedef struct resize_tap {
-    int64_t offset; /* elements from the start of the input; -1: outside, the whole result is the extrapolation value */
-    double weight;
-} resize_tap;
 
 /* The output is rows along `row_axis`, of runs that nothing is interpolated in. */
 typedef struct resize_state {

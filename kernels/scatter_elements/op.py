@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ingot.kernels.scatter_nd.cuda import on_cuda
 from ingot.kernels.scatter_nd.op import REDUCTIONS, can_combine, require_scatter
 from ingot.kernels.spec import (
     Builder,
@@ -56,20 +57,25 @@ def _samples() -> Iterable[Sample]:
     yield Sample(ScatterElementsAttrs(2), (u8, last, one), name="last_axis")
 
 
+def _extents(node: NodeView) -> tuple[int, int, int]:
+    """Items, places, width of an item: all are elements."""
+    return node.inputs[1].type.count, node.inputs[0].type.count, 1
+
+
+_ON_CPU = Tactic(
+    kernel="scatter_elements",
+    params_type="ingot_scatter_elements_params",
+    params=lambda node: {"axis": node.attrs.axis, "reduction": REDUCTIONS.index(node.attrs.reduction)},
+    when=can_combine,
+    inplace=(0,),
+    numerics="exact",
+)
+
 SPEC = OpSpec(
     name="scatter_elements",
     attrs=ScatterElementsAttrs,
     infer=_infer,
-    tactics=(
-        Tactic(
-            kernel="scatter_elements",
-            params_type="ingot_scatter_elements_params",
-            params=lambda node: {"axis": node.attrs.axis, "reduction": REDUCTIONS.index(node.attrs.reduction)},
-            when=can_combine,
-            inplace=(0,),
-            numerics="exact",
-        ),
-    ),
+    tactics=(_ON_CPU, on_cuda(_ON_CPU, REDUCTIONS, _extents)),
     samples=_samples,
     permute=_permute,
     cast_to={DType.F16: DType.F32, DType.BF16: DType.F32},

@@ -26,6 +26,8 @@ from ingot.kernels.spec import (
     onnx_op,
 )
 
+from .cuda import on_cuda
+
 REDUCTIONS = ("none", "add", "mul", "max", "min")
 """In the order of ``ingot_scatter_reduction``."""
 
@@ -70,20 +72,27 @@ def _samples() -> Iterable[Sample]:
     yield Sample(ScatterNdAttrs("add"), (i64, np.array([[6], [6]], np.int32), TensorType(DType.I64, (2,))), name="i64")
 
 
+def _extents(node: NodeView) -> tuple[int, int, int]:
+    """Index tuples, slices of the data, elements of a slice."""
+    data, indices, _ = (value.type for value in node.inputs)
+    size = indices.shape[-1]
+    return math.prod(indices.shape[:-1]), math.prod(data.shape[:size]), math.prod(data.shape[size:])
+
+
+_ON_CPU = Tactic(
+    kernel="scatter_nd",
+    params_type="ingot_scatter_nd_params",
+    params=lambda node: {"reduction": REDUCTIONS.index(node.attrs.reduction)},
+    when=can_combine,
+    inplace=(0,),
+    numerics="exact",
+)
+
 SPEC = OpSpec(
     name="scatter_nd",
     attrs=ScatterNdAttrs,
     infer=_infer,
-    tactics=(
-        Tactic(
-            kernel="scatter_nd",
-            params_type="ingot_scatter_nd_params",
-            params=lambda node: {"reduction": REDUCTIONS.index(node.attrs.reduction)},
-            when=can_combine,
-            inplace=(0,),
-            numerics="exact",
-        ),
-    ),
+    tactics=(_ON_CPU, on_cuda(_ON_CPU, REDUCTIONS, _extents)),
     samples=_samples,
     cast_to={DType.F16: DType.F32, DType.BF16: DType.F32},
 )

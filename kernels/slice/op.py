@@ -19,7 +19,7 @@ from ingot.kernels.spec import (
     normal_axis,
     onnx_op,
 )
-from ingot.kernels.strided_copy.views import strided_copy, view
+from ingot.kernels.strided_copy.views import strided_copies, view
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ SPEC = OpSpec(
     name="slice",
     attrs=SliceAttrs,
     infer=_infer,
-    tactics=(strided_copy(_params),),
+    tactics=strided_copies(_params),
     samples=_samples,
     permute=_permute,
     quantize=carry("slice"),

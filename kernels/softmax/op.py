@@ -7,8 +7,9 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from ingot.kernels.common.half import HalfAttrs, is_half, stored_on_cuda, with_half
 from ingot.kernels.common.int8 import is_int8, permute_int8, with_int8
-from ingot.kernels.softmax import int8
+from ingot.kernels.softmax import cuda, int8
 from ingot.kernels.spec import (
     Builder,
     DType,
@@ -56,32 +57,47 @@ def _tactic(dtype: DType) -> Tactic:
         f"softmax_{dtype.name.lower()}",
         "ingot_softmax_params",
         lambda node: {"kind": int(node.attrs.kind), "axis": node.attrs.axis},
-        when=lambda node: node.inputs[0].type.dtype is dtype and not is_int8(node),
+        when=lambda node: node.inputs[0].type.dtype is dtype and not is_int8(node) and not is_half(node),
         inplace=(0,),
     )
 
 
 def samples() -> Iterable[Sample]:
-    shapes = (((3, 5), 1), ((2, 1000), 1), ((4, 3, 70), 1), ((2, 3, 4, 5), 0), ((40, 64), 1), ((33,), 0))
+    shapes = (
+        ((3, 5), 1),
+        ((2, 1000), 1),
+        ((4, 3, 70), 1),
+        ((2, 3, 4, 5), 0),
+        ((40, 64), 1),
+        ((33,), 0),
+        ((600, 21), 1),
+    )
     for dtype in (DType.F32, DType.F64):
         for kind in SoftmaxKind:
             for shape, axis in shapes:
                 yield Sample(SoftmaxAttrs(axis, kind), (TensorType(dtype, shape),), name=f"{kind.name}-{shape}-{axis}")
+    for dtype, output in ((DType.F16, DType.F16), (DType.F32, DType.F16), (DType.BF16, DType.F32)):
+        for shape, axis in shapes:
+            yield Sample(
+                HalfAttrs(SoftmaxAttrs(axis), output), (TensorType(dtype, shape),), name=f"half-{shape}-{axis}"
+            )
     yield from int8.samples((shape, SoftmaxAttrs(axis)) for shape, axis in shapes)
 
 
 SPEC = OpSpec(
     name="softmax",
     attrs=SoftmaxAttrs,
-    infer=with_int8(infer, tables=1),
+    infer=with_half(with_int8(infer, tables=1)),
     tactics=(
         Tactic("softmax_s8", "ingot_softmax_s8_params", int8.params, when=is_int8, inplace=(0,), numerics="exact"),
         _tactic(DType.F32),
         _tactic(DType.F64),
+        *cuda.TACTICS,
     ),
     samples=samples,
     permute=permute_int8(permute),
     quantize=int8.quantize,
+    half=stored_on_cuda(),
     cast_to={DType.F16: DType.F32, DType.BF16: DType.F32},
 )
 

@@ -3,6 +3,7 @@
 #define INGOT_SOFTMAX_S8_H
 
 #include "softmax/softmax_shape.h"
+#include "store_s8.h"
 
 typedef struct softmax_s8_steps {
     /* the largest of n elements side by side */

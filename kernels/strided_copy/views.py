@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 
 from ingot.kernels.spec import NodeView, Params, Tactic
 
+from .cuda import on_cuda
+
 BROADCAST = 255
 """``INGOT_STRIDED_BROADCAST``: an output axis that walks no input axis."""
 
@@ -20,6 +22,12 @@ def strided_copy(params: Callable[[NodeView], Params]) -> Tactic:
         pitched_outputs=(0,),
         numerics="exact",
     )
+
+
+def strided_copies(params: Callable[[NodeView], Params]) -> tuple[Tactic, ...]:
+    """The tactics of an operator that is such a view, for all backends."""
+    tactic = strided_copy(params)
+    return (tactic, on_cuda(tactic))
 
 
 def view(axis: Sequence[int], start: Sequence[int] = (), step: Sequence[int] | None = None) -> Params:

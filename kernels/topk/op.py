@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from ingot.kernels.spec import (
     Builder,
     DType,
@@ -18,6 +20,7 @@ from ingot.kernels.spec import (
     normal_axis,
     onnx_op,
 )
+from ingot.kernels.topk import cuda
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,18 @@ def _samples() -> Iterable[Sample]:
     yield Sample(TopkAttrs(2, 3, True), (x,), name="smallest")
     yield Sample(TopkAttrs(0, 20), (TensorType(DType.U8, (300,)),), name="ties")
     yield Sample(TopkAttrs(0, 5, True), (TensorType(DType.I64, (9,)),), name="i64")
+    wild = np.random.default_rng(4).standard_normal((2, 3000)).astype(np.float32)
+    wild[0, ::7], wild[1, 5], wild[1, 2000:2600] = 0.0, np.nan, 1.0
+    wild[0, 3::7] = -0.0
+    for k, smallest in ((300, False), (300, True), (2500, False)):
+        yield Sample(TopkAttrs(1, k, smallest), (wild,), name=f"wild-{k}-{smallest}")
+    yield Sample(TopkAttrs(0, 1500), (TensorType(DType.I64, (2100,)),), name="many")
+    for dtype in (DType.F64, DType.I8, DType.I16, DType.U16, DType.U32, DType.U64, DType.BOOL):
+        yield Sample(TopkAttrs(1, 40), (TensorType(dtype, (1, 1100)),), name=dtype.name.lower())
+
+
+def _params(node: NodeView) -> dict[str, int]:
+    return {"axis": node.attrs.axis, "smallest": int(node.attrs.smallest)}
 
 
 SPEC = OpSpec(
@@ -57,10 +72,11 @@ SPEC = OpSpec(
         Tactic(
             kernel="topk",
             params_type="ingot_topk_params",
-            params=lambda node: {"axis": node.attrs.axis, "smallest": int(node.attrs.smallest)},
+            params=_params,
             when=lambda node: node.inputs[0].type.dtype not in (DType.F16, DType.BF16),
             numerics="exact",
         ),
+        *cuda.tactics(_params),
     ),
     samples=_samples,
     permute=_permute,

@@ -8,7 +8,7 @@ from typing import Any
 
 from ingot.kernels.common.quantized import carry
 from ingot.kernels.spec import Builder, DType, Half, NodeView, OpSpec, Sample, TensorType, Unsupported, onnx_op
-from ingot.kernels.strided_copy.views import strided_copy, view
+from ingot.kernels.strided_copy.views import strided_copies, view
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ SPEC = OpSpec(
     name="transpose",
     attrs=TransposeAttrs,
     infer=_infer,
-    tactics=(strided_copy(lambda node: view(node.attrs.perm)),),
+    tactics=strided_copies(lambda node: view(node.attrs.perm)),
     samples=_samples,
     permute=_permute,
     quantize=carry("transpose"),

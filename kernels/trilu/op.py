@@ -20,6 +20,8 @@ from ingot.kernels.spec import (
     onnx_op,
 )
 
+from .cuda import on_cuda
+
 
 @dataclass(frozen=True, slots=True)
 class TriluAttrs:
@@ -50,19 +52,19 @@ def _samples() -> Iterable[Sample]:
     yield Sample(TriluAttrs(), (TensorType(DType.U8, (4, 3)), None), name="bytes")
 
 
+_ON_CPU = Tactic(
+    kernel="trilu",
+    params_type="ingot_trilu_params",
+    params=lambda node: {"upper": int(node.attrs.upper)},
+    inplace=(0,),
+    numerics="exact",
+)
+
 SPEC = OpSpec(
     name="trilu",
     attrs=TriluAttrs,
     infer=_infer,
-    tactics=(
-        Tactic(
-            kernel="trilu",
-            params_type="ingot_trilu_params",
-            params=lambda node: {"upper": int(node.attrs.upper)},
-            inplace=(0,),
-            numerics="exact",
-        ),
-    ),
+    tactics=(_ON_CPU, on_cuda(_ON_CPU)),
     samples=_samples,
     permute=_permute,
 )

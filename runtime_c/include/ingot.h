@@ -83,8 +83,10 @@ typedef enum ingot_open_flags {
     INGOT_OPEN_CHECK_SHA256 = 2, /* also verify the SHA-256 identity, at about 2 GB/s or less */
     INGOT_OPEN_REQUIRE_SIGNATURE = 4, /* refuse a file not signed by one of the keys; implies CHECK_SHA256 */
     INGOT_OPEN_TRUST_CONSTANTS = 8, /* do not read the constants for their checksum: instant start from trusted flash */
-    INGOT_OPEN_SAME_BITS = 16 /* the same bits on any machine: floating-point kernels in their portable form, slower;
-                                 INT8 is exact in every form and stays as fast as it is */
+    INGOT_OPEN_SAME_BITS = 16,  /* the same bits on any machine: floating-point kernels in their portable form, slower;
+                                   INT8 is exact in every form and stays as fast as it is. No program for CUDA */
+    INGOT_OPEN_ANY_MACHINE = 32 /* check all variants, and open the file even if this machine cannot run it: then no
+                                   context can be made, and asking for one tells the reason */
 } ingot_open_flags;
 
 typedef struct ingot_options {
@@ -92,7 +94,7 @@ typedef struct ingot_options {
     uint32_t flags;             /* ingot_open_flags */
     const uint8_t *public_keys; /* key_count times 32 bytes, Ed25519 */
     uint32_t key_count;
-    uint32_t reserved;
+    uint32_t device; /* CUDA: 1 + the index of the device to use; 0: the first that fits */
     const char *isa; /* the best instruction set to use: portable, avx2, ...; NULL: what INGOT_ISA in the environment
                         says, else the best the processor has */
 } ingot_options;
@@ -105,7 +107,8 @@ ingot_status ingot_engine_open(const void *bytes, size_t size, const ingot_optio
  * use INGOT_OPEN_LOCK, which a control loop should. */
 ingot_status ingot_engine_open_file(const char *path, const ingot_options *options, ingot_engine **engine,
                                     ingot_error *error);
-/* Every check of ingot_engine_open, with the SHA-256 identity, and nothing else. */
+/* Every check of ingot_engine_open, of all variants, with the SHA-256 identity, and nothing else: no device is needed.
+ */
 ingot_status ingot_engine_check(const void *bytes, size_t size, const ingot_options *options, ingot_error *error);
 /* All its contexts must be destroyed before. NULL is fine. */
 void ingot_engine_close(ingot_engine *engine);
@@ -114,10 +117,11 @@ typedef struct ingot_engine_info {
     uint32_t size; /* sizeof(ingot_engine_info), set by the caller */
     uint32_t step_count;
     const char *variant; /* the target whose program was taken; lives as long as the engine */
-    const char *isa;     /* the best instruction set in use: portable, avx2, ... */
+    const char *isa;     /* the best instruction set in use: portable, avx2, ...; of a program for CUDA sm_87, ... */
     uint8_t digest[32];  /* SHA-256 identity of the file */
     uint64_t arena_size;
     uint64_t constant_size;
+    const char *unfit; /* why this machine cannot run the variant (INGOT_OPEN_ANY_MACHINE), or NULL */
 } ingot_engine_info;
 ingot_status ingot_engine_get_info(const ingot_engine *engine, ingot_engine_info *info);
 
@@ -141,7 +145,9 @@ uint32_t ingot_engine_io_find(const ingot_engine *engine, const char *name);
 
 typedef enum ingot_wait {
     INGOT_WAIT_BLOCK = 0, /* workers spin a bounded while, then sleep in a futex */
-    INGOT_WAIT_SPIN = 1   /* workers spin, between runs too: no system call, one core each */
+    INGOT_WAIT_SPIN = 1,  /* workers spin, between runs too: no system call, one core each */
+    INGOT_WAIT_POLL = 2   /* CUDA alone, where BLOCK asks the driver a while, then sleeps, and SPIN keeps asking: looks
+                             at a word in memory that the end of a run writes. The shortest delay */
 } ingot_wait;
 
 typedef struct ingot_context_options {
@@ -154,15 +160,17 @@ typedef struct ingot_context_options {
     uint32_t reserved;
 } ingot_context_options;
 
-/* The three blocks a context lives in. A CPU engine needs the host block alone. */
+/* The three blocks a context lives in. A CPU engine needs the host block alone. On CUDA `pinned` and `device` may be
+ * NULL where a context is made: then it takes them from the driver. Host memory that is not pinned will do as `pinned`:
+ * it is registered with the driver as long as the context lives. */
 typedef struct ingot_memory {
     uint32_t size; /* sizeof(ingot_memory), set by the caller */
     uint32_t reserved;
     void *host; /* aligned to 4096 */
     uint64_t host_size;
-    void *pinned;
+    void *pinned; /* aligned to 4096 */
     uint64_t pinned_size;
-    void *device;
+    void *device; /* aligned to 256 */
     uint64_t device_size;
 } ingot_memory;
 
@@ -178,10 +186,12 @@ ingot_status ingot_context_create(const ingot_engine *engine, const ingot_contex
 /* Ends the workers and frees what create allocated. NULL is fine. */
 void ingot_context_destroy(ingot_context *context);
 
-/* Where input or output `index` lies now: the context's own buffer until another is bound. NULL if out of range. */
+/* Where input or output `index` lies now: the context's own buffer until another is bound. NULL if out of range. On
+ * CUDA too it is memory that the caller can read and write, unless memory of the device was bound. */
 void *ingot_context_data(const ingot_context *context, uint32_t index);
 /* Binds a buffer of the caller's to an input or output: `size` bytes, exactly those of the current shape, aligned to
- * the element. NULL binds the context's own buffer again. Inputs are never written. */
+ * the element. NULL binds the context's own buffer again. Inputs are never written. CUDA takes memory of the device and
+ * pinned memory, which a run uses without another copy on the host, and any other memory. */
 ingot_status ingot_context_bind(ingot_context *context, uint32_t index, void *data, size_t size, ingot_error *error);
 /* Sets the extents of an input, within its range. When all inputs that vary agree, the shape program gives every other
  * extent. On an error the former shapes stay. Does not allocate. */
@@ -191,7 +201,9 @@ ingot_status ingot_context_set_shape(ingot_context *context, uint32_t index, con
 ingot_status ingot_context_shape(const ingot_context *context, uint32_t index, int64_t *dims);
 /* Runs the program once and returns when the outputs are there. */
 ingot_status ingot_context_run(ingot_context *context, ingot_error *error);
-/* CUDA: starts a run on the caller's stream (a CUstream, or NULL) and returns; wait ends it. */
+/* CUDA: starts a run on the caller's stream (a CUstream of the device's primary context, or NULL) and returns; wait
+ * ends the last one that was started, and tells whether one since the last wait met an index out of range. Inputs and
+ * outputs belong to the device until then; none may be bound to memory that is not pinned. */
 ingot_status ingot_context_enqueue(ingot_context *context, void *stream, ingot_error *error);
 ingot_status ingot_context_wait(ingot_context *context, ingot_error *error);
 /* Sets all state tensors to zero, as after create. */
@@ -203,10 +215,13 @@ typedef struct ingot_stats {
     uint64_t runs;       /* since the context was made */
     uint64_t host_bytes; /* of the host block */
     uint64_t arena_bytes;
+    uint64_t device_bytes; /* of the device block */
+    uint64_t pinned_bytes; /* of the pinned block */
 } ingot_stats;
 ingot_status ingot_context_stats(const ingot_context *context, ingot_stats *stats);
 
-/* Runs the program once, timing every step with the monotonic clock: nanoseconds[i] for step i, step_count entries. */
+/* Runs the program once, timing every step with the monotonic clock, on CUDA with the device's and one step after the
+ * other: nanoseconds[i] for step i, step_count entries. */
 ingot_status ingot_context_profile(ingot_context *context, uint64_t *nanoseconds, uint32_t step_count,
                                    ingot_error *error);
 /* The name of a step (the model's nodes it does) and of its kernel; NULL if out of range. */

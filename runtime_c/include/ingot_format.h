@@ -11,7 +11,7 @@
 
 #define INGOT_MAGIC "\x89INGOT\r\n"
 #define INGOT_FORMAT_MAJOR 1
-#define INGOT_FORMAT_MINOR 0
+#define INGOT_FORMAT_MINOR 1 /* 1: CUDA. Writers give the oldest that says all they write */
 
 /* cffi:begin */
 enum {
@@ -73,12 +73,13 @@ typedef enum ingot_section_kind {
     INGOT_SECTION_FILLS = 14,
     INGOT_SECTION_QUANT = 15,
     INGOT_SECTION_LAUNCHES = 16, /* CUDA */
-    INGOT_SECTION_MODULES = 17,  /* CUDA */
+    INGOT_SECTION_MODULES = 17,  /* CUDA: machine code, in place */
     INGOT_SECTION_SELFTEST = 18,
     INGOT_SECTION_CONSTANTS = 19,
     INGOT_SECTION_METADATA = 20, /* JSON for people; the runtime never reads it */
     INGOT_SECTION_SIGNATURE = 21,
-    INGOT_SECTION_KIND_COUNT = 22
+    INGOT_SECTION_MODULE_INDEX = 22, /* CUDA: what lies where in MODULES */
+    INGOT_SECTION_KIND_COUNT = 23
 } ingot_section_kind;
 
 typedef struct ingot_header { /* 128 bytes at offset 0 */
@@ -300,12 +301,20 @@ typedef struct ingot_quant {
     uint64_t count;
 } ingot_quant;
 
-typedef struct ingot_launch { /* CUDA */
-    uint32_t module;          /* which cubin of MODULES */
-    uint32_t function;        /* its entry point's name */
-    uint32_t grid[3];
-    uint32_t block[3];
-    uint32_t shared_bytes;
+typedef struct ingot_module { /* CUDA: an image that the driver loads, machine code for one architecture */
+    uint64_t offset;          /* bytes from the start of MODULES, a multiple of 64 */
+    uint64_t size;
+    uint32_t name; /* what was compiled, for people */
+    uint32_t arch; /* that of every variant whose steps use it */
+    uint32_t reserved[2];
+} ingot_module;
+
+typedef struct ingot_launch { /* CUDA: how a step is started; every step of a CUDA program has one */
+    uint32_t module;          /* index into MODULE_INDEX */
+    uint32_t function;        /* name of the entry point in it */
+    uint32_t grid[3];         /* blocks: at least 1, at most 2^31 - 1, 65535, 65535 */
+    uint32_t block[3];        /* threads: at least 1, at most 1024, 1024, 64, and 1024 together */
+    uint32_t shared_bytes;    /* dynamic shared memory of a block, at most 227 KiB */
     uint32_t reserved[3];
 } ingot_launch;
 
@@ -344,6 +353,7 @@ _Static_assert(sizeof(ingot_shape_insn) == 16, "ingot_shape_insn");
 _Static_assert(sizeof(ingot_patch) == 16, "ingot_patch");
 _Static_assert(sizeof(ingot_fill) == 24, "ingot_fill");
 _Static_assert(sizeof(ingot_quant) == 32, "ingot_quant");
+_Static_assert(sizeof(ingot_module) == 32, "ingot_module");
 _Static_assert(sizeof(ingot_launch) == 48, "ingot_launch");
 _Static_assert(sizeof(ingot_selftest) == 48, "ingot_selftest");
 _Static_assert(sizeof(ingot_signature) == 96, "ingot_signature");

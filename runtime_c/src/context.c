@@ -3,22 +3,10 @@
 #include <string.h>
 
 #include "context.h"
+#include "cuda/cuda.h"
 #include "fpenv.h"
 
 enum { HOST_ALIGN = INGOT_CONTEXT_ALIGN, MAX_THREADS = 64 };
-
-/* A bump allocator over the host block; with base NULL it only counts. */
-typedef struct layout {
-    uint8_t *base;
-    uint64_t used;
-} layout;
-
-static void *take(layout *l, uint64_t count, uint64_t size, uint64_t alignment) {
-    l->used = ingot_align(l->used, alignment);
-    void *at = l->base ? l->base + l->used : NULL;
-    l->used += count * size; /* records are bounded by the file, arenas by verify.c: no overflow */
-    return at;
-}
 
 static ingot_status check_options(const ingot_engine *engine, const ingot_context_options *options,
                                   ingot_context_options *filled, ingot_error *error) {
@@ -30,9 +18,10 @@ static ingot_status check_options(const ingot_engine *engine, const ingot_contex
         if (filled->threads == 0) filled->threads = 1;
     }
     if (!engine) return ingot_fail(error, INGOT_ERR_ARGUMENT, INGOT_NO_OFFSET, "engine is NULL");
-    if (filled->threads > MAX_THREADS || filled->wait > INGOT_WAIT_SPIN || filled->priority > 99)
+    const uint32_t last_wait = engine->variant->backend == INGOT_BACKEND_CUDA ? INGOT_WAIT_POLL : INGOT_WAIT_SPIN;
+    if (filled->threads > MAX_THREADS || filled->wait > last_wait || filled->priority > 99)
         return ingot_fail(error, INGOT_ERR_ARGUMENT, INGOT_NO_OFFSET,
-                          "threads must be 1..%d, wait 0..1, priority 0..99", MAX_THREADS);
+                          "threads must be 1..%d, wait 0..%u, priority 0..99", MAX_THREADS, last_wait);
     if (filled->cpus && filled->cpu_count != filled->threads - 1)
         return ingot_fail(error, INGOT_ERR_ARGUMENT, INGOT_NO_OFFSET, "cpus needs an entry for each of the %u workers",
                           filled->threads - 1);
@@ -63,51 +52,63 @@ static needs measure(const ingot_engine *engine, const ingot_bound_program *prog
     return n;
 }
 
-/* Lays a context out in `l` and writes the pointers into *c, all NULL when `l` only counts. `pool` is the number of
- * threads of a pool that lies in it as well. Returns where the context itself goes. */
-static ingot_context *lay_out(layout *l, const ingot_engine *engine, const ingot_bound_program *program,
-                              uint32_t threads, uint32_t pool, ingot_context *c, void **workers_memory) {
-    const ingot_program *p = program->record;
-    uint32_t steps = p->steps.count, ios = p->io.count;
+int ingot_context_varies(const ingot_file *f, const ingot_program *p) {
     int varies = p->shape_code.count || p->patches.count;
-    for (uint32_t i = 0; i < ios; i++) {
-        const ingot_io *io = ingot_get_io(&engine->file, p, i);
+    for (uint32_t i = 0; i < p->io.count; i++) {
+        const ingot_io *io = ingot_get_io(f, p, i);
         varies |= !io->is_output && memcmp(io->dims_min, io->dims_max, sizeof io->dims_min) != 0;
     }
-    ingot_context *place = take(l, 1, sizeof *c, 64);
-    c->steps = take(l, steps, sizeof *c->steps, 64);
-    c->args = take(l, program->operand_count, sizeof *c->args, 64);
-    c->io_data = take(l, ios, sizeof *c->io_data, 8);
-    c->io_own = take(l, ios, sizeof *c->io_own, 8);
-    c->io_dims = take(l, (uint64_t)ios * INGOT_MAX_RANK, sizeof *c->io_dims, 8);
-    c->io_bytes = take(l, ios, sizeof *c->io_bytes, 8);
-    c->io_bound = take(l, ios, sizeof *c->io_bound, 8);
-    c->io_uses_first = take(l, (uint64_t)ios + 1, sizeof *c->io_uses_first, 8);
-    c->io_uses = take(l, program->operand_count, sizeof *c->io_uses, 8);
-    c->kernel_state_size = take(l, steps, sizeof *c->kernel_state_size, 8);
+    return varies;
+}
+
+ingot_context *ingot_context_lay_out(ingot_layout *l, const ingot_engine *engine, const ingot_bound_program *program,
+                                     ingot_context *c) {
+    const ingot_program *p = program->record;
+    uint32_t steps = p->steps.count, ios = p->io.count;
+    ingot_context *place = ingot_take(l, 1, sizeof *c, 64);
+    c->steps = ingot_take(l, steps, sizeof *c->steps, 64);
+    c->args = ingot_take(l, program->operand_count, sizeof *c->args, 64);
+    c->io_data = ingot_take(l, ios, sizeof *c->io_data, 8);
+    c->io_own = ingot_take(l, ios, sizeof *c->io_own, 8);
+    c->io_dims = ingot_take(l, (uint64_t)ios * INGOT_MAX_RANK, sizeof *c->io_dims, 8);
+    c->io_bytes = ingot_take(l, ios, sizeof *c->io_bytes, 8);
+    c->io_bound = ingot_take(l, ios, sizeof *c->io_bound, 8);
+    c->io_uses_first = ingot_take(l, (uint64_t)ios + 1, sizeof *c->io_uses_first, 8);
+    c->io_uses = ingot_take(l, program->operand_count, sizeof *c->io_uses, 8);
+    return place;
+}
+
+/* The whole of a context on the CPU. `pool` is the number of threads of a pool that lies in it as well. */
+static ingot_context *lay_out(ingot_layout *l, const ingot_engine *engine, const ingot_bound_program *program,
+                              uint32_t threads, uint32_t pool, ingot_context *c, void **workers_memory) {
+    const ingot_program *p = program->record;
+    uint32_t steps = p->steps.count;
+    int varies = ingot_context_varies(&engine->file, p);
+    ingot_context *place = ingot_context_lay_out(l, engine, program, c);
+    c->kernel_state_size = ingot_take(l, steps, sizeof *c->kernel_state_size, 8);
     needs n = measure(engine, program, c->kernel_state_size);
-    c->tensors = varies ? take(l, p->tensors.count, sizeof *c->tensors, 64) : NULL;
-    c->params = varies ? take(l, n.params, 1, 16) : NULL;
-    c->registers = take(l, p->register_count, sizeof *c->registers, 8);
-    c->kernel_state = take(l, n.kernel_state, 1, 64);
+    c->tensors = varies ? ingot_take(l, p->tensors.count, sizeof *c->tensors, 64) : NULL;
+    c->params = varies ? ingot_take(l, n.params, 1, 16) : NULL;
+    c->registers = ingot_take(l, p->register_count, sizeof *c->registers, 8);
+    c->kernel_state = ingot_take(l, n.kernel_state, 1, 64);
     c->scratch_stride = ingot_align(n.scratch, 128); /* two lines: neighbours prefetch in pairs */
-    c->scratch = take(l, c->scratch_stride * threads + INGOT_TAIL_BYTES, 1, 128);
-    c->state = take(l, p->state_size, 1, 64);
-    c->generated = take(l, p->generated_size, 1, INGOT_CONSTANT_ALIGN);
-    for (uint32_t i = 0; i < ios; i++) {
+    c->scratch = ingot_take(l, c->scratch_stride * threads + INGOT_TAIL_BYTES, 1, 128);
+    c->state = ingot_take(l, p->state_size, 1, 64);
+    c->generated = ingot_take(l, p->generated_size, 1, INGOT_CONSTANT_ALIGN);
+    for (uint32_t i = 0; i < p->io.count; i++) {
         const ingot_tensor *t = ingot_get_tensor(&engine->file, p, ingot_get_io(&engine->file, p, i)->tensor);
-        void *own = take(l, ingot_get_buffer(&engine->file, p, t->buffer)->size + INGOT_TAIL_BYTES, 1, 64);
+        void *own = ingot_take(l, ingot_get_buffer(&engine->file, p, t->buffer)->size + INGOT_TAIL_BYTES, 1, 64);
         if (l->base) c->io_own[i] = own;
     }
-    c->arena = take(l, p->arena_size, 1, 4096);
-    *workers_memory = pool > 1 ? take(l, ingot_workers_memory(pool), 1, 4096) : NULL;
+    c->arena = ingot_take(l, p->arena_size, 1, 4096);
+    *workers_memory = pool > 1 ? ingot_take(l, ingot_workers_memory(pool), 1, 4096) : NULL;
     l->used = ingot_align(l->used, HOST_ALIGN);
     return place;
 }
 
 /* The bytes of all that. */
 static uint64_t count(const ingot_engine *engine, const ingot_bound_program *program, uint32_t threads, uint32_t pool) {
-    layout l = {0};
+    ingot_layout l = {0};
     ingot_context counted = {0};
     void *workers;
     lay_out(&l, engine, program, threads, pool, &counted, &workers);
@@ -125,6 +126,11 @@ ingot_status ingot_context_memory(const ingot_engine *engine, const ingot_contex
     if (engine->programs[0].record->role != INGOT_ROLE_RUN)
         return ingot_fail(error, INGOT_ERR_UNSUPPORTED, INGOT_NO_OFFSET,
                           "this is a tuning pack: ingot-tune measures it, and there is nothing in it to run");
+    if (engine->unfit.status) {
+        if (error) *error = engine->unfit;
+        return engine->unfit.status;
+    }
+    if (engine->variant->backend == INGOT_BACKEND_CUDA) return ingot_cuda_need(engine, need, error);
     *need = (ingot_memory){.size = sizeof *need,
                            .host_size = count(engine, &engine->programs[0], filled.threads, filled.threads)};
     return INGOT_OK;
@@ -167,6 +173,8 @@ static void resolve_steps(ingot_context *c) {
             if (id == INGOT_NO_INDEX) continue;
             const ingot_tensor *t = ingot_get_tensor(f, p, id);
             const ingot_buffer *b = ingot_get_buffer(f, p, t->buffer);
+            if (b->storage == INGOT_STORAGE_CONSTANT)
+                args[k].data = (void *)(uintptr_t)(c->constants + b->offset + t->offset);
             if (b->storage == INGOT_STORAGE_ARENA) args[k].data = c->arena + b->offset + t->offset;
             if (b->storage == INGOT_STORAGE_STATE) args[k].data = c->state + b->offset + t->offset;
             if (b->storage == INGOT_STORAGE_GENERATED) args[k].data = c->generated + b->offset + t->offset;
@@ -183,18 +191,20 @@ static void resolve_steps(ingot_context *c) {
     }
 }
 
-static void fill_state(ingot_context *c) {
+void ingot_context_fill_storage(const ingot_context *c, uint8_t *state, uint8_t *generated) {
     const ingot_file *f = &c->engine->file;
     const ingot_table *programs = &f->tables[INGOT_SECTION_PROGRAMS], *fills = &f->tables[INGOT_SECTION_FILLS];
     const ingot_program *p = c->program->record;
-    memset(c->state, 0, p->state_size);
+    ingot_fpenv mode = ingot_fpenv_enter(); /* values must not depend on the caller's rounding */
+    memset(state, 0, p->state_size);
     for (uint32_t i = 0; i < fills->count; i++) {
         const ingot_fill *fill = (const ingot_fill *)ingot_record(fills, i);
         if (ingot_record(programs, fill->program) != (const void *)p) continue;
         const ingot_tensor *t = ingot_get_tensor(f, p, fill->tensor);
         uint64_t bytes = ingot_view_bytes(t->dtype, t->rank, t->dims, t->pitch);
         const ingot_buffer *b = ingot_get_buffer(f, p, t->buffer);
-        uint8_t *data = (b->storage == INGOT_STORAGE_STATE ? c->state : c->generated) + b->offset + t->offset;
+        if (b->storage != INGOT_STORAGE_STATE && !generated) continue;
+        uint8_t *data = (b->storage == INGOT_STORAGE_STATE ? state : generated) + b->offset + t->offset;
         if (fill->kind == INGOT_FILL_BYTES)
             memset(data, (int)(fill->value & 0xff), bytes);
         else if (fill->kind == INGOT_FILL_UNIFORM)
@@ -202,6 +212,7 @@ static void fill_state(ingot_context *c) {
         else
             ingot_fill_moderate(data, t->dtype, bytes, fill->seed);
     }
+    ingot_fpenv_leave(mode);
 }
 
 /* The context's own buffers have room for the largest shape: `size` 0 stands for them. */
@@ -232,24 +243,11 @@ ingot_status ingot_context_not_ready(const ingot_context *c, ingot_error *error)
     return INGOT_OK;
 }
 
-/* A context without threads of its own yet. */
-static ingot_status fill_in(const ingot_engine *engine, const ingot_bound_program *program, uint32_t threads,
-                            uint32_t pool, void *memory, uint64_t size, ingot_context **context, void **workers_memory,
-                            ingot_error *error) {
+void ingot_context_fill_in(ingot_context *c, const ingot_engine *engine, const ingot_bound_program *program) {
     const ingot_program *p = program->record;
-    /* Zeroing touches every page now, so that no run meets a page fault. */
-    memset(memory, 0, size);
-    layout l = {.base = memory};
-    ingot_context pointers = {0};
-    ingot_context *c = lay_out(&l, engine, program, threads, pool, &pointers, workers_memory);
-    *c = pointers;
     c->engine = engine;
     c->program = program;
-    c->threads = threads;
     c->step_count = p->steps.count;
-    c->host_size = size;
-    for (uint32_t i = 0; c->tensors && i < p->tensors.count; i++)
-        c->tensors[i] = *ingot_get_tensor(&engine->file, p, i);
     for (uint32_t i = 0; i < p->io.count; i++) {
         const ingot_io *io = ingot_get_io(&engine->file, p, i);
         memcpy(c->io_dims + (size_t)i * INGOT_MAX_RANK, io->dims_max, sizeof io->dims_max);
@@ -258,10 +256,28 @@ static ingot_status fill_in(const ingot_engine *engine, const ingot_bound_progra
     }
     resolve_steps(c);
     index_io(c);
+}
+
+/* A context without threads of its own yet. */
+static ingot_status fill_in(const ingot_engine *engine, const ingot_bound_program *program, uint32_t threads,
+                            uint32_t pool, void *memory, uint64_t size, ingot_context **context, void **workers_memory,
+                            ingot_error *error) {
+    const ingot_program *p = program->record;
+    /* Zeroing touches every page now, so that no run meets a page fault. */
+    memset(memory, 0, size);
+    ingot_layout l = {.base = memory};
+    ingot_context pointers = {0};
+    ingot_context *c = lay_out(&l, engine, program, threads, pool, &pointers, workers_memory);
+    *c = pointers;
+    c->threads = threads;
+    c->host_size = size;
+    c->constants = engine->file.tables[INGOT_SECTION_CONSTANTS].base;
+    for (uint32_t i = 0; c->tensors && i < p->tensors.count; i++)
+        c->tensors[i] = *ingot_get_tensor(&engine->file, p, i);
+    ingot_context_fill_in(c, engine, program);
     for (uint32_t i = 0; i < p->io.count; i++) point_io(c, i, c->io_own[i], 0);
-    /* Generated values and what kernels prepare must not depend on the caller's rounding either. */
-    ingot_fpenv mode = ingot_fpenv_enter();
-    fill_state(c);
+    ingot_context_fill_storage(c, c->state, c->generated);
+    ingot_fpenv mode = ingot_fpenv_enter(); /* what kernels prepare must not depend on the caller's rounding either */
     ingot_status status = ingot_context_apply_shapes(c, error);
     ingot_fpenv_leave(mode);
     *context = c;
@@ -297,6 +313,7 @@ ingot_status ingot_context_init(const ingot_engine *engine, const ingot_context_
                           (unsigned long long)need.host_size);
     ingot_context_options filled;
     check_options(engine, options, &filled, NULL);
+    if (engine->variant->backend == INGOT_BACKEND_CUDA) return ingot_cuda_make(engine, &filled, memory, context, error);
     ingot_context *c;
     void *workers_memory;
     status = fill_in(engine, &engine->programs[0], filled.threads, filled.threads, memory->host, need.host_size, &c,
@@ -326,6 +343,7 @@ ingot_status ingot_context_create(const ingot_engine *engine, const ingot_contex
 
 void ingot_context_destroy(ingot_context *context) {
     if (!context) return;
+    if (context->cuda) ingot_cuda_end(context);
     if (context->workers) ingot_workers_stop(context->workers);
     free(context->allocation);
 }
@@ -337,6 +355,7 @@ void *ingot_context_data(const ingot_context *context, uint32_t index) {
 ingot_status ingot_context_bind(ingot_context *c, uint32_t index, void *data, size_t size, ingot_error *error) {
     if (!c || index >= c->program->record->io.count)
         return ingot_fail(error, INGOT_ERR_ARGUMENT, INGOT_NO_OFFSET, "bind: no input or output %u", index);
+    if (!data && c->cuda) return ingot_cuda_bind(c, index, NULL, error);
     if (!data) {
         point_io(c, index, c->io_own[index], 0);
         ingot_context_find_stale(c);
@@ -352,6 +371,7 @@ ingot_status ingot_context_bind(ingot_context *c, uint32_t index, void *data, si
         return ingot_fail(error, INGOT_ERR_ALIGNMENT, INGOT_NO_OFFSET,
                           "bind: the buffer of %.80s is not aligned to %u bytes",
                           ingot_file_string(&c->engine->file, io->name), bits / 8);
+    if (c->cuda) return ingot_cuda_bind(c, index, data, error);
     point_io(c, index, data, size);
     ingot_context_find_stale(c);
     return INGOT_OK;
@@ -359,17 +379,20 @@ ingot_status ingot_context_bind(ingot_context *c, uint32_t index, void *data, si
 
 ingot_status ingot_context_reset(ingot_context *context) {
     if (!context) return INGOT_ERR_ARGUMENT;
-    ingot_fpenv mode = ingot_fpenv_enter();
-    fill_state(context);
-    ingot_fpenv_leave(mode);
+    if (context->cuda) return ingot_cuda_reset(context, NULL);
+    ingot_context_fill_storage(context, context->state, NULL);
     return INGOT_OK;
 }
 
 ingot_status ingot_context_stats(const ingot_context *context, ingot_stats *stats) {
-    if (!context || !stats || stats->size != sizeof *stats) return INGOT_ERR_ARGUMENT;
-    stats->threads = context->threads;
-    stats->runs = context->runs;
-    stats->host_bytes = context->host_size;
-    stats->arena_bytes = context->program->record->arena_size;
+    const uint32_t first = offsetof(ingot_stats, device_bytes); /* the size before there was CUDA */
+    if (!context || !stats || (stats->size != sizeof *stats && stats->size != first)) return INGOT_ERR_ARGUMENT;
+    ingot_stats found = {.size = stats->size,
+                         .threads = context->threads,
+                         .runs = context->runs,
+                         .host_bytes = context->host_size,
+                         .arena_bytes = context->program->record->arena_size};
+    if (context->cuda) ingot_cuda_sizes(context, &found.device_bytes, &found.pinned_bytes);
+    memcpy(stats, &found, stats->size);
     return INGOT_OK;
 }

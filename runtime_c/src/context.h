@@ -1,5 +1,5 @@
 /* The inside of a context: one host block, laid out once, pointers resolved. Shared by context.c (making one),
- * run.c (running it) and shapes.c (setting shapes). */
+ * run.c (running it) and shapes.c (setting shapes), and by cuda/, where contexts of CUDA programs have more. */
 #ifndef INGOT_CONTEXT_H
 #define INGOT_CONTEXT_H
 
@@ -31,7 +31,7 @@ struct ingot_context {
     ingot_workers *workers;  /* NULL with one thread */
 
     /* inputs and outputs */
-    void **io_data;          /* bound now */
+    void **io_data;          /* bound now; of a CUDA program where the caller sees it, args have what its steps see */
     void **io_own;           /* the context's own */
     int64_t *io_dims;        /* io.count rows of INGOT_MAX_RANK */
     uint64_t *io_bytes;      /* of the current shape */
@@ -46,6 +46,8 @@ struct ingot_context {
     uint32_t shape_pending; /* the inputs' shapes do not go together yet */
     uint32_t stale;         /* 1 + the first input or output whose bound buffer is not of the current shape, or 0 */
 
+    /* where steps see storage: addresses of the device in a CUDA program */
+    const uint8_t *constants; /* byte 0 of the section */
     uint8_t *arena;
     uint8_t *state;     /* STATE storage */
     uint8_t *generated; /* GENERATED storage */
@@ -54,10 +56,33 @@ struct ingot_context {
 
     uint64_t runs;
     uint64_t host_size;
-    uint64_t *profile;  /* where a profiled run writes its times, or NULL */
-    int32_t failed[64]; /* for each thread the first step that failed, or -1 */
-    void *allocation;   /* what create allocated */
+    uint64_t *profile;       /* where a profiled run writes its times, or NULL */
+    int32_t failed[64];      /* for each thread the first step that failed, or -1 */
+    void *allocation;        /* what create allocated */
+    struct ingot_cuda *cuda; /* NULL on the CPU */
 };
+
+/* A bump allocator over a block; with base NULL it only counts. */
+typedef struct ingot_layout {
+    uint8_t *base;
+    uint64_t used;
+} ingot_layout;
+
+static inline void *ingot_take(ingot_layout *l, uint64_t count, uint64_t size, uint64_t alignment) {
+    l->used = ingot_align(l->used, alignment);
+    void *at = l->base ? l->base + l->used : NULL;
+    l->used += count * size; /* records are bounded by the file, arenas by verify.c: no overflow */
+    return at;
+}
+
+/* context.c: what contexts of all backends have in common. First the layout, with *c all NULL when `l` only counts;
+ * returns where the context itself goes. */
+ingot_context *ingot_context_lay_out(ingot_layout *l, const ingot_engine *engine, const ingot_bound_program *program,
+                                     ingot_context *c);
+/* Fills a context that was laid out in zeroed memory. Storage must be set; inputs and outputs point nowhere yet. */
+void ingot_context_fill_in(ingot_context *c, const ingot_engine *engine, const ingot_bound_program *program);
+/* First values of STATE storage, and with `generated` GENERATED storage, in memory of the host. */
+void ingot_context_fill_storage(const ingot_context *c, uint8_t *state, uint8_t *generated);
 
 /* context.c: a context for any program of the engine, in memory of the caller's (aligned to INGOT_CONTEXT_ALIGN, of the
  * bytes that `need` tells). Public contexts are of the first program and have a pool of their own; with several threads
@@ -72,6 +97,8 @@ void ingot_context_find_stale(ingot_context *context);
 
 /* shapes.c: brings extents, parameters, kernel state and work units of every step up to date with io_dims. */
 ingot_status ingot_context_apply_shapes(ingot_context *context, ingot_error *error);
+
+int ingot_context_varies(const ingot_file *file, const ingot_program *program); /* whether shapes may be set */
 
 /* Why a run must not begin: INGOT_OK when it may. */
 ingot_status ingot_context_not_ready(const ingot_context *context, ingot_error *error);

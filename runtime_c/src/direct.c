@@ -39,7 +39,8 @@ typedef struct direct_call {
 /* Describes the call and asks the kernel's own check; `to->params` is to be freed when it agrees. */
 static ingot_status describe(const char *name, const ingot_family *family, const ingot_direct_operand *operands,
                              uint32_t in_count, uint32_t out_count, const void *params, uint64_t params_size,
-                             void *workspace, uint64_t workspace_size, direct_call *to, ingot_error *error) {
+                             void *workspace, uint64_t workspace_size, const ingot_grid *grid, direct_call *to,
+                             ingot_error *error) {
     if (in_count + out_count > INGOT_MAX_OPERANDS || params_size != family->params_size)
         return ingot_fail(error, INGOT_ERR_STEP, INGOT_NO_OFFSET,
                           "kernel %.80s: %u operands, %llu bytes of parameters for %u", name, in_count + out_count,
@@ -67,7 +68,8 @@ static ingot_status describe(const char *name, const ingot_family *family, const
                             .out_count = out_count,
                             .params = to->params,
                             .workspace = workspace,
-                            .workspace_size = workspace_size};
+                            .workspace_size = workspace_size,
+                            .grid = grid};
     const char *reason = family->check ? family->check(&to->call) : NULL;
     if (reason) {
         free(to->params);
@@ -78,13 +80,19 @@ static ingot_status describe(const char *name, const ingot_family *family, const
 
 ingot_status ingot_direct_check(const char *name, const ingot_direct_operand *operands, uint32_t in_count,
                                 uint32_t out_count, const void *params, uint64_t params_size, uint64_t workspace_size,
-                                ingot_error *error) {
+                                const uint32_t *launch, ingot_error *error) {
     ingot_clear(error);
-    const ingot_kernel *kernel = ingot_kernel_find(name);
+    const ingot_kernel *kernel = ingot_kernel_find(launch ? INGOT_BACKEND_CUDA : INGOT_BACKEND_CPU, name);
     if (!kernel) return ingot_fail(error, INGOT_ERR_KERNEL, INGOT_NO_OFFSET, "no kernel is called %.80s", name);
+    ingot_grid grid = {{1, 1, 1}, {1, 1, 1}, 0};
+    if (launch) {
+        memcpy(grid.grid, launch, sizeof grid.grid);
+        memcpy(grid.block, launch + 3, sizeof grid.block);
+        grid.shared_bytes = launch[6];
+    }
     direct_call described;
     ingot_status status = describe(name, kernel->family, operands, in_count, out_count, params, params_size, NULL,
-                                   workspace_size, &described, error);
+                                   workspace_size, launch ? &grid : NULL, &described, error);
     if (!status) free(described.params);
     return status;
 }
@@ -93,20 +101,20 @@ ingot_status ingot_direct_run(const char *name, const char *isa_name, const ingo
                               uint32_t in_count, uint32_t out_count, const void *params, uint64_t params_size,
                               void *workspace, uint64_t workspace_size, uint32_t splits, ingot_error *error) {
     ingot_clear(error);
-    const ingot_kernel *kernel = ingot_kernel_find(name);
+    const ingot_kernel *kernel = ingot_kernel_find(INGOT_BACKEND_CPU, name);
     if (!kernel) return ingot_fail(error, INGOT_ERR_KERNEL, INGOT_NO_OFFSET, "no kernel is called %.80s", name);
     const ingot_family *family = kernel->family;
     ingot_run_fn run = ingot_kernel_select(kernel, ingot_isa_allowed(NULL), NULL);
     if (isa_name) {
         ingot_isa isa = ingot_isa_from_name(isa_name);
-        if (isa == INGOT_ISA_COUNT || !kernel->run[isa] || !ingot_isa_available(isa))
+        if (isa == INGOT_ISA_COUNT || !ingot_kernel_run(kernel, isa) || !ingot_isa_available(isa))
             return ingot_fail(error, INGOT_ERR_ISA, INGOT_NO_OFFSET,
                               "kernel %.80s has no %.40s, or the processor lacks it", name, isa_name);
-        run = kernel->run[isa];
+        run = ingot_kernel_run(kernel, isa);
     }
     direct_call described;
     ingot_status status = describe(name, family, operands, in_count, out_count, params, params_size, workspace,
-                                   workspace_size, &described, error);
+                                   workspace_size, NULL, &described, error);
     if (status) return status;
     ingot_call call = described.call;
     uint64_t state_size = ingot_align(family->state_size ? family->state_size(&call) : 0, 64);
@@ -146,6 +154,8 @@ ingot_status ingot_direct_step(ingot_context *c, uint32_t index, ingot_direct_op
                                ingot_error *error) {
     ingot_clear(error);
     if (index >= c->step_count) return ingot_fail(error, INGOT_ERR_ARGUMENT, INGOT_NO_OFFSET, "no step %u", index);
+    if (c->cuda)
+        return ingot_fail(error, INGOT_ERR_UNSUPPORTED, INGOT_NO_OFFSET, "steps of a CUDA program run together alone");
     if (c->shape_pending || c->stale) return ingot_context_not_ready(c, error);
     const ingot_context_step *step = &c->steps[index];
     ingot_fpenv mode = ingot_fpenv_enter();
@@ -163,10 +173,14 @@ ingot_status ingot_direct_step(ingot_context *c, uint32_t index, ingot_direct_op
 int ingot_direct_kernel_at(uint32_t index, ingot_direct_kernel *out) {
     const ingot_kernel *kernel = ingot_kernel_at(index);
     if (!kernel) return 0;
-    *out = (ingot_direct_kernel){
-        kernel->name, kernel->abi, kernel->family->params_size, 0, kernel->family->flags, kernel->family->inplace, 0};
+    *out = (ingot_direct_kernel){.name = kernel->name,
+                                 .abi = kernel->abi,
+                                 .params_size = kernel->family->params_size,
+                                 .flags = kernel->family->flags,
+                                 .inplace = kernel->family->inplace,
+                                 .backend = kernel->backend};
     for (uint32_t i = 0; i < INGOT_ISA_COUNT; i++)
-        if (kernel->run[i]) out->isas |= 1u << i;
+        if (ingot_kernel_run(kernel, (ingot_isa)i)) out->isas |= 1u << i;
     return 1;
 }
 

@@ -35,6 +35,7 @@ static const section_rule rules[INGOT_SECTION_KIND_COUNT] = {
     [INGOT_SECTION_QUANT] = {"quant", sizeof(ingot_quant), 0, 0},
     [INGOT_SECTION_LAUNCHES] = {"launches", sizeof(ingot_launch), 0, 0},
     [INGOT_SECTION_MODULES] = {"modules", 0, 1, 0},
+    [INGOT_SECTION_MODULE_INDEX] = {"module index", sizeof(ingot_module), 0, 0},
     [INGOT_SECTION_SELFTEST] = {"selftest", sizeof(ingot_selftest), 0, 0},
     [INGOT_SECTION_CONSTANTS] = {"constants", 0, 1, 0},
     [INGOT_SECTION_METADATA] = {"metadata", 0, 1, 0},

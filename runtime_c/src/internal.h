@@ -36,8 +36,8 @@ typedef struct ingot_file {
 
 /* One step with its kernel found. */
 typedef struct ingot_bound_step {
-    const ingot_kernel *kernel; /* NULL for programs of another backend */
-    ingot_run_fn run;
+    const ingot_kernel *kernel;
+    ingot_run_fn run;      /* NULL on CUDA */
     const uint8_t *params; /* in the file's copy */
     const ingot_step *record;
 } ingot_bound_step;
@@ -56,6 +56,9 @@ struct ingot_engine {
     ingot_bound_program *programs; /* of the variant */
     ingot_isa best_isa;            /* of the kernels in use */
     ingot_isa_set isas;            /* allowed when the engine was opened */
+    int device;                    /* that runs a CUDA variant */
+    char code[12];                 /* what runs, for people: an instruction set, or sm_87 */
+    ingot_error unfit;             /* why this machine cannot run the variant; its status is INGOT_OK when it can */
 };
 
 /* error.c */
@@ -72,6 +75,10 @@ const char *ingot_file_string(const ingot_file *file, uint32_t offset); /* NULL 
 
 /* verify.c: every record of every program. */
 ingot_status ingot_verify_records(const ingot_file *file, ingot_error *error);
+/* verify_cuda.c: modules and launches; a program's steps, all for one backend; programs of each variant. */
+ingot_status ingot_verify_launches(const ingot_file *file, ingot_error *error);
+ingot_status ingot_verify_backend(const ingot_file *file, const ingot_program *program, ingot_error *error);
+ingot_status ingot_verify_variants(const ingot_file *file, ingot_error *error);
 const char *ingot_dtype_name(uint32_t dtype);
 uint32_t ingot_dtype_bits(uint32_t dtype);
 /* Bytes from the first to behind the last element of a view with these extents; UINT64_MAX on overflow. */
@@ -88,6 +95,9 @@ void ingot_fill_call(const ingot_file *file, const ingot_program *program, const
                      ingot_arg *args, ingot_call *call);
 ingot_status ingot_check_step(const ingot_file *file, const ingot_program *program, const ingot_bound_step *step,
                               const ingot_call *call, uint32_t index, ingot_error *error);
+/* Bytes of what a CUDA kernel is launched with (cuda_call.h), and the most that every driver takes. */
+enum { INGOT_CUDA_MAX_BLOCK = 4096 };
+uint32_t ingot_cuda_block_size(uint32_t operands, uint32_t params_size);
 ingot_status ingot_verify_steps(const ingot_file *file, const ingot_bound_program *bound, ingot_error *error);
 
 /* shape.c: runs the shape program on the extents of the inputs; registers has register_count entries. */
@@ -99,8 +109,10 @@ void ingot_fill_random(void *memory, uint32_t dtype, uint64_t bytes, uint64_t se
 void ingot_fill_moderate(void *memory, uint32_t dtype, uint64_t bytes, uint64_t seed);
 
 /* kernel_table.c */
-const ingot_kernel *ingot_kernel_find(const char *name);
-const ingot_kernel *ingot_kernel_at(uint32_t index); /* NULL past the end; in the order of names */
+const ingot_kernel *ingot_kernel_find(uint32_t backend, const char *name);
+const ingot_kernel *ingot_kernel_at(uint32_t index); /* NULL past the end; those of the CPU first */
+/* An implementation, NULL when there is none; there is none of a CUDA kernel. */
+ingot_run_fn ingot_kernel_run(const ingot_kernel *kernel, ingot_isa isa);
 /* The best implementation within a set; isa may be NULL. */
 ingot_run_fn ingot_kernel_select(const ingot_kernel *kernel, ingot_isa_set isas, ingot_isa *isa);
 
@@ -128,6 +140,9 @@ static inline const ingot_io *ingot_get_io(const ingot_file *f, const ingot_prog
 }
 static inline const ingot_step *ingot_get_step(const ingot_file *f, const ingot_program *p, uint32_t i) {
     return (const ingot_step *)ingot_record(&f->tables[INGOT_SECTION_STEPS], p->steps.first + i);
+}
+static inline const ingot_launch *ingot_get_launch(const ingot_file *f, const ingot_step *s) { /* of a CUDA program */
+    return (const ingot_launch *)ingot_record(&f->tables[INGOT_SECTION_LAUNCHES], s->launch);
 }
 static inline uint32_t ingot_get_operand(const ingot_file *f, const ingot_step *s, uint32_t i) {
     return *(const uint32_t *)ingot_record(&f->tables[INGOT_SECTION_OPERANDS], s->operands + i);

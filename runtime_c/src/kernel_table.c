@@ -1,4 +1,5 @@
-/* The table of kernels, made of every kernels/<op>/kernels.inc. */
+/* The tables of kernels, made of every kernels/<op>/kernels.inc: one for the CPU, and one for CUDA, whose kernels have
+ * rules here and their code in the engines. */
 #include <string.h>
 
 #include "internal.h"
@@ -32,10 +33,12 @@
 #define INGOT_KERNEL(name, abi, family, isas)                                                                          \
     extern const ingot_family ingot_family_##family;                                                                   \
     INGOT_DECLARE(name, portable) isas
+#define INGOT_CUDA_KERNEL(name, abi, family) extern const ingot_family ingot_family_##family;
 #include "ingot_kernel_lists.inc"
 #undef INGOT_KERNEL
+#undef INGOT_CUDA_KERNEL
 
-/* Second pass: the table. */
+/* Second pass: the table of the CPU. */
 #if defined(__x86_64__)
 #undef INGOT_AVX2
 #undef INGOT_AVXVNNI
@@ -56,29 +59,49 @@
 #define INGOT_NEONDOT(name) INGOT_ENTRY(name, neondot, INGOT_ISA_NEONDOT)
 #define INGOT_NEONBF16(name) INGOT_ENTRY(name, neonbf16, INGOT_ISA_NEONBF16)
 #endif
+typedef struct cpu_kernel {
+    ingot_kernel kernel; /* first: a pointer to it points to the whole */
+    ingot_run_fn run[INGOT_ISA_COUNT];
+} cpu_kernel;
 #define INGOT_KERNEL(name, abi, family, isas)                                                                          \
-    {#name, abi, &ingot_family_##family, {INGOT_ENTRY(name, portable, INGOT_ISA_PORTABLE) isas}},
-static const ingot_kernel kernels[] = {
+    {{#name, abi, INGOT_BACKEND_CPU, &ingot_family_##family}, {INGOT_ENTRY(name, portable, INGOT_ISA_PORTABLE) isas}},
+#define INGOT_CUDA_KERNEL(name, abi, family)
+static const cpu_kernel cpu_kernels[] = {
 #include "ingot_kernel_lists.inc"
 };
+#undef INGOT_KERNEL
+#undef INGOT_CUDA_KERNEL
 
-const ingot_kernel *ingot_kernel_find(const char *name) {
+/* Third pass: the table of CUDA. */
+#define INGOT_KERNEL(name, abi, family, isas)
+#define INGOT_CUDA_KERNEL(name, abi, family) {#name, abi, INGOT_BACKEND_CUDA, &ingot_family_##family},
+static const ingot_kernel cuda_kernels[] = {
+#include "ingot_kernel_lists.inc"
+    {0} /* an end, since there may be none */
+};
+
+const ingot_kernel *ingot_kernel_at(uint32_t index) {
+    const uint32_t on_cpu = sizeof cpu_kernels / sizeof cpu_kernels[0];
+    if (index < on_cpu) return &cpu_kernels[index].kernel;
+    const uint32_t behind = index - on_cpu, entries = sizeof cuda_kernels / sizeof cuda_kernels[0];
+    return behind < entries && cuda_kernels[behind].name ? &cuda_kernels[behind] : NULL;
+}
+
+const ingot_kernel *ingot_kernel_find(uint32_t backend, const char *name) {
     /* Lists come in the order of folders, names within a list in any order: a linear search, at open only. */
-    for (size_t i = 0; i < sizeof kernels / sizeof kernels[0]; i++)
-        if (strcmp(kernels[i].name, name) == 0) return &kernels[i];
+    const ingot_kernel *kernel;
+    for (uint32_t i = 0; (kernel = ingot_kernel_at(i)); i++)
+        if (kernel->backend == backend && strcmp(kernel->name, name) == 0) return kernel;
     return NULL;
 }
 
-const ingot_kernel *ingot_kernel_at(uint32_t index) {
-    return index < sizeof kernels / sizeof kernels[0] ? &kernels[index] : NULL;
+ingot_run_fn ingot_kernel_run(const ingot_kernel *kernel, ingot_isa isa) {
+    return kernel->backend == INGOT_BACKEND_CPU ? ((const cpu_kernel *)kernel)->run[isa] : NULL;
 }
 
 ingot_run_fn ingot_kernel_select(const ingot_kernel *kernel, ingot_isa_set isas, ingot_isa *isa) {
-    for (int i = INGOT_ISA_COUNT - 1; i > 0; i--)
-        if (kernel->run[i] && (isas >> i & 1)) {
-            if (isa) *isa = (ingot_isa)i;
-            return kernel->run[i];
-        }
-    if (isa) *isa = INGOT_ISA_PORTABLE;
-    return kernel->run[INGOT_ISA_PORTABLE];
+    int best = INGOT_ISA_COUNT - 1;
+    while (best > INGOT_ISA_PORTABLE && !(ingot_kernel_run(kernel, (ingot_isa)best) && (isas >> best & 1))) best--;
+    if (isa) *isa = (ingot_isa)best;
+    return ingot_kernel_run(kernel, (ingot_isa)best);
 }

@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "context.h"
+#include "cuda/cuda.h"
 #include "fpenv.h"
 
 static uint64_t now(void) {
@@ -99,6 +100,7 @@ ingot_status ingot_context_start_workers(ingot_context *c, void *memory, const i
 
 ingot_status ingot_context_run(ingot_context *c, ingot_error *error) {
     if (!c) return ingot_fail(error, INGOT_ERR_ARGUMENT, INGOT_NO_OFFSET, "context is NULL");
+    if (c->cuda) return ingot_cuda_run(c, error);
     if (c->shape_pending || c->stale) return ingot_context_not_ready(c, error);
     return finish(c, c->workers ? run_together(c) : run_alone(c), error);
 }
@@ -106,6 +108,7 @@ ingot_status ingot_context_run(ingot_context *c, ingot_error *error) {
 ingot_status ingot_context_profile(ingot_context *c, uint64_t *nanoseconds, uint32_t step_count, ingot_error *error) {
     if (!c || !nanoseconds || step_count != c->step_count)
         return ingot_fail(error, INGOT_ERR_ARGUMENT, INGOT_NO_OFFSET, "profile: NULL, or not an entry for each step");
+    if (c->cuda) return ingot_cuda_profile(c, nanoseconds, error);
     if (c->shape_pending || c->stale) return ingot_context_not_ready(c, error);
     memset(nanoseconds, 0, step_count * sizeof *nanoseconds);
     c->profile = nanoseconds;
@@ -114,12 +117,16 @@ ingot_status ingot_context_profile(ingot_context *c, uint64_t *nanoseconds, uint
     return finish(c, failed, error);
 }
 
-ingot_status ingot_context_enqueue(ingot_context *context, void *stream, ingot_error *error) {
-    (void)context, (void)stream;
+static ingot_status no_queue(const ingot_context *context, ingot_error *error) {
+    if (!context) return ingot_fail(error, INGOT_ERR_ARGUMENT, INGOT_NO_OFFSET, "context is NULL");
     return ingot_fail(error, INGOT_ERR_UNSUPPORTED, INGOT_NO_OFFSET,
                       "a CPU engine has no queue: call ingot_context_run");
 }
 
+ingot_status ingot_context_enqueue(ingot_context *context, void *stream, ingot_error *error) {
+    return context && context->cuda ? ingot_cuda_enqueue(context, stream, error) : no_queue(context, error);
+}
+
 ingot_status ingot_context_wait(ingot_context *context, ingot_error *error) {
-    return ingot_context_enqueue(context, NULL, error);
+    return context && context->cuda ? ingot_cuda_wait(context, error) : no_queue(context, error);
 }

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cuda_call.h"
 #include "internal.h"
 
 void ingot_fill_arg(const ingot_tensor *tensor, const ingot_buffer *buffer, ingot_arg *arg) {
@@ -18,6 +19,12 @@ void ingot_fill_arg(const ingot_tensor *tensor, const ingot_buffer *buffer, ingo
     uint32_t storage = buffer->storage == INGOT_STORAGE_GENERATED ? INGOT_STORAGE_CONSTANT : buffer->storage;
     arg->storage = (uint8_t)storage;
 }
+
+/* A launch record holds what a kernel's check sees of it. */
+_Static_assert(offsetof(ingot_launch, block) - offsetof(ingot_launch, grid) == offsetof(ingot_grid, block) &&
+                   offsetof(ingot_launch, shared_bytes) - offsetof(ingot_launch, grid) ==
+                       offsetof(ingot_grid, shared_bytes),
+               "ingot_grid is a part of ingot_launch");
 
 static const uint64_t MAX_EXTRA = (uint64_t)1 << 40;
 
@@ -46,6 +53,28 @@ static int spans_overlap(const span *a, const span *b) {
     if (a->block != b->block || a->begin >= b->end || b->begin >= a->end) return 0;
     if (a->pitch == b->pitch && ingot_rows_apart(a->begin, a->row, b->begin, b->row, a->pitch)) return 0;
     return 1;
+}
+
+uint32_t ingot_cuda_block_size(uint32_t operands, uint32_t params_size) {
+    uint64_t head = ingot_align(operands * sizeof(ingot_cuda_arg) + sizeof(ingot_cuda_tail), 16);
+    return (uint32_t)(head + ingot_align(params_size ? params_size : 1, 16)); /* C++ has no empty structs */
+}
+
+/* What CUDA kernels may rely on beside: extents and counts are 32 bits wide there, and what a launch hands over is
+ * limited. */
+static const char *check_cuda(const ingot_call *call, uint32_t params_size) {
+    for (uint32_t k = 0; k < call->in_count + call->out_count; k++) {
+        const ingot_arg *arg = &call->in[k]; /* outputs follow */
+        int64_t elements = arg->pitch;
+        for (uint32_t d = 0; d < arg->rank; d++)
+            if (arg->dims[d] > INT32_MAX) return "an extent is too large for CUDA";
+        for (uint32_t d = 0; d + 1 < arg->rank; d++)
+            if (__builtin_mul_overflow(elements, arg->dims[d], &elements)) return "an operand is too large for CUDA";
+        if (arg->count > INT32_MAX || elements > INT32_MAX) return "an operand is too large for CUDA";
+    }
+    if (ingot_cuda_block_size(call->in_count + call->out_count, params_size) > INGOT_CUDA_MAX_BLOCK)
+        return "it has too many operands or parameters for a launch";
+    return NULL;
 }
 
 ingot_status ingot_check_step(const ingot_file *f, const ingot_program *p, const ingot_bound_step *step,
@@ -98,10 +127,12 @@ ingot_status ingot_check_step(const ingot_file *f, const ingot_program *p, const
         }
         count++;
     }
-    const char *reason = family->check ? family->check(call) : NULL;
+    const char *reason = call->grid ? check_cuda(call, family->params_size) : NULL;
+    if (!reason && family->check) reason = family->check(call);
     if (reason)
         return ingot_fail(error, INGOT_ERR_STEP, at, "step %u (%.60s): kernel %s: %s", index, name, step->kernel->name,
                           reason);
+    if (call->grid) return INGOT_OK; /* what the CPU's kernels of the family need is of no interest */
     uint64_t state = family->state_size ? family->state_size(call) : 0;
     uint64_t scratch = family->scratch_size ? family->scratch_size(call) : 0;
     if (state > MAX_EXTRA || scratch > MAX_EXTRA) /* the sums that lay a context out cannot overflow */
@@ -129,6 +160,7 @@ void ingot_fill_call(const ingot_file *f, const ingot_program *p, const ingot_bo
     call->in_count = s->in_count;
     call->out_count = s->out_count;
     call->params = step->params;
+    if (s->launch != INGOT_NO_INDEX) call->grid = (const ingot_grid *)(const void *)ingot_get_launch(f, s)->grid;
     if (s->workspace != INGOT_NO_INDEX) call->workspace_size = (uint64_t)ingot_get_tensor(f, p, s->workspace)->dims[0];
 }
 

@@ -7,6 +7,7 @@
 #include "internal.h"
 
 enum {
+    MAX_VARIANTS = 64,
     MAX_PROGRAMS = 1 << 14,
     MAX_STEPS = 1 << 16,
     MAX_BUFFERS = 1 << 16,
@@ -55,6 +56,8 @@ static int range_ok(const ingot_range *range, const ingot_table *table) {
 
 static ingot_status check_variants(const ingot_file *f, ingot_error *error) {
     const ingot_table *table = &f->tables[INGOT_SECTION_VARIANTS];
+    if (table->count > MAX_VARIANTS)
+        return ingot_fail(error, INGOT_ERR_FORMAT, table->file_offset, "more than %d variants", MAX_VARIANTS);
     for (uint32_t i = 0; i < table->count; i++) {
         const ingot_variant *v = (const ingot_variant *)ingot_record(table, i);
         uint64_t at = ingot_record_offset(table, i);
@@ -295,6 +298,7 @@ static ingot_status check_program(const ingot_file *f, uint32_t index, ingot_err
     for (uint32_t i = 0; !status && i < p->tensors.count; i++) status = check_tensor(f, p, i, error);
     if (!status) status = check_io(f, p, error);
     for (uint32_t i = 0; !status && i < p->steps.count; i++) status = check_step(f, p, i, error);
+    if (!status) status = ingot_verify_backend(f, p, error);
     if (!status) status = check_edges(f, p, error);
     if (!status) status = check_shape_code(f, p, error);
     return status;
@@ -361,7 +365,9 @@ ingot_status ingot_verify_records(const ingot_file *f, ingot_error *error) {
         status = ingot_fail(error, INGOT_ERR_FORMAT, programs->file_offset, "more than %d programs", MAX_PROGRAMS);
     if (!status) status = check_kernels(f, error);
     if (!status) status = check_quant(f, error);
+    if (!status) status = ingot_verify_launches(f, error);
     for (uint32_t i = 0; !status && i < programs->count; i++) status = check_program(f, i, error);
+    if (!status) status = ingot_verify_variants(f, error);
     if (!status) status = check_fills(f, error);
     if (!status) status = check_selftest(f, error);
     return status;

@@ -179,7 +179,8 @@ def engine(graph: Graph, outputs: Sequence[str]) -> bytes:
 def tactics(node: Node) -> Iterator[Tactic]:
     """Those that can do the node between any neighbours, the default first, without the scalar kernels."""
     for tactic in node.op.tactics:
-        if tactic.is_plain and tactic.kernel not in ("conv_plain", "matmul_plain") and tactic.when(node):
+        slow = tactic.kernel in ("conv_plain", "matmul_plain")
+        if tactic.is_for("cpu") and tactic.is_plain and not slow and tactic.when(node):
             yield tactic
 
 

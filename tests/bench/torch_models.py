@@ -1,6 +1,7 @@
 """The networks of the GPU benchmark as PyTorch modules with random weights, and their ONNX files.
 
-PyTorch is needed to make them and to compare with: ``python tests/bench/torch_models.py FOLDER`` writes one file a network.
+PyTorch is needed to make them and to compare with: ``python tests/bench/torch_models.py FOLDER`` writes one file a
+network.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 
-def conv(channels: int, out: int, size: int, stride: int = 1, groups: int = 1, act: nn.Module | None = None) -> nn.Module:
+def conv(
+    channels: int, out: int, size: int, stride: int = 1, groups: int = 1, act: nn.Module | None = None
+) -> nn.Module:
     """Convolution, batch normalisation, activation."""
     layers = [nn.Conv2d(channels, out, size, stride, size // 2, groups=groups, bias=False), nn.BatchNorm2d(out)]
     return nn.Sequential(*layers, *([act] if act else []))

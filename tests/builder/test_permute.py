@@ -10,6 +10,7 @@ import pytest
 from ingot import kernels
 from ingot.builder.evaluate import evaluate
 from ingot.builder.ir import Node, Value
+from ingot.kernels.common.half import HalfAttrs
 from ingot.kernels.spec import DType, TensorType, Unsupported
 
 #: a few extents are enough to see where axes go
@@ -26,7 +27,7 @@ CASES = [
     for spec in kernels.load().values()
     if spec.permute is not None
     for index, sample in enumerate(spec.samples())
-    if size_of(sample) <= LARGEST
+    if size_of(sample) <= LARGEST and not isinstance(sample.attrs, HalfAttrs)  # made after the layout pass
 ]
 
 

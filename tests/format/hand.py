@@ -17,6 +17,10 @@ BINARY = {"add": lib.INGOT_EW_ADD, "mul": lib.INGOT_EW_MUL, "sub": lib.INGOT_EW_
 UNARY = {"relu": lib.INGOT_EW_RELU, "neg": lib.INGOT_EW_NEG, "sigmoid": lib.INGOT_EW_SIGMOID, "exp": lib.INGOT_EW_EXP}
 
 
+#: how a step of a CUDA program would be started, were there code
+LAUNCH = plan.StepLaunch(plan.Module("nothing", b"\x7fELF", 87), "nothing", (1, 1, 1), (128, 1, 1))
+
+
 def abi() -> dict[str, tuple[int, int]]:
     """(abi, size of the parameters) of every kernel of this runtime, as the writer wants it."""
     return {name: (info.abi, info.params_size) for name, info in _kernel.kernels().items()}
@@ -92,11 +96,11 @@ class Hand:
         params: bytes = b"",
         workspace: int = plan.NO_INDEX,
         name: str | None = None,
+        launch: plan.StepLaunch | None = None,
     ) -> int:
         steps = self.program.steps
-        steps.append(
-            plan.Step(name or f"{kernel}_{len(steps)}", kernel, tuple(inputs), tuple(outputs), workspace, params)
-        )
+        own = name or f"{kernel}_{len(steps)}"
+        steps.append(plan.Step(own, kernel, tuple(inputs), tuple(outputs), workspace, params, launch))
         return len(steps) - 1
 
     def unary(self, function: str, x: int, y: int) -> int:

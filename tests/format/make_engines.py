@@ -121,7 +121,7 @@ def of_kernels(samples: int, largest: int) -> Iterator[tuple[str, bytes]]:
     found: dict[str, list[bytes]] = {}
     for spec in kernels.load().values():
         for sample in spec.samples():
-            for tactic in spec.tactics:
+            for tactic in filter(lambda t: t.is_for("cpu"), spec.tactics):
                 raw = engine_of(spec, sample, tactic)
                 if raw is not None and len(raw) <= largest:
                     name = ".".join([tactic.kernel, spec.name, *tactic.variant.split()])
@@ -143,7 +143,7 @@ def main() -> int:
     )
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
-    written, without = 0, set(_kernel.kernels())
+    written, without = 0, {k.name for k in _kernel.kernels().values() if k.backend == "cpu"}
     for name, raw in [*by_hand(), *of_kernels(options.samples, options.largest)]:
         try:
             with Opened(raw):

@@ -19,7 +19,7 @@ def run(attrs: ReorderAttrs, x: np.ndarray, kind: TensorType) -> np.ndarray:
     node = Node(SPEC, attrs, [Value("x", kind, layout=attrs.source)], [])
     (result,) = SPEC.infer(attrs, [kind])
     node.outputs = [Value("y", result, None, node, layout=attrs.target)]
-    (tactic,) = (tactic for tactic in SPEC.tactics if tactic.when(node))
+    (tactic,) = (t for t in SPEC.tactics if t.is_for("cpu") and t.when(node))
     assert tactic.reads.get(0, DENSE) == attrs.source and tactic.writes == attrs.target
     y = empty(node.output.stored.shape, x.dtype)
     run_kernel(tactic.kernel, [x], [y], make_params(tactic.params_type, tactic.params(node)))

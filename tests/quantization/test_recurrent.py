@@ -93,7 +93,7 @@ def node_of(attrs: QRecurrentAttrs, inputs: list[np.ndarray | None]) -> Node:
 
 
 def kernel(node: Node, inputs: list[np.ndarray | None], isa: str, splits: int) -> list[np.ndarray]:
-    (tactic,) = TACTICS
+    (tactic,) = (t for t in TACTICS if t.is_for("cpu"))
     assert tactic.when(node)
     packed = [tactic.pack[i](node, a) if i in tactic.pack else a for i, a in enumerate(inputs)]
     outputs = [empty(v.type.shape, v.type.dtype.numpy) for v in node.outputs]

@@ -156,7 +156,8 @@ static ingot_status measure_pack(const ingot_engine *engine, const harness_limit
 
 ingot_status harness_exercise(const uint8_t *bytes, size_t size, const harness_limits *limits, ingot_error *error) {
     ingot_engine *engine;
-    ingot_status status = ingot_engine_open(bytes, size, NULL, &engine, error);
+    const ingot_options any = {.size = sizeof any, .flags = INGOT_OPEN_ANY_MACHINE}; /* CUDA engines: all but a run */
+    ingot_status status = ingot_engine_open(bytes, size, &any, &engine, error);
     if (status) return status;
     if (engine->programs[0].record->role == INGOT_ROLE_CANDIDATE) {
         status = measure_pack(engine, limits, error);
@@ -174,6 +175,11 @@ ingot_status harness_exercise(const uint8_t *bytes, size_t size, const harness_l
         bound += info.bytes;
     }
     status = ingot_context_memory(engine, &options, &memory, error);
+    if (status == INGOT_ERR_NO_VARIANT) { /* it is for a device: no more can be done with it here */
+        free(blocks);
+        ingot_engine_close(engine);
+        return INGOT_OK;
+    }
     if (!status && memory.host_size <= limits->memory && bound <= limits->memory && blocks) {
         memory.host = harness_allocate(memory.host_size, 4096);
         ingot_context *context;

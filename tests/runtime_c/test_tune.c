@@ -113,7 +113,8 @@ static void takes_the_kernels_of_the_level(void) {
         CHECK(ingot_tuner_measure(tuner, first, 0, NULL, timings, NULL) == INGOT_OK);
         for (uint32_t i = first; i < ingot_tuner_next(tuner, first); i++) {
             const ingot_kernel *kernel = engine->programs[i].steps[0].kernel;
-            ingot_run_fn wanted = kernel->run[INGOT_ISA_AVX2] ? kernel->run[INGOT_ISA_AVX2] : kernel->run[0];
+            ingot_run_fn wanted = ingot_kernel_run(kernel, INGOT_ISA_AVX2);
+            if (!wanted) wanted = ingot_kernel_run(kernel, INGOT_ISA_PORTABLE);
             CHECK(ingot_tuner_context(tuner, i)->steps[0].run == wanted);
         }
     }

@@ -35,10 +35,10 @@ def node_of(spec: OpSpec, sample: Sample, seed: int = 0) -> Node | None:
     return Node(spec, sample.attrs, inputs, [Value(f"y{i}", t) for i, t in enumerate(types)], (sample.name,))
 
 
-def candidates_of(spec: OpSpec) -> Iterator[Candidate]:
-    """Every tactic with every sample of the operator that it can do and that absorbs nothing."""
+def candidates_of(spec: OpSpec, backend: str = "cpu") -> Iterator[Candidate]:
+    """Every tactic of the backend with every sample of the operator that it can do and that absorbs nothing."""
     for index, sample in enumerate(spec.samples()):
         node = node_of(spec, sample)
         for tactic in spec.tactics if node else ():
-            if tactic.kernel and not tactic.absorbs and tactic.when(node):
+            if tactic.kernel and tactic.is_for(backend) and not tactic.absorbs and tactic.when(node):
                 yield Candidate(f"{spec.name} sample {index}", tactic, node)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ingot import kernels
+from ingot import kernels, targets
 from ingot.builder.ir import Graph, Node
 from ingot.builder.tuning.candidates import options_of
 from ingot.builder.tuning.checks import Checks
@@ -34,10 +34,12 @@ def keys(node: Node) -> list[str]:
     return [option.tactic.key for option in options_of(graph)[node]]
 
 
+@pytest.mark.parametrize("device", ["cpu", "jetson-orin-nano-8gb", "h200"])
 @pytest.mark.parametrize("name", sorted(SPECS))
-def test_kernels_take_what_tactics_promise(name: str) -> None:
-    checks = Checks()
-    for candidate in candidates_of(SPECS[name]):
+def test_kernels_take_what_tactics_promise(name: str, device: str) -> None:
+    target = targets.get(device)
+    checks = Checks(target)
+    for candidate in candidates_of(SPECS[name], target.backend):
         twin = replace(candidate.node, tactic=candidate.tactic)
         assert checks.refusal(Candidate(candidate.problem, candidate.tactic, twin)) is None, candidate.tactic.key
 

@@ -39,7 +39,7 @@ def plan_of(graph: Graph, times: dict[str, float], spread: float = 0.0) -> Plan:
     options = options_of(graph)
     costs = Costs(Roofline.of(CPU), "here", 1, ABIS, {})
     candidates = [option.candidate for choices in options.values() for option in choices if option.candidate]
-    between = [each for node, choices in options.items() for each in conversions(node, choices)]
+    between = [each for node, choices in options.items() for each in conversions(node, choices, graph.backend)]
     for candidate in [*candidates, *between]:
         key = candidate.tactic.key
         if candidate.node.op.name == "reorder":

@@ -20,6 +20,7 @@ from ingot.cli.inputs import add_inputs, complete, read_inputs
 from ingot.context import Context
 
 EXAMPLE = "ingot bench model.ingot --threads 2 --profile-steps"
+WAIT = "how workers wait for work, or a run for the device; poll is for CUDA alone (block)"
 #: without --iterations: as many as take about this long, within these bounds
 SECONDS, LEAST, MOST = 2.0, 20, 100_000
 PROFILED_RUNS = 50
@@ -32,7 +33,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add_running(parser)
     parser.add_argument("--iterations", type=count(1), metavar="N", help="runs to measure (about two seconds' worth)")
     parser.add_argument("--warmup", type=count(0), default=10, metavar="N", help="runs before that (10)")
-    parser.add_argument("--wait", choices=["block", "spin"], default="block", help="how workers wait for work (block)")
+    parser.add_argument("--wait", choices=["block", "spin", "poll"], default="block", help=WAIT)
     parser.add_argument("--profile-steps", action="store_true", help="also time every step of the program")
     add_json(parser)
 

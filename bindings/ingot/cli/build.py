@@ -14,6 +14,7 @@ from typing import Any
 
 import ingot
 from ingot.cli.common import Progress, UsageError, add_json, print_json, size_text
+from ingot.cli.cuda import describe_prediction
 from ingot.cli.quantisation import PRECISIONS, add_quantisation, check_quantisation, quantisation
 from ingot.cli.tactics import add_tactics, check_tactics, tactics
 from ingot.engine import Engine
@@ -97,6 +98,8 @@ def run(options: argparse.Namespace) -> int:
         for line in result["passes"]:
             if line.startswith(("best: ", "fp16: ", "bf16: ")):
                 print(line)
+        for line in describe_prediction(engine.inspect()["metadata"]):
+            print(line)
         if options.tune or options.timing_cache:
             print(*(line for report in reports for line in report.text()), sep="\n")
     return 0
@@ -118,6 +121,7 @@ def summary(engine: Engine, path: Path, seconds: float) -> dict[str, Any]:
         "outputs": program["outputs"],
         "passes": passes,
         "measured": metadata.get("measured", {}),
+        "predicted": metadata.get("predicted", {}),
         "warnings": [line.partition("warning: ")[2] for line in passes if "warning: " in line],
         "seconds": seconds,
     }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import ctypes
 import importlib.metadata
 import os
 import platform
@@ -16,9 +15,10 @@ import ingot
 from ingot._kernel import isa_names, kernels
 from ingot._native import lib
 from ingot.cli.common import add_json, print_json, size_text, table
+from ingot.device import devices
 
 EXAMPLE = "ingot doctor"
-PACKAGES = ("numpy", "cffi", "onnx", "onnxruntime")
+PACKAGES = ("numpy", "cffi", "onnx", "onnxruntime", "nvidia-cuda-nvrtc-cu12", "nvidia-cuda-nvrtc")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -53,7 +53,7 @@ def examine() -> dict[str, Any]:
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in PACKAGES},
         "c_compiler": shutil.which((os.environ.get("CC") or "cc").split()[0]),
-        "cuda_driver": _cuda_driver(),
+        **_cuda(),
     }
 
 
@@ -62,6 +62,10 @@ def advise(found: dict[str, Any]) -> list[str]:
     notes = []
     if found["packages"]["onnx"] is None:
         notes.append('onnx is not installed, so engines run but cannot be built: pip install "ingot[build]"')
+    elif not any(version for name, version in found["packages"].items() if "nvrtc" in name):
+        notes.append(
+            'without NVRTC engines are built for the CPU alone: pip install "ingot[cuda12]" or "ingot[cuda13]"'
+        )
     limit = found["locked_memory_limit"]
     if limit is not None and limit < 64 << 20 and os.geteuid() != 0:
         notes.append("the limit of locked memory is low for load(lock=True): raise it with ulimit -l or limits.conf")
@@ -71,8 +75,6 @@ def advise(found: dict[str, Any]) -> list[str]:
         notes.append(f"the clock may vary (governor {found['frequency_governor']}): use performance for control loops")
     if found["c_compiler"] is None:
         notes.append("there is no C compiler, which ingot demo needs")
-    if found["cuda_driver"]:
-        notes.append("a CUDA driver is here, but this version does not use it")
     return notes
 
 
@@ -82,7 +84,7 @@ def _text(key: str, value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{key} {item or '(not installed)'}" for key, item in value.items())
     if isinstance(value, list):
-        return " ".join(map(str, value))
+        return ("; " if key == "cuda_devices" else " ").join(map(str, value)) or "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
     return "-" if value is None else str(value)
@@ -115,9 +117,12 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _cuda_driver() -> bool:
-    try:
-        ctypes.CDLL("libcuda.so.1")
-    except OSError:
-        return False
-    return True
+def _cuda() -> dict[str, Any]:
+    """The driver by the newest CUDA it knows, or why there is none, and the devices."""
+    found, reason = devices()
+    texts = [
+        f"{d['name']}, {d['arch']}, {d['multiprocessors']} multiprocessors, {size_text(d['bytes'])}"
+        + (" shared with the processor" if d["integrated"] else "")
+        for d in found
+    ]
+    return {"cuda_driver": f"CUDA {found[0]['driver']}" if found else reason, "cuda_devices": texts}

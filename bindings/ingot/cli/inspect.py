@@ -13,6 +13,7 @@ from typing import Any
 import ingot
 from ingot.arrays import shape_text
 from ingot.cli.common import add_json, print_json, shorten, size_text, table
+from ingot.cli.cuda import describe_kernels, describe_prediction
 from ingot.cli.ledger import describe_ledger
 
 EXAMPLE = "ingot inspect model.ingot"
@@ -24,8 +25,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    with ingot.load(options.engine) as engine:
+    with ingot.load(options.engine, any_machine=True) as engine:
         content = engine.inspect()
+        if engine.unfit:
+            content["refused"] = engine.unfit
     if options.json:
         print_json({"engine": str(options.engine), **content})
     else:
@@ -41,7 +44,9 @@ def describe(name: str, content: dict[str, Any]) -> str:
         f"{name}: format {content['format']}, {size_text(content['size'])}, built by {metadata.get('builder', '?')} "
         f"from {model.get('name') or 'a model'} ({model.get('sha256', '?')[:12]})",
         f"SHA-256 {content['digest']}, {len(content['signatures']) or 'no'} signature(s)",
-        f"this machine runs variant {content['variant']} with {content['isa']}",
+        f"this machine cannot run it: {content['refused']}"
+        if "refused" in content
+        else f"this machine runs variant {content['variant']} with {content['isa']}",
     ]
     for variant in content["variants"]:
         arch = f", sm_{variant['arch']}" if variant["arch"] else ""
@@ -50,6 +55,8 @@ def describe(name: str, content: dict[str, Any]) -> str:
             lines += _program(content["programs"][index])
     lines += describe_ledger(metadata)
     lines += _tactics(metadata.get("tactics", []))
+    lines += describe_kernels(metadata)
+    lines += ["", *prediction] if (prediction := describe_prediction(metadata)) else []
     if metadata.get("passes"):
         lines += ["\npasses", *(f"  {line}" for line in metadata["passes"])]
     lines.append(f"\nself-test: {_self_test(content['self_test'])}")

@@ -27,6 +27,8 @@ static ingot_status check_pack(const ingot_engine *engine, const ingot_machine *
         return ingot_fail(error, INGOT_ERR_UNSUPPORTED, INGOT_NO_OFFSET,
                           "this is an engine to run, not a tuning pack: ingot tune --pack writes one");
     const ingot_variant *v = engine->variant;
+    if (v->backend != INGOT_BACKEND_CPU)
+        return ingot_fail(error, INGOT_ERR_UNSUPPORTED, INGOT_NO_OFFSET, "the pack is for CUDA: wanted one for a CPU");
     if (v->arch >= INGOT_CPU_LEVEL_COUNT)
         return ingot_fail(error, INGOT_ERR_FORMAT, INGOT_NO_OFFSET, "the pack asks for an unknown processor (%u)",
                           v->arch);

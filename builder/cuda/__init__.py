@@ -1,0 +1,1 @@
+"""What CUDA engines need of the builder: edges between steps, compiled kernels, predicted times (docs/cuda.md)."""

@@ -1,0 +1,27 @@
+/* How operands and parameters reach a CUDA kernel: one block of bytes, passed by value. The runtime fills it, kernels
+ * declare it as ingot::call<N, Params> (cuda_device.h). The layout is part of a kernel's abi. */
+#ifndef INGOT_CUDA_CALL_H
+#define INGOT_CUDA_CALL_H
+
+#include <stdint.h>
+
+/* An operand. Inputs come first, then outputs, absent ones included. */
+typedef struct ingot_cuda_arg {
+    void *data;      /* device address; NULL when absent */
+    int64_t pitch;   /* elements from one row (last axis) to the next */
+    int32_t dims[8]; /* row-major; unused ones 1. The product fits int32 */
+    uint32_t rank;
+    uint32_t dtype; /* ingot_dtype; 0 when absent */
+} ingot_cuda_arg;
+
+/* Follows the operands. The family's parameter struct comes next, at a multiple of 16 bytes, and the block ends at
+ * one: zero bytes fill it. */
+typedef struct ingot_cuda_tail {
+    void *workspace;  /* NULL if none */
+    uint32_t *status; /* zero before a run. A kernel that meets an index out of range writes `step` there, and does
+                         not access what it would have named */
+    uint32_t step;    /* 1 + the index of the step */
+    uint32_t reserved;
+} ingot_cuda_tail;
+
+#endif

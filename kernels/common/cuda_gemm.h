@@ -1,0 +1,108 @@
+/* Matrix products on CUDA: one frame for convolutions and products.
+ *
+ * A block makes a tile of the result, `rows` x `columns`. Both operands lie in shared memory as rows of `bytes` bytes
+ * along the depth, in a ring of stages that copies fill while earlier ones are used. So three things go together and
+ * know nothing of each other:
+ *   - sources fill the rows of a stage: rows of a matrix, windows of an image, packed weights (cuda_gemm_source.h);
+ *   - cores multiply and add: tensor cores, or plain arithmetic of float32 (cuda_gemm_core.h);
+ *   - finishes turn sums into results (cuda_gemm_finish.h). */
+#ifndef INGOT_CUDA_GEMM_H
+#define INGOT_CUDA_GEMM_H
+
+#include "cuda_device.h"
+
+namespace ingot {
+
+/* How a block does its tile. WARPS_K: groups of warps that take turns along the depth; their sums are added in order.
+ */
+template <int ROWS, int COLUMNS, int BYTES, int STAGES, int WARPS_M, int WARPS_N, int WARPS_K> struct gemm_tile {
+    static constexpr int rows = ROWS, columns = COLUMNS, bytes = BYTES, stages = STAGES;
+    static constexpr int warps_m = WARPS_M, warps_n = WARPS_N, warps_k = WARPS_K;
+    static constexpr int threads = 32 * WARPS_M * WARPS_N * WARPS_K;
+    static constexpr int stage_bytes = (ROWS + COLUMNS) * BYTES;
+    /* Of the tile of sums, which takes the place of the stages; eight more, so that fragments fall into all banks. */
+    static constexpr int sum_pitch = COLUMNS + 8;
+};
+
+/* Where 16 bytes of a row lie: chunks change places, so that one chunk of eight rows falls into all banks. */
+template <int BYTES> DEVICE int staged(int row, int chunk) {
+    static_assert(BYTES == 64 || BYTES % 128 == 0, "rows of four chunks, or of eights");
+    return row * BYTES + (BYTES == 64 ? (chunk ^ (row >> 1 & 3)) * 16 : (chunk ^ (row & 7)) * 16);
+}
+
+/* What a thread copies of the ROWS rows of a stage: one chunk of every `step`th row from `row` on. */
+template <class Tile, int ROWS> struct copy_share {
+    static constexpr int chunks = Tile::bytes / 16, step = Tile::threads / chunks;
+    static constexpr int count = (ROWS + step - 1) / step;
+
+    int row, chunk;
+
+    DEVICE copy_share() : row((int)threadIdx.x / chunks), chunk((int)threadIdx.x % chunks) {}
+    /* Whether there is an i-th row for this thread. */
+    DEVICE bool has(int i) const { return ROWS % step == 0 || row + i * step < ROWS; }
+    DEVICE uint8_t *place(uint8_t *stage, int i) const { return stage + staged<Tile::bytes>(row + i * step, chunk); }
+};
+
+/* Which tile of the result a block makes. Neighbours share columns of eight tiles, which caches hold. */
+template <class Tile> struct tile_place {
+    int row, column;
+    bool exists;
+
+    DEVICE tile_place(int rows, int columns) {
+        const int down = (rows + Tile::rows - 1) / Tile::rows, across = (columns + Tile::columns - 1) / Tile::columns;
+        const int of_band = 8 * (across > 0 ? across : 1);
+        const int block = (int)blockIdx.x, band = block / of_band, rest = block % of_band;
+        const int high = down - band * 8 < 8 ? down - band * 8 : 8;
+        exists = high > 0 && across > 0;
+        row = exists ? (band * 8 + rest % high) * Tile::rows : 0;
+        column = exists ? rest / high * Tile::columns : 0;
+    }
+};
+
+/* Goes through `steps` stages of the depth. DIRECT: all copies are asynchronous ones of 16 bytes; what other operands
+ * take would lie between the instructions of the loop, which has to be short. A core may use a stage for `lag` steps
+ * longer than its own. */
+template <bool DIRECT, class Tile, class Core, class A, class B>
+DEVICE void multiply_stages(Core &core, A &a, B &b, uint8_t *shared, int steps) {
+    constexpr int A_BYTES = Tile::rows * Tile::bytes, AHEAD = Tile::stages - 1 - Core::lag;
+    static_assert(AHEAD >= 1, "too few stages");
+#pragma unroll 1
+    for (int i = 0; i < AHEAD; i++) {
+        if (i < steps) {
+            a.template load<DIRECT>(shared + i * Tile::stage_bytes);
+            b.template load<DIRECT>(shared + i * Tile::stage_bytes + A_BYTES);
+        }
+        copy_commit();
+    }
+    int filled = AHEAD, used = 0;
+#pragma unroll 1
+    for (int i = 0; i < steps; i++) {
+        copy_wait<AHEAD - 1>();
+        Core::publish();
+        sync_block();
+        if (i + AHEAD < steps) {
+            a.template load<DIRECT>(shared + filled * Tile::stage_bytes);
+            b.template load<DIRECT>(shared + filled * Tile::stage_bytes + A_BYTES);
+        }
+        copy_commit();
+        const uint8_t *stage = shared + used * Tile::stage_bytes;
+        core.step(stage, stage + A_BYTES);
+        filled = filled + 1 == Tile::stages ? 0 : filled + 1;
+        used = used + 1 == Tile::stages ? 0 : used + 1;
+    }
+    core.finish();
+    copy_wait<0>();
+    sync_block();
+}
+
+template <class Tile, class Core, class A, class B>
+DEVICE void multiply_tile(Core &core, A &a, B &b, uint8_t *shared, int steps) {
+    if constexpr (A::may_be_direct && B::may_be_direct) {
+        if (a.is_direct() && b.is_direct()) return multiply_stages<true, Tile>(core, a, b, shared, steps);
+    }
+    multiply_stages<false, Tile>(core, a, b, shared, steps);
+}
+
+} // namespace ingot
+
+#endif

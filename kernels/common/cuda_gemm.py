@@ -1,0 +1,181 @@
+"""Tiles of the CUDA matrix products (``cuda_gemm.h``): which there are, and what each may be expected to reach."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ingot.kernels.common.cuda import ceil_div
+from ingot.targets import Target
+
+CHUNK = 16
+"""Bytes that are copied at once; rows of packed weights are padded to whole ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """The template arguments of ``ingot::gemm_tile``: a tile of the result, bytes of the depth in a stage, stages, and
+    how many warps share rows, columns and depth."""
+
+    rows: int
+    columns: int
+    bytes: int
+    stages: int
+    warps: tuple[int, int, int]
+
+    @property
+    def threads(self) -> int:
+        m, n, k = self.warps
+        return 32 * m * n * k
+
+    @property
+    def shared(self) -> int:
+        """Bytes of dynamic shared memory: the stages, or the tile of sums in their place."""
+        return max(self.stages * (self.rows + self.columns) * self.bytes, self.rows * (self.columns + 8) * 4)
+
+    @property
+    def cpp(self) -> str:
+        sizes = (self.rows, self.columns, self.bytes, self.stages, *self.warps)
+        return f"ingot::gemm_tile<{', '.join(map(str, sizes))}>"
+
+    @property
+    def variant(self) -> str:
+        split = "x".join(map(str, self.warps))
+        return f"tile={self.rows}x{self.columns}x{self.bytes} warps={split} stages={self.stages}"
+
+    def grid(self, rows: int, columns: int) -> tuple[int, int, int]:
+        """The blocks of a product with a result of that extent; at least one."""
+        return (max(ceil_div(rows, self.rows) * ceil_div(columns, self.columns), 1), 1, 1)
+
+    def suits(self, rows: int, columns: int) -> bool:
+        """Whether there is work for more than half of a tile; the smaller tiles are for what is left."""
+        return (rows > self.rows // 2 or self.rows <= 32) and (columns > self.columns // 2 or self.columns <= 32)
+
+
+#: tensor cores. The first is the default where nobody knows better: it is never far from the best
+MMA_TILES = (
+    Tile(64, 64, 64, 4, (2, 2, 1)),
+    Tile(64, 64, 128, 3, (2, 2, 1)),
+    Tile(128, 256, 64, 3, (2, 4, 1)),
+    Tile(128, 128, 64, 4, (2, 2, 1)),
+    Tile(128, 64, 128, 3, (2, 2, 1)),
+    Tile(64, 128, 128, 3, (2, 2, 1)),
+    Tile(32, 64, 128, 4, (1, 2, 2)),
+    Tile(64, 32, 128, 4, (2, 1, 2)),
+    Tile(32, 32, 256, 3, (1, 1, 8)),
+    Tile(16, 64, 128, 4, (1, 2, 4)),
+    Tile(16, 32, 128, 4, (1, 1, 4)),
+    Tile(16, 32, 256, 4, (1, 1, 8)),
+)
+
+#: what warp groups do in the place of some of them, on the architecture that has them
+GROUP_ARCH = "sm_90a"
+_GROUP_TILES = {
+    MMA_TILES[2]: Tile(128, 256, 128, 4, (8, 1, 1)),
+    MMA_TILES[3]: Tile(128, 128, 128, 3, (8, 1, 1)),
+    MMA_TILES[4]: Tile(128, 64, 128, 4, (8, 1, 1)),
+    MMA_TILES[5]: Tile(64, 128, 128, 4, (4, 1, 1)),
+}
+
+
+def core_of(core: str, tile: Tile, target: Target) -> tuple[str, Tile]:
+    """The core, ``f16_core`` or its like, and the tile that a target has for a tile of ``MMA_TILES``."""
+    wide = (
+        _GROUP_TILES.get(tile) if target.arch == GROUP_ARCH and core in ("f16_core", "bf16_core", "s8_core") else None
+    )
+    return (core.replace("_core", "_group_core"), wide) if wide else (core, tile)
+
+
+#: tensor cores on float32 in two parts, which take more registers
+SPLIT_TILES = (
+    Tile(64, 64, 64, 3, (2, 2, 1)),
+    Tile(128, 64, 64, 3, (2, 2, 1)),
+    Tile(32, 32, 128, 3, (1, 1, 4)),
+)
+
+#: plain arithmetic of float32
+FMA_TILES = (
+    Tile(64, 64, 64, 3, (2, 2, 1)),
+    Tile(128, 64, 64, 3, (4, 2, 1)),
+    Tile(32, 32, 64, 4, (1, 1, 4)),
+)
+
+
+def pack_rows(rows: np.ndarray) -> np.ndarray:
+    """[N, K] -> [N, K'] of the same type: rows padded with zeros to whole chunks of 16 bytes."""
+    n, k = rows.shape
+    vec = CHUNK // rows.itemsize
+    packed = np.zeros((n, ceil_div(k, vec) * vec), rows.dtype)
+    packed[:, :k] = rows
+    return packed
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """What there is to do: rows, columns and depth, bytes of an element, and all bytes that come from and go to memory.
+
+    ``peak`` names the peak of ``ops_per_clock`` in the target's file that the roofline is drawn with, ``pace`` that of
+    the core, which does the share ``slowed`` of it.
+    """
+
+    rows: int
+    columns: int
+    depth: int
+    size: int
+    moved: int
+    peak: str
+    pace: str
+    slowed: float = 1.0
+
+
+#: where the target's file says nothing
+_SM_COUNT, _CLOCK_MHZ, _MEMORY_GBS, _SHARED_PER_SM = 16, 1300, 200.0, 167936
+_OPS = {"f32": 256, "f16": 2048, "bf16": 2048, "i8": 4096}
+#: clocks until the first stage is there, and from the last product to the last store
+_FILL, _DRAIN = 1000, 1000
+#: bytes a clock that a multiprocessor gets from the second-level cache, and from shared memory
+_L2_BYTES, _SHARED_BYTES = 48, 128
+#: what warps reach on their own where the peak is that of warp groups
+_WARPS_SHARE = 0.6
+#: warps of a multiprocessor that keep its pipes busy
+_BUSY_WARPS = 8
+
+
+def efficiency(tile: Tile, product: Product, target: Target) -> float:
+    """The share of the roofline (``builder/tuning/roofline.py``) that a tile should reach: more than 1 where the core
+    is faster than the peak that it is drawn with.
+
+    A multiprocessor does ceil(tiles / multiprocessors) tiles. Each takes the longest of its arithmetic, what its
+    fragments read of shared memory, and what its stages read of the second-level cache; too few warps hide no latency.
+    """
+    figures = target.figures
+    groups = product.size < 4 and target.arch == GROUP_ARCH and tile in _GROUP_TILES
+    tile = _GROUP_TILES[tile] if groups else tile
+    count, clock = figures.get("sm_count", _SM_COUNT), figures.get("clock_mhz", _CLOCK_MHZ) / 1000.0
+    ops = figures.get("ops_per_clock", _OPS)
+    peak = ops.get(product.peak, ops["f32"])
+    rate = (
+        ops.get(product.pace, ops["f32"])
+        * product.slowed
+        * (_WARPS_SHARE if target.arch == GROUP_ARCH and not groups else 1.0)
+    )
+    tiles = tile.grid(product.rows, product.columns)[0]
+    own = ceil_div(tiles, count)  # of the busiest multiprocessor
+    resident = min(
+        own, figures.get("shared_bytes_per_sm", _SHARED_PER_SM) // (tile.shared + 1024), 2048 // tile.threads
+    )
+    hidden = min(1.0, max(resident, 1) * tile.threads / 32 / _BUSY_WARPS) ** 0.5
+
+    nbytes = ceil_div(product.depth * product.size, tile.bytes) * tile.bytes
+    down, across, _ = tile.warps
+    fragments = (tile.rows * across + tile.columns * down) * nbytes if not groups else 0
+    clocks = max(
+        2 * tile.rows * tile.columns * (nbytes / product.size) / rate,
+        fragments / _SHARED_BYTES,
+        (tile.rows + tile.columns) * nbytes / _L2_BYTES,
+    )
+    took = (own * clocks / hidden + _FILL + _DRAIN) / clock
+    moved = product.moved / figures.get("memory_gbs", _MEMORY_GBS)
+    ideal = max(2 * product.rows * product.columns * product.depth / (peak * count * clock), moved)
+    return max(1e-3, ideal / (max(took, moved / 0.85) + 1e-9))

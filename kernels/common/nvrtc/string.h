@@ -1,0 +1,1 @@
+/* memcpy, memset and size_t are built into NVRTC. */

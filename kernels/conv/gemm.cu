@@ -1,0 +1,79 @@
+/* Convolution as a matrix product whose left operand is never written out: pixels of the result by windows, times
+ * windows by output channels. Without groups.
+ *
+ * weights: [O][depth], a row padded to whole chunks of 16 bytes; the depth is as cuda_windows.h says. */
+#include "conv.h"
+#include "cuda_gemm_core.h"
+#include "cuda_gemm_finish.h"
+#include "cuda_windows.h"
+
+namespace ingot {
+
+/* How windows are read. */
+enum { CONV_POINTS, CONV_CHUNKS, CONV_ELEMENTS };
+
+/* Makes the sums of a tile, and leaves them at the begin of the shared memory. */
+template <int WAY, class T, class X, class Core, class Tile>
+DEVICE void conv_sums(const ingot_cuda_arg &x, const ingot_cuda_arg &w, const ingot_cuda_arg &out,
+                      const ingot_conv_params &p, const tile_place<Tile> &at, int rows, int8_t fill, uint8_t *shared) {
+    const image_extents e(x, out);
+    packed_weights<T, Tile> b(w, at.column);
+    Core core;
+    const int steps = (int)((w.pitch * (int64_t)sizeof(T) + Tile::bytes - 1) / Tile::bytes);
+    if constexpr (WAY == CONV_POINTS) {
+        matrix_rows<T, X, Tile, Tile::rows> a(static_cast<const X *>(x.data), x.pitch, rows, e.channels, at.row);
+        multiply_tile<Tile>(core, a, b, shared, steps);
+    } else if constexpr (WAY == CONV_CHUNKS) {
+        image_windows<T, X, Tile> a(x, e, p, rows, at.row, fill);
+        multiply_tile<Tile>(core, a, b, shared, steps);
+    } else {
+        image_elements<T, X, Tile> a(x, e, p, rows, at.row, fill, shared + Tile::stages * Tile::stage_bytes);
+        multiply_tile<Tile>(core, a, b, shared, steps);
+    }
+    core.place(reinterpret_cast<typename Core::sum *>(shared));
+}
+
+DEVICE int conv_rows(const ingot_cuda_arg &out) {
+    int rows = 1;
+    for (uint32_t i = 0; i + 1 < out.rank; i++) rows *= out.dims[i];
+    return rows;
+}
+
+/* Operands: x, weights, bias, residual, result; float32 or half. */
+template <template <class> class Core, class T, class X, int WAY, int KIND, class Tile> struct conv_gemm {
+    static constexpr int threads = Tile::threads;
+    static constexpr int blocks = 1;
+    using call = ingot::call<5, ingot_conv_params>;
+
+    static DEVICE void run(const call &c) {
+        INGOT_DYNAMIC_SHARED(shared);
+        const ingot_cuda_arg &out = c.arg[4];
+        const int rows = conv_rows(out);
+        const tile_place<Tile> at(rows, out.dims[out.rank - 1]);
+        if (!at.exists) return;
+        conv_sums<WAY, T, X, Core<Tile>>(c.arg[0], c.arg[1], out, c.params, at, rows, 0, shared);
+        finish_real<KIND, T>(reinterpret_cast<const float *>(shared), c.arg[2], c.arg[3], out, c.params.activation,
+                             1.0f, at, 0, rows);
+    }
+};
+
+/* Operands: x, weights, bias, residual, sums of weights, scale, result; exact integers. */
+template <template <class> class Core, int WAY, class Tile> struct conv_gemm_s8 {
+    static constexpr int threads = Tile::threads;
+    static constexpr int blocks = 1;
+    using call = ingot::call<7, ingot_conv_s8_params>;
+
+    static DEVICE void run(const call &c) {
+        INGOT_DYNAMIC_SHARED(shared);
+        const ingot_cuda_arg &out = c.arg[6];
+        const int rows = conv_rows(out);
+        const tile_place<Tile> at(rows, out.dims[out.rank - 1]);
+        if (!at.exists) return;
+        conv_sums<WAY, int8_t, int8_t, Core<Tile>>(c.arg[0], c.arg[1], out, c.params.conv, at, rows,
+                                                   (int8_t)c.params.numbers.input_zero, shared);
+        finish_s8<Tile>(reinterpret_cast<const int32_t *>(shared), c.arg[2], c.arg[3], c.arg[4], c.arg[5], out,
+                        c.params.numbers, c.params.conv.activation, at, 0, rows);
+    }
+};
+
+} // namespace ingot

@@ -1,0 +1,138 @@
+/* Matrix products. Of a constant matrix the columns are packed: b is [N][depth], a row padded to whole chunks of 16
+ * bytes, and all matrices of a are stacked. Otherwise both operands are taken as they come, batch axes broadcast, and
+ * either may be transposed. */
+#include "cuda_gemm_core.h"
+#include "cuda_gemm_finish.h"
+#include "cuda_gemm_source.h"
+#include "matmul.h"
+#include "matmul_batch.h"
+
+namespace ingot {
+
+/* Makes the sums of a tile, and leaves them at the begin of the shared memory. */
+template <bool PARTS, class T, class X, class Core, class Tile>
+DEVICE void packed_sums(const ingot_cuda_arg &a, const ingot_cuda_arg &b, const tile_place<Tile> &at, int rows,
+                        uint8_t *shared) {
+    const int depth = a.dims[a.rank - 1], padded = (depth + vec_of<T>::count - 1) / vec_of<T>::count * vec_of<T>::count;
+    const int parts = padded > 0 ? (int)(b.pitch / padded) : 1;
+    matrix_rows<T, X, Tile, Tile::rows, PARTS> left(static_cast<const X *>(a.data), a.pitch, rows, depth, at.row,
+                                                    parts);
+    packed_weights<T, Tile> right(b, at.column);
+    Core core;
+    multiply_tile<Tile>(core, left, right, shared,
+                        (int)((b.pitch * (int64_t)sizeof(T) + Tile::bytes - 1) / Tile::bytes));
+    core.place(reinterpret_cast<typename Core::sum *>(shared));
+}
+
+/* Operands: a, packed b, bias, residual, result; float32 or half. */
+template <template <class> class Core, class T, class X, int KIND, class Tile> struct matmul_gemm {
+    static constexpr int threads = Tile::threads;
+    static constexpr int blocks = 1;
+    using call = ingot::call<5, ingot_matmul_params>;
+
+    static DEVICE void run(const call &c) {
+        INGOT_DYNAMIC_SHARED(shared);
+        const ingot_cuda_arg &out = c.arg[4];
+        const int rows = stacked_rows(out);
+        const tile_place<Tile> at(rows, out.dims[out.rank - 1]);
+        if (!at.exists) return;
+        packed_sums<false, T, X, Core<Tile>>(c.arg[0], c.arg[1], at, rows, shared);
+        finish_real<KIND, T>(reinterpret_cast<const float *>(shared), c.arg[2], c.arg[3], out, c.params.activation,
+                             1.0f, at, 0, rows);
+    }
+};
+
+/* Operands: a, packed b, bias, residual, sums of the columns of b, scale, result; exact integers. PARTS: b is a sum. */
+template <template <class> class Core, bool PARTS, class Tile> struct matmul_gemm_s8 {
+    static constexpr int threads = Tile::threads;
+    static constexpr int blocks = 1;
+    using call = ingot::call<7, ingot_matmul_s8_params>;
+
+    static DEVICE void run(const call &c) {
+        INGOT_DYNAMIC_SHARED(shared);
+        const ingot_cuda_arg &out = c.arg[6];
+        const int rows = stacked_rows(out);
+        const tile_place<Tile> at(rows, out.dims[out.rank - 1]);
+        if (!at.exists) return;
+        packed_sums<PARTS, int8_t, int8_t, Core<Tile>>(c.arg[0], c.arg[1], at, rows, shared);
+        finish_s8<Tile>(reinterpret_cast<const int32_t *>(shared), c.arg[2], c.arg[3], c.arg[4], c.arg[5], out,
+                        c.params.numbers, c.params.matmul.activation, at, 0, rows);
+    }
+};
+
+/* -- both operands as they come -------------------------------------------------------------------------------------
+ */
+
+template <bool TRANSPOSED, class T, class Tile, int ROWS> struct free_operand;
+template <class T, class Tile, int ROWS> struct free_operand<false, T, Tile, ROWS> : matrix_rows<T, T, Tile, ROWS> {
+    using matrix_rows<T, T, Tile, ROWS>::matrix_rows;
+};
+template <class T, class Tile, int ROWS> struct free_operand<true, T, Tile, ROWS> : matrix_columns<T, Tile, ROWS> {
+    using matrix_columns<T, Tile, ROWS>::matrix_columns;
+};
+
+/* Makes the sums of a tile of one product. ACROSS_A, ACROSS_B: rows of a and columns of b lie across memory. */
+template <bool ACROSS_A, bool ACROSS_B, class T, class Core, class Tile>
+DEVICE void free_sums(Core &core, const ingot_cuda_arg &a, const ingot_cuda_arg &b, const ingot_cuda_arg &out,
+                      const tile_place<Tile> &at, int batch, uint8_t *shared) {
+    const int rows = out.dims[out.rank - 2], columns = out.dims[out.rank - 1];
+    const int depth = a.dims[a.rank - (ACROSS_A ? 2 : 1)];
+    const batch_place place(a, b, out, batch);
+    const T *const from_a = static_cast<const T *>(a.data) + place.a * (int64_t)a.dims[a.rank - 2] * a.pitch;
+    const T *const from_b = static_cast<const T *>(b.data) + place.b * (int64_t)b.dims[b.rank - 2] * b.pitch;
+    free_operand<ACROSS_A, T, Tile, Tile::rows> left(from_a, a.pitch, rows, depth, at.row);
+    free_operand<ACROSS_B, T, Tile, Tile::columns> right(from_b, b.pitch, columns, depth, at.column);
+    const int bytes = depth * (int)sizeof(T);
+    multiply_tile<Tile>(core, left, right, shared, (bytes + Tile::bytes - 1) / Tile::bytes);
+}
+
+/* Operands: a, b, bias, residual, result; float32. */
+template <template <class> class Core, bool ACROSS_A, bool ACROSS_B, int KIND, class Tile> struct matmul_free {
+    static constexpr int threads = Tile::threads;
+    static constexpr int blocks = 1;
+    using call = ingot::call<5, ingot_matmul_params>;
+
+    static DEVICE void run(const call &c) {
+        INGOT_DYNAMIC_SHARED(shared);
+        const ingot_cuda_arg &out = c.arg[4];
+        const int rows = out.dims[out.rank - 2], batches = batches_of(out);
+        const tile_place<Tile> at(rows, out.dims[out.rank - 1]);
+        if (!at.exists) return;
+#pragma unroll 1
+        for (int batch = (int)blockIdx.y; batch < batches; batch += (int)gridDim.y) {
+            Core<Tile> core;
+            free_sums<ACROSS_A, ACROSS_B, float>(core, c.arg[0], c.arg[1], out, at, batch, shared);
+            core.place(reinterpret_cast<float *>(shared));
+            finish_real<KIND, float>(reinterpret_cast<const float *>(shared), c.arg[2], c.arg[3], out,
+                                     c.params.activation, c.params.alpha, at, (int64_t)batch * rows, rows);
+            sync_block();
+        }
+    }
+};
+
+/* Operands: a, b, bias, residual, sums, which are not used, one scale or one a column, result; exact integers. */
+template <bool ACROSS_A, bool ACROSS_B, class Tile> struct matmul_free_s8 {
+    static constexpr int threads = Tile::threads;
+    static constexpr int blocks = 1;
+    using call = ingot::call<7, ingot_matmul_s8_params>;
+
+    static DEVICE void run(const call &c) {
+        INGOT_DYNAMIC_SHARED(shared);
+        const ingot_cuda_arg &a = c.arg[0], &out = c.arg[6], none = {};
+        const int rows = out.dims[out.rank - 2], batches = batches_of(out);
+        const tile_place<Tile> at(rows, out.dims[out.rank - 1]);
+        if (!at.exists) return;
+#pragma unroll 1
+        for (int batch = (int)blockIdx.y; batch < batches; batch += (int)gridDim.y) {
+            mma_core<int8_t, Tile, true> core;
+            free_sums<ACROSS_A, ACROSS_B, int8_t>(core, a, c.arg[1], out, at, batch, shared);
+            core.centre(c.params.numbers.input_zero, c.params.b_zero, a.dims[a.rank - (ACROSS_A ? 2 : 1)]);
+            core.place(reinterpret_cast<int32_t *>(shared));
+            finish_s8<Tile>(reinterpret_cast<const int32_t *>(shared), c.arg[2], c.arg[3], none, c.arg[5], out,
+                            c.params.numbers, c.params.matmul.activation, at, (int64_t)batch * rows, rows);
+            sync_block();
+        }
+    }
+};
+
+} // namespace ingot

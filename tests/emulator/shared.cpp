@@ -1,0 +1,125 @@
+/* Shared memory, copies to it, and what reads it later. */
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "launch.h"
+
+namespace emulation {
+
+namespace {
+
+constexpr size_t BEFORE = 4096; /* bytes in front of dynamic shared memory that are looked at */
+
+} // namespace
+
+unsigned char *shared, *dynamic_end;
+
+bool make_shared() {
+    if (shared) return true;
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    unsigned char *made = guarded(STATIC_SHARED + page + DYNAMIC_SHARED);
+    if (!made || mprotect(made + STATIC_SHARED, page, PROT_NONE)) return false;
+    dynamic_end = made + STATIC_SHARED + page + DYNAMIC_SHARED;
+    shared = made;
+    return true;
+}
+
+unsigned char *dynamic_shared() { return dynamic_end - (launch->shared + 127) / 128 * 128; }
+
+bool is_shared(const void *p, size_t bytes) {
+    const unsigned char *q = (const unsigned char *)p;
+    return (q >= dynamic_shared() && q + bytes <= dynamic_shared() + launch->shared) ||
+           (q >= shared && q + bytes <= shared + kernel->position->shared);
+}
+
+/* Behind what a launch asked for comes the rest of the last 128 bytes; in front of it, what it did not ask for. */
+void poison_shared() {
+    const unsigned char poison = launch->seed % 2 ? 0x7F : 0xFF;
+    unsigned char *first = dynamic_shared();
+    memset(first - BEFORE, AROUND, BEFORE);
+    memset(first, poison, launch->shared);
+    memset(first + launch->shared, AROUND, (size_t)(dynamic_end - first) - launch->shared);
+    memset(shared, poison, STATIC_SHARED);
+}
+
+void check_shared() {
+    const uint32_t fixed = kernel->position->shared;
+    if (fixed + launch->shared > launch->shared_limit)
+        return complain("%u bytes of shared memory, %u of them static; a block has %u", fixed + launch->shared, fixed,
+                        launch->shared_limit);
+    unsigned char *first = dynamic_shared(), *behind = first + launch->shared;
+    for (const unsigned char *p = first - BEFORE; p < first; p++)
+        if (*p != AROUND) return complain("a byte in front of the dynamic shared memory was written");
+    for (const unsigned char *p = behind; p < dynamic_end; p++)
+        if (*p != AROUND) return complain("a byte behind the %u of dynamic shared memory was written", launch->shared);
+}
+
+void check_global(const void *p, size_t bytes) {
+    if ((uintptr_t)p % bytes) fail("load_constant: %p is no multiple of %zu", p, bytes);
+    if (is_shared(p, bytes)) fail("load_constant: %p is in shared memory", p);
+}
+
+void copy_async(void *to, const void *from, int bytes, int there) {
+    if ((uintptr_t)to % (size_t)bytes || (uintptr_t)from % (size_t)bytes)
+        fail("copy_async: %p or %p is no multiple of %d", to, from, bytes);
+    if (!is_shared(to, (size_t)bytes)) fail("copy_async: to %p, which is not in shared memory", to);
+    if (is_shared(from, 1)) fail("copy_async: from %p, which is in shared memory", from);
+    if (there < 0 || there > bytes) fail("copy_async: %d of %d bytes", there, bytes);
+    memset(to, 0xFF, (size_t)bytes);
+    self->copies.push_back({to, from, bytes, there, self->groups});
+}
+
+void copy_commit() { self->groups++; }
+
+void copy_wait(ingot_emulated_site site, int groups) {
+    if (skips(site)) return;
+    size_t kept = 0;
+    for (const copy &c : self->copies) {
+        if ((int64_t)c.group >= (int64_t)self->groups - groups) {
+            self->copies[kept++] = c;
+            continue;
+        }
+        memcpy(c.to, c.from, (size_t)c.there);
+        memset((char *)c.to + c.there, 0, (size_t)(c.bytes - c.there));
+    }
+    self->copies.resize(kept);
+}
+
+/* Products read shared memory, and change their sums, when they are waited for. */
+void group_multiply(ingot_group_product run, void *d, const void *a, const void *b) {
+    for (const void *p : {a, b})
+        if ((uintptr_t)p % 16 || !is_shared(p, 32)) fail("group_multiply: %p", p);
+    self->products.push_back({run, d, a, b, self->product_groups});
+}
+
+void group_commit() { self->product_groups++; }
+
+void group_wait(ingot_emulated_site site, int groups) {
+    if (skips(site)) return;
+    size_t kept = 0;
+    for (const product &p : self->products) {
+        if ((int64_t)p.group >= (int64_t)self->product_groups - groups)
+            self->products[kept++] = p;
+        else
+            p.run(p.d, p.a, p.b);
+    }
+    self->products.resize(kept);
+}
+
+unsigned char *static_shared(uint32_t *place, size_t bytes) {
+    uint32_t &used = kernel->position->shared;
+    if (!*place) {
+        *place = 1 + used;
+        used += (uint32_t)((bytes + 15) / 16 * 16);
+        if (used > STATIC_SHARED) fail("more than %zu bytes of static shared memory", STATIC_SHARED);
+    }
+    return shared + (*place - 1);
+}
+
+uint32_t shared_address(const void *p) {
+    if (!is_shared(p, 0)) fail("shared_address: %p is not in shared memory", p);
+    return (uint32_t)((const unsigned char *)p - shared);
+}
+
+} // namespace emulation
