@@ -97,6 +97,9 @@ static const char *dw_check(const ingot_call *call) {
                               s.stride[1] != 1 || s.stride[2] != 1)) {
         return "conv: a window that does not go in pairs of rows";
     }
+    if (is_by_pairs(call) && w->storage != INGOT_STORAGE_CONSTANT) {
+        return "conv: weights that go in pairs of rows are not constants"; /* prepare reads them */
+    }
     const int64_t steps = is_by_columns(call) ? s.kernel[2] : ingot_s8_padded(s.taps) / INGOT_S8_STEP;
     if (w->dims[0] != count_blocks(call, s.in_channels, &repeats) || w->dims[1] != steps) {
         return "conv: weights";
