@@ -14,7 +14,9 @@ demo: $(VENV)
 	$(PIP) '.[build]'
 	$(BIN)/ingot demo
 
+# CUDA kernels are tested on this machine's processor, as C++.
 test: $(VENV)
+	@command -v g++ >/dev/null || { echo 'a C++ compiler is missing: apt install g++' >&2; exit 1; }
 	$(PIP) '.[test]'
 	$(BIN)/python -m pytest
 
