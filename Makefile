@@ -16,7 +16,7 @@ demo: $(VENV)
 
 # CUDA kernels are tested on this machine's processor, as C++.
 test: $(VENV)
-	@command -v g++ >/dev/null || { echo 'a C++ compiler is missing: apt install g++' >&2; exit 1; }
+	@command -v $(CXX) >/dev/null || { echo 'a C++ compiler is missing: apt install g++' >&2; exit 1; }
 	$(PIP) '.[test]'
 	$(BIN)/python -m pytest
 
