@@ -59,7 +59,8 @@ def inspect_engine(data: bytes) -> dict[str, Any]:
     """Everything the bytes of an engine hold, ready for JSON. :func:`ingot.load` must have accepted them."""
     f = _File(data)
     h = f.header
-    metadata = f.raw("metadata")
+    raw = f.raw("metadata")
+    metadata = json.loads(raw) if raw else {}
     return {
         "format": f"{h.format_major}.{h.format_minor}",
         "size": h.file_size,
@@ -84,10 +85,20 @@ def inspect_engine(data: bytes) -> dict[str, Any]:
             {"name": f.text(k.name), "abi": k.abi, "params_size": k.params_size}
             for k in f.records("kernels", "ingot_kernel_ref")
         ],
-        "programs": _programs(f),
+        "programs": _with_predictions(_programs(f), metadata),
         "self_test": _self_test(f),
-        "metadata": json.loads(metadata) if metadata else {},
+        "metadata": metadata,
     }
+
+
+def _with_predictions(programs: list[dict[str, Any]], metadata: dict[str, Any]) -> list[dict[str, Any]]:
+    """Each step of the program that the metadata predict with its ``predicted_ns``."""
+    predicted = metadata.get("predicted", {}).get("steps", [])
+    for program in programs:
+        if predicted and [step["name"] for step in program["steps"]] == [step["layer"] for step in predicted]:
+            for step, row in zip(program["steps"], predicted):
+                step["predicted_ns"] = row["ns"]
+    return programs
 
 
 def _programs(f: _File) -> list[dict[str, Any]]:
@@ -99,6 +110,7 @@ def _programs(f: _File) -> list[dict[str, Any]]:
     kernels = [f.text(k.name) for k in f.records("kernels", "ingot_kernel_ref")]
     operands = np.frombuffer(f.raw("operands"), "<u4")
     params = f.raw("params")
+    launches = _launches(f)
 
     def part(rows: list[Any], span: Any) -> list[Any]:
         return rows[span.first : span.first + span.count]
@@ -121,7 +133,7 @@ def _programs(f: _File) -> list[dict[str, Any]]:
                     "state": p.state_size,
                     "constants": _constant_bytes(own_buffers),
                 },
-                "steps": [_step(f, s, kernels, own, operands, params) for s in part(steps, p.steps)],
+                "steps": [_step(f, s, kernels, own, operands, params, launches) for s in part(steps, p.steps)],
                 "edges": [[getattr(e, "from"), e.to] for e in part(edges, p.edges)],
                 "tensors": own,
                 "registers": p.register_count,
@@ -160,8 +172,29 @@ def _io(f: _File, io: Any, tensor: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _launches(f: _File) -> list[dict[str, Any]]:
+    """How steps of CUDA programs are started; ``instance`` is the template with its arguments."""
+    instances = [f.text(m.name) for m in f.records("module_index", "ingot_module")]
+    return [
+        {
+            "entry": f.text(launch.function),
+            "instance": instances[launch.module],
+            "grid": list(launch.grid),
+            "block": list(launch.block),
+            "shared_bytes": launch.shared_bytes,
+        }
+        for launch in f.records("launches", "ingot_launch")
+    ]
+
+
 def _step(
-    f: _File, s: Any, kernels: list[str], tensors: list[dict[str, Any]], operands: np.ndarray, params: bytes
+    f: _File,
+    s: Any,
+    kernels: list[str],
+    tensors: list[dict[str, Any]],
+    operands: np.ndarray,
+    params: bytes,
+    launches: list[dict[str, Any]],
 ) -> dict[str, Any]:
     def operand(index: int) -> dict[str, Any] | None:
         if index == lib.INGOT_NO_INDEX:
@@ -177,6 +210,7 @@ def _step(
         "outputs": own[s.in_count :],
         "workspace": operand(s.workspace),
         "params": params[s.params : s.params + s.params_size].hex(),
+        **({} if s.launch == lib.INGOT_NO_INDEX else {"launch": launches[s.launch]}),
     }
 
 

@@ -108,6 +108,20 @@ class TestEngines:
         monkeypatch.setattr(cuda_compiler, "kernel_folder", lambda: elsewhere)
         assert builder.build(branches(), target=target) == first
 
+    def test_what_is_shown_of_a_step_is_how_it_is_started(self) -> None:
+        """By the compiled entry the machine code of a step is found; only what the metadata predict has a time."""
+        content = inspect_engine(builder.build(branches(), target="jetson-thor"))
+        (program,), metadata = content["programs"], content["metadata"]
+        compiled = {k["entry"]: k["kernel"] for k in metadata["cuda"]["kernels"]}
+        for step, predicted in zip(program["steps"], metadata["predicted"]["steps"], strict=True):
+            launch = step["launch"]
+            assert compiled[launch["entry"]] == launch["instance"]
+            assert min(launch["grid"]) >= 1 and len(launch["grid"]) == 3 and launch["shared_bytes"] >= 0
+            assert launch["block"][0] % 32 == 0 and launch["block"][1:] == [1, 1]
+            assert step["predicted_ns"] == predicted["ns"] > 0
+        cpu = inspect_engine(builder.build(branches()))
+        assert not any({"launch", "predicted_ns"} & step.keys() for step in cpu["programs"][0]["steps"])
+
     def test_another_compiler(self) -> None:
         host = Host()
         content = inspect_engine(builder.build(branches(), target="jetson-thor", compiler=host))
@@ -372,6 +386,10 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert "predicted from the target's figures, not measured" in built and built.count("softmax_cuda") == 3
     shown = said("inspect", made)
     assert "machine code (NVRTC 12.6." in shown and "registers" in shown and "not measured" in shown
+    step = json.loads(said("inspect", made, "--json"))["programs"][0]["steps"][0]
+    (row,) = [line.split() for line in shown.splitlines() if line.split()[:2] == ["0", "softmax_cuda"]]
+    assert row[2] == step["launch"]["entry"] and row[4] == str(step["launch"]["block"][0])
+    assert row[6] == f"{step['predicted_ns'] / 1e3:.1f}" and shown.count(step["launch"]["entry"]) >= 2
     assert ("cannot run it: " in shown and "wanted a CUDA device sm_87" in shown) or "machine runs variant" in shown
     assert "OK, SHA-256" in said("verify", made)
     found = json.loads(said("build", source, "-o", made, "--target", "jetson-orin-nano-8gb", "--json"))

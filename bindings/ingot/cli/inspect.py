@@ -1,6 +1,7 @@
 """show what is in an engine
 
-Inputs and outputs, memory, steps with their kernels, what the builder's passes did, and the precision ledger.
+Inputs and outputs, memory, steps with their kernels (of CUDA: how each is started, and how long it should take), what
+the builder's passes did, and the precision ledger.
 --json gives everything, tensors and parameters too.
 """
 
@@ -13,7 +14,7 @@ from typing import Any
 import ingot
 from ingot.arrays import shape_text
 from ingot.cli.common import add_json, print_json, shorten, size_text, table
-from ingot.cli.cuda import describe_kernels, describe_prediction
+from ingot.cli.cuda import STEP_HEADS, describe_kernels, describe_start, predicted_total
 from ingot.cli.ledger import describe_ledger
 
 EXAMPLE = "ingot inspect model.ingot"
@@ -56,7 +57,7 @@ def describe(name: str, content: dict[str, Any]) -> str:
     lines += describe_ledger(metadata)
     lines += _tactics(metadata.get("tactics", []))
     lines += describe_kernels(metadata)
-    lines += ["", *prediction] if (prediction := describe_prediction(metadata)) else []
+    lines += ["", total] if (total := predicted_total(metadata)) else []
     if metadata.get("passes"):
         lines += ["\npasses", *(f"  {line}" for line in metadata["passes"])]
     lines.append(f"\nself-test: {_self_test(content['self_test'])}")
@@ -73,17 +74,19 @@ def _program(program: dict[str, Any]) -> list[str]:
     ratio = f" ({arena / bound:.2f} times the lower bound {size_text(bound)})" if bound else ""
     others = f"constants {size_text(memory['constants'])}, state {size_text(memory['state'])}"
     lines += ["memory", f"  arena {size_text(arena)}{ratio}, {others}"]
-    rows = [
-        [
-            i,
-            s["kernel"],
-            ", ".join(f"{o['dtype']} {shape_text(o['shape'])}" for o in s["outputs"]),
-            shorten(s["name"], 60),
-        ]
-        for i, s in enumerate(program["steps"])
-    ]
-    lines += ["steps", table(rows, ["#", "kernel", "result", "nodes"], right=(0,)) if rows else "  none"]
+    lines += ["steps", _steps(program["steps"]) or "  none"]
     return lines
+
+
+def _steps(steps: list[dict[str, Any]]) -> str:
+    started = any("launch" in step for step in steps)
+    heads = ["#", "kernel", *(STEP_HEADS if started else []), "result", "nodes"]
+    rows = []
+    for i, step in enumerate(steps):
+        results = ", ".join(f"{o['dtype']} {shape_text(o['shape'])}" for o in step["outputs"])
+        start = describe_start(step) if started else []
+        rows.append([i, step["kernel"], *start, results, shorten(step["name"], 60)])
+    return table(rows, heads, right=(0, 5, 6) if started else (0,)) if rows else ""
 
 
 def _shape(io: dict[str, Any]) -> str:

@@ -1,0 +1,116 @@
+"""What the parts of ``on_device.py`` share: programs of one step, runs on PyTorch's stream, errors, processes."""
+
+from __future__ import annotations
+
+import multiprocessing
+import statistics
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import ingot
+from ingot import builder
+from ingot.builder import lower
+from ingot.builder.ir import Graph, Node
+from ingot.kernels.spec import Tactic
+from ingot.targets import Target
+
+HERE = Path(__file__).resolve().parent
+sys.path.extend(str(HERE.parent / folder) for folder in ("cuda", "kernels", "models", "bench", "emulator"))
+
+Rows = list[dict[str, Any]]
+
+
+def say(*words: object) -> None:
+    print(*words, flush=True)
+
+
+def wrong(rows: Iterable[dict[str, Any]]) -> int:
+    return sum(bool(r.get("failed") or r.get("wrong") or r.get("different") or r.get("ok") is False) for r in rows)
+
+
+def in_processes(function: Callable[..., Any], given: Sequence[tuple], jobs: int) -> Iterator[Any]:
+    """What the function of a module makes of each tuple of arguments, in their order, ``jobs`` at a time, each in one
+    of as many processes; in this one where that is one."""
+    if jobs == 1:
+        yield from (function(*each) for each in given)
+        return
+    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
+        yield from (future.result() for future in [pool.submit(function, *each) for each in given])
+
+
+def first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else repr(error)
+
+
+def build_model(name: str, precision: str, target: str, self_test: bool = True) -> bytes:
+    """The engine of a model of ``zoo`` for its sample's shapes; INT8 is calibrated with the sample."""
+    import zoo
+
+    (model,) = (m for m in zoo.models() if m.name == name)
+    inputs, _ = model.sample()
+    options: dict[str, Any] = {"precision": precision, "profiles": [{n: a.shape for n, a in inputs.items()}]}
+    with tempfile.TemporaryDirectory() as folder:
+        if precision == "int8" and not model.quantised:
+            options |= {"calibration": [inputs], "calibration_cache": Path(folder, "ranges")}
+        return builder.build(str(model.path), target=target, self_test=self_test, **options)
+
+
+def program_of(node: Node, tactic: Tactic, target: Target) -> Any:
+    """A program of that one step."""
+    node.tactic = tactic
+    inputs = list(dict.fromkeys(v for v in node.inputs if v is not None and not v.is_constant))
+    graph = Graph(inputs, list(node.outputs), [node], "sample")
+    graph.target = target
+    return lower(graph, "sample", [f"out{i}" for i in range(len(node.outputs))])
+
+
+def relative(got: np.ndarray, wanted: np.ndarray) -> float:
+    """Norm of the difference over norm of the reference; of whole numbers the share that differs."""
+    if wanted.dtype.kind != "f":
+        return float(np.mean(got != wanted))
+    norm = float(np.linalg.norm(wanted.astype(np.float64)))
+    return float(np.linalg.norm(got.astype(np.float64) - wanted.astype(np.float64))) / (norm or 1.0)
+
+
+def run_once(engine: ingot.Engine, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    context = engine.context()
+    return {name: np.array(array) for name, array in context.run(inputs).items()}
+
+
+def interleaved(calls: dict[str, Callable[[], object]], rounds: int, repeats: int) -> dict[str, float]:
+    """Microseconds of a call on the device, medians over rounds of ``repeats`` calls between two events."""
+    import torch
+
+    taken: dict[str, list[float]] = {name: [] for name in calls}
+    for call in calls.values():
+        for _ in range(3):
+            call()
+    torch.cuda.synchronize()
+    for _ in range(rounds):
+        for name, call in calls.items():
+            begin, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+            begin.record()
+            for _ in range(repeats):
+                call()
+            end.record()
+            end.synchronize()
+            taken[name].append(1e3 * begin.elapsed_time(end) / repeats)
+    return {name: statistics.median(some) for name, some in taken.items()}
+
+
+def bound_call(engine: ingot.Engine, tensors: dict[str, Any]) -> Callable[[], object]:
+    """A run on PyTorch's stream with tensors of the device as inputs and outputs."""
+    import torch
+
+    context = engine.context()
+    for name, tensor in tensors.items():
+        context.bind(name, tensor)
+    stream = torch.cuda.current_stream().cuda_stream
+    return lambda: context.enqueue(stream)

@@ -1,0 +1,164 @@
+"""The part ``profile`` of ``on_device.py``: where the device's time goes, and how far predictions are off."""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import traceback
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from device_common import Rows, bound_call, first_line, say
+
+import ingot
+from ingot.targets import Target
+
+#: microseconds: begin and end of what the device did, and the kernel's entry or what was copied
+Event = tuple[float, float, str]
+RUNS = 20
+
+
+def profile_part(target: Target, only: str, jobs: int = 1, batches: Sequence[int] = (1,)) -> Rows:
+    """A row a network of the benchmark: microseconds of its kernels by PyTorch's profiler (CUPTI), in ``steps``.
+
+    ``span`` is from the first kernel or copy to the last's end, ``kernels`` the sum of all kernels, ``gaps`` what is
+    between them. ``ratio`` is predicted over measured, of a step with the gap before it.
+    """
+    import torch
+    import torch_models
+
+    rows: Rows = []
+    for name, network in torch_models.NETWORKS.items():
+        if only not in name:
+            continue
+        for batch in batches:
+            for precision in ("fp16", "int8") if network.convolutional else ("fp16",):
+                row: dict[str, Any] = {"network": name, "batch": batch, "precision": precision}
+                try:
+                    with torch.no_grad(), tempfile.TemporaryDirectory() as folder:
+                        engine, call = _network(name, batch, precision, target, Path(folder))
+                        row |= describe(engine.inspect(), events_of(call), RUNS)
+                    print_steps(row)
+                except Exception as error:
+                    row["failed"] = first_line(error)
+                    traceback.print_exc()
+                rows.append(row)
+    for kernel, ratios in by_kernel(rows).items():
+        say(f"predicted / measured, {kernel}: {spread(ratios)}")
+    return rows
+
+
+def _network(
+    name: str, batch: int, precision: str, target: Target, folder: Path
+) -> tuple[ingot.Engine, Callable[[], object]]:
+    import torch
+    import torch_models
+
+    x = torch_models.example(name, batch).cuda()
+    options: dict[str, Any] = {"precision": precision, "self_test": False}
+    options |= {"max_error": 1.0} if precision == "fp16" else {"calibration": [{"x": x.cpu().numpy()}]}
+    engine = ingot.build(str(torch_models.write(name, batch, folder)), target=target.name, **options)
+    y = torch.empty(engine.outputs[0].shape, device="cuda")
+    return engine, bound_call(engine, {"x": x, "y": y})
+
+
+def events_of(call: Callable[[], object]) -> list[Event]:
+    """What the device did in ``RUNS`` calls, in the order of time."""
+    import torch
+    from torch.profiler import ProfilerActivity, profile
+
+    for _ in range(3):
+        call()
+    torch.cuda.synchronize()
+    with profile(activities=[ProfilerActivity.CUDA]) as taken:
+        for _ in range(RUNS):
+            call()
+        torch.cuda.synchronize()
+    on_device = [e for e in taken.events() if str(e.device_type).endswith("CUDA")]
+    return sorted((e.time_range.start, e.time_range.end, e.name) for e in on_device)
+
+
+def describe(content: dict[str, Any], events: Sequence[Event], runs: int) -> dict[str, Any]:
+    """Medians over the runs of an engine that ``content`` (``Engine.inspect``) describes, the first two left out.
+
+    A kernel belongs to the step with its entry; those of several steps with one entry, which may run in any order when
+    no edge is between them, are taken in the order of the file.
+    """
+    count, left = divmod(len(events), runs)
+    if left:
+        raise ValueError(f"{len(events)} events in {runs} runs")
+    steps = content["programs"][0]["steps"]
+    numbers = defaultdict(list)
+    for i, step in enumerate(steps):
+        numbers[step["launch"]["entry"]].append(i)
+    lasting, gaps, starts = defaultdict(list), defaultdict(list), defaultdict(list)
+    spans, sums, between = [], [], []
+    for r in range(2, runs):
+        run = events[r * count : (r + 1) * count]
+        left_over, before = {entry: iter(found) for entry, found in numbers.items()}, None
+        kernels = [event for event in run if event[2] in numbers]
+        for begin, end, entry in kernels:
+            i = next(left_over[entry])
+            starts[i].append(begin - run[0][0])
+            lasting[i].append(end - begin)
+            gaps[i].append(max(begin - before, 0.0) if before is not None else 0.0)
+            before = end if before is None else max(before, end)
+        spans.append(max(end for _, end, _ in run) - run[0][0])
+        sums.append(sum(end - begin for begin, end, _ in kernels))
+        between.append(sum(gaps[i][-1] for i in gaps))
+    rows = [
+        {
+            "nodes": step["name"],
+            "kernel": step["kernel"],
+            "entry": step["launch"]["entry"],
+            "grid": step["launch"]["grid"],
+            "operands": [f"{o['dtype']}{o['shape']}" if o else "-" for o in [*step["inputs"], *step["outputs"]]],
+            "at": statistics.median(starts[i]),
+            "us": statistics.median(lasting[i]),
+            "gap": statistics.median(gaps[i]),
+            "predicted": step["predicted_ns"] / 1e3,
+        }
+        for i, step in enumerate(steps)
+    ]
+    return {
+        "span": statistics.median(spans),
+        "kernels": statistics.median(sums),
+        "gaps": statistics.median(between),
+        "predicted": content["metadata"]["predicted"]["ns"] / 1e3,
+        "ratio": [row["predicted"] / (row["us"] + row["gap"]) for row in rows],
+        "steps": rows,
+    }
+
+
+def print_steps(row: dict[str, Any]) -> None:
+    say(
+        f"{row['network']} batch {row['batch']} {row['precision']}: {row['span']:.1f} us, of which kernels "
+        f"{row['kernels']:.1f} and gaps {row['gaps']:.1f}; predicted {row['predicted']:.1f}; "
+        f"predicted / measured of a step: {spread(row['ratio'])}"
+    )
+    for step in row["steps"]:
+        say(
+            f"{step['us']:8.2f} gap {step['gap']:5.2f} predicted {step['predicted']:7.2f} at {step['at']:7.1f}  "
+            f"{step['entry']}  {step['nodes'][:60]}"
+        )
+
+
+def by_kernel(rows: Rows) -> dict[str, list[float]]:
+    """Predicted over measured of all steps, by kernel, and of networks; those that failed left out."""
+    found: dict[str, list[float]] = defaultdict(list)
+    for row in rows:
+        for step, ratio in zip(row.get("steps", []), row.get("ratio", [])):
+            found[step["kernel"]].append(ratio)
+            found["all steps"].append(ratio)
+        if "span" in row:
+            found["whole networks"].append(row["predicted"] / row["span"])
+    return dict(sorted(found.items()))
+
+
+def spread(ratios: Sequence[float]) -> str:
+    """The median, and the tenth and the ninetieth hundredth."""
+    ordered = sorted(ratios)
+    tenth = len(ordered) // 10
+    return f"{statistics.median(ordered):.2f} ({ordered[tenth]:.2f} to {ordered[-1 - tenth]:.2f}) of {len(ordered)}"

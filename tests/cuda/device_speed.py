@@ -1,0 +1,125 @@
+"""The parts ``speed``, ``compiled`` and ``gemm`` of ``on_device.py``."""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from device_common import Rows, bound_call, interleaved, program_of, relative, say
+
+import ingot
+from ingot._kernel import kernels
+from ingot.builder import _variant
+from ingot.builder.cuda.link import link
+from ingot.builder.ir import Node
+from ingot.builder.writer import write_engine
+from ingot.targets import Target
+
+
+def speed_part(target: Target, only: str, jobs: int = 1, compiled: bool = False) -> Rows:
+    """A row a network and batch: microseconds of PyTorch and of ours, and how far outputs are apart."""
+    import torch
+    import torch_models
+
+    rows: Rows = []
+    for name, network in torch_models.NETWORKS.items():
+        for batch in (1, 8):
+            if only not in name:
+                continue
+            row: dict[str, Any] = {"network": name, "batch": batch}
+            try:
+                x = torch_models.example(name, batch).cuda()
+                half = torch_models.module(name).cuda().half()
+                if network.convolutional:
+                    half = half.to(memory_format=torch.channels_last)
+                hx = x.half().contiguous(memory_format=torch.channels_last) if network.convolutional else x.half()
+                with torch.no_grad(), tempfile.TemporaryDirectory() as folder:
+                    calls: dict[str, Callable[[], object]] = {"eager": lambda half=half, hx=hx: half(hx)}
+                    path = torch_models.write(name, batch, Path(folder))
+                    reference = torch_models.module(name)(torch_models.example(name, batch)).numpy()
+                    for precision in ("fp16", "int8") if network.convolutional else ("fp16",):
+                        options: dict[str, Any] = {"precision": precision, "self_test": False}
+                        if precision == "fp16":
+                            options["max_error"] = 1.0
+                        else:
+                            options["calibration"] = [{"x": x.cpu().numpy()}]
+                        start = time.perf_counter()
+                        engine = ingot.build(str(path), target=target.name, **options)
+                        row[f"{precision}_build_s"] = round(time.perf_counter() - start, 1)
+                        y = torch.empty(reference.shape, device="cuda")
+                        calls[precision] = bound_call(engine, {"x": x, "y": y})
+                        calls[precision]()
+                        torch.cuda.synchronize()
+                        row[f"{precision}_error"] = relative(y.cpu().numpy(), reference)
+                    if compiled:
+                        fast = torch.compile(half, mode="max-autotune")
+                        calls["compile"] = lambda fast=fast, hx=hx: fast(hx)
+                    row |= {n: round(us, 1) for n, us in interleaved(calls, 15, 20).items()}
+                    best = min(row["eager"], row.get("compile", row["eager"]))
+                    row["fp16_ratio"] = round(best / row["fp16"], 3)
+            except Exception as error:
+                row["failed"] = str(error).strip().splitlines()[0]
+                traceback.print_exc()
+            rows.append(row)
+            say(row)
+    ratios = [row["fp16_ratio"] for row in rows if "fp16_ratio" in row]
+    if ratios:
+        say("geometric mean of (best of PyTorch / FP16):", round(statistics.geometric_mean(ratios), 3))
+    return rows
+
+
+def gemm_part(target: Target, only: str, jobs: int = 1) -> Rows:
+    """A row a product: TFLOP/s of the vendor's library and of each of our tactics that can do it."""
+    import torch
+
+    from ingot.builder.ir import Value
+    from ingot.kernels import load
+    from ingot.kernels.matmul.attrs import HalfMatMulAttrs
+    from ingot.kernels.spec import DType, TensorType
+
+    spec, rows = load()["matmul"], []
+    rng = np.random.default_rng(0)
+    for m, n, k in ((4096, 4096, 4096), (8192, 8192, 8192), (128, 1536, 384), (1024, 4096, 1024), (197, 768, 192)):
+        a = torch.randn(m, k, device="cuda", dtype=torch.float16)
+        w = (rng.standard_normal((k, n)) / k**0.5).astype(np.float16)
+        b = torch.from_numpy(w).cuda()
+        c = torch.empty(m, n, device="cuda", dtype=torch.float16)
+        calls: dict[str, Callable[[], object]] = {"vendor": lambda a=a, b=b, c=c: torch.matmul(a, b, out=c)}
+        wanted = (a @ b).float().cpu().numpy()
+        values = [Value("a", TensorType(DType.F16, (m, k))), Value("w", TensorType(DType.F16, (k, n)), w), None, None]
+        row: dict[str, Any] = {"product": f"{m}x{n}x{k}"}
+        made = [(t, Node(spec, HalfMatMulAttrs(output=DType.F16), list(values), [])) for t in spec.tactics]
+        abi = {info.name: (info.abi, info.params_size) for info in kernels().values()}
+        for tactic, node in made:
+            kind = spec.infer(node.attrs, [v and v.type for v in values])[0]
+            node.outputs = [Value("c", kind, None, node)]
+            if tactic.backend != "cuda" or not tactic.kernel or only not in tactic.key or not tactic.when(node):
+                continue
+            try:
+                program = program_of(node, tactic, target)
+                link([program], target, None, None)
+                engine = ingot.load(write_engine([_variant(target, program)], {}, abi))
+                out = torch.empty(m, n, device="cuda", dtype=torch.float16)
+                calls[tactic.key] = bound_call(engine, {"a": a, "out0": out})
+                calls[tactic.key]()
+                torch.cuda.synchronize()
+                error = relative(out.float().cpu().numpy(), wanted)
+                if not error <= 5e-3:
+                    row[f"{tactic.key} error"] = error
+            except Exception as error:
+                say(f"{tactic.key}: {str(error).strip().splitlines()[0]}")
+        taken = interleaved(calls, 7, 10)
+        row |= {name: round(2e-6 * m * n * k / us, 1) for name, us in taken.items()}
+        ours = {name: tf for name, tf in row.items() if name in taken and name != "vendor"}
+        if ours:
+            best = max(ours, key=ours.get)
+            row |= {"best": best, "share_of_vendor": round(ours[best] / row["vendor"], 3)}
+        rows.append(row)
+        say(row)
+    return rows
