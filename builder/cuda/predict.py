@@ -1,10 +1,12 @@
 """How long a CUDA program should take, by the figures of the target's file: never measured, and said so.
 
-    time = starting the graph + sum over steps of (work) + launches on the longest chain of steps
+    time = starting the graph + sum of the work of all steps + (launch + least time of a kernel) x steps of the longest
+           chain
 
 The work of a step is the roofline's (builder/tuning/roofline.py): what it computes and moves, at the share of the
 device's peak that its tactic is expected to reach. Steps that may run side by side share the device, so their work adds
-up; what lies between a kernel and the one that waits for it does not where another one runs meanwhile.
+up; what lies between a kernel and the one that waits for it, and the time that a kernel waits for memory and for its
+own threads, does not where another one runs meanwhile.
 """
 
 from __future__ import annotations
@@ -32,12 +34,13 @@ def works(graph: Graph, known: Collection[Node] = ()) -> dict[Node, float]:
 def describe(program: Program, target: Target) -> dict[str, Any]:
     """Nanoseconds in all, and of each step of the program; whole numbers.
 
-    ``ns`` of a step is its work and a launch. ``chain`` counts the steps of the longest chain.
+    ``ns`` of a step is its work, a launch, and what a kernel takes that does next to nothing. ``chain`` counts the
+    steps of the longest chain.
     """
     model, works = Roofline.of(target), program.work_ns
-    chain = _longest_chain(program)
-    total = float(target.figures["graph_ns"]) + sum(works) + chain * model.step_ns
-    steps = [{"layer": step.name, "ns": round(work + model.step_ns)} for step, work in zip(program.steps, works)]
+    chain, least = _longest_chain(program), model.step_ns + model.kernel_ns
+    total = float(target.figures["graph_ns"]) + sum(works) + chain * least
+    steps = [{"layer": step.name, "ns": round(work + least)} for step, work in zip(program.steps, works)]
     return {"note": NOTE, "ns": round(total), "chain": chain, "steps": steps}
 
 

@@ -27,8 +27,9 @@ STEP_NS = 200.0
 class Roofline:
     """Peaks in operations a nanosecond by element type, bandwidth in bytes a nanosecond.
 
-    ``step_ns`` is what any step costs. ``assumed``: the target's file gives none. Such a model compares steps, it does
-    not tell tactics apart.
+    ``step_ns`` is what any step costs. ``kernel_ns`` is what any kernel takes besides, however little it does: it tells
+    no tactics apart and counts in predictions alone. ``assumed``: the target's file gives none. Such a model compares
+    steps, it does not tell tactics apart.
     """
 
     target: Target
@@ -36,13 +37,15 @@ class Roofline:
     bandwidth: float
     assumed: bool = False
     step_ns: float = STEP_NS
+    kernel_ns: float = 0.0
 
     @classmethod
     def of(cls, target: Target) -> Roofline:
         """The model of the target, by the figures of its file."""
         peaks, bandwidth = target.peak_gops, target.figures.get("memory_gbs")
         if peaks and bandwidth:
-            return cls(target, peaks, float(bandwidth), step_ns=_step_ns(target))
+            step, kernel = _step_ns(target), _cycles_ns(target, "kernel_cycles")
+            return cls(target, peaks, float(bandwidth), step_ns=step, kernel_ns=kernel)
         return cls(target, ASSUMED_PEAKS, ASSUMED_BANDWIDTH, assumed=True)
 
     def ns(self, node: Node) -> float:
@@ -73,6 +76,10 @@ class Roofline:
 
 
 def _step_ns(target: Target) -> float:
-    if target.backend != "cuda":
-        return STEP_NS
-    return target.figures["launch_cycles"] * 1000.0 / target.figures["clock_mhz"]
+    return _cycles_ns(target, "launch_cycles") if target.backend == "cuda" else STEP_NS
+
+
+def _cycles_ns(target: Target, figure: str) -> float:
+    """Clocks that the target's file names as nanoseconds; 0 where it does not."""
+    cycles = target.figures.get(figure, 0)
+    return cycles * 1000.0 / target.figures["clock_mhz"] if cycles else 0.0

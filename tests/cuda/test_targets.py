@@ -24,6 +24,7 @@ FIGURES = {
     "shared_bytes_per_block": int,
     "cuda": str,
     "launch_cycles": int,
+    "kernel_cycles": int,
     "graph_ns": int,
 }
 REQUIRED = {"jetson-agx-orin-64gb", "jetson-orin-nano-8gb", "jetson-thor", "h200"}
@@ -53,9 +54,10 @@ class TestFile:
 
     def test_the_model_tells_tactics_apart(self, target: Target) -> None:
         model = Roofline.of(target)
-        assert (
-            not model.assumed and model.step_ns == 1e3 * target.figures["launch_cycles"] / target.figures["clock_mhz"]
-        )
+        figures = target.figures
+        assert not model.assumed
+        assert model.step_ns == 1e3 * figures["launch_cycles"] / figures["clock_mhz"]
+        assert model.kernel_ns == 1e3 * figures["kernel_cycles"] / figures["clock_mhz"]
 
 
 #: dense operations a second, 1e12, that the makers give: FP16 with sums in FP32 and INT8 on tensor cores, FP32
