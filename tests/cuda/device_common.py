@@ -26,8 +26,8 @@ sys.path.extend(str(HERE.parent / folder) for folder in ("cuda", "kernels", "mod
 Rows = list[dict[str, Any]]
 
 
-def say(*words: object) -> None:
-    print(*words, flush=True)
+def say(*words: object, sep: str = " ") -> None:
+    print(*words, sep=sep, flush=True)
 
 
 def wrong(rows: Iterable[dict[str, Any]]) -> int:
@@ -47,6 +47,14 @@ def in_processes(function: Callable[..., Any], given: Sequence[tuple], jobs: int
 def first_line(error: BaseException) -> str:
     lines = str(error).strip().splitlines()
     return lines[0] if lines else repr(error)
+
+
+def attempt(function: Callable[..., Any], *given: Any) -> tuple[Any, str]:
+    """What the function makes of what is given, or None and why it failed."""
+    try:
+        return function(*given), ""
+    except Exception as error:
+        return None, first_line(error)
 
 
 def build_model(name: str, precision: str, target: str, self_test: bool = True) -> bytes:

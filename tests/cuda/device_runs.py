@@ -6,7 +6,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from device_common import Rows, build_model, in_processes, say
+from device_common import Rows, attempt, build_model, in_processes, say
 
 import ingot
 from ingot.targets import Target
@@ -28,32 +28,38 @@ def runs_part(target: Target, only: str, jobs: int = 1, runs: int = 100_000) -> 
     With more ``jobs`` than one as many contexts run at once, each in a thread of its own. The device's memory is that
     of all.
     """
-    from zoo import models
+    given = [(build_model, name, kind, target.name, False) for name, kind in KINDS.items() if only in name]
+    loops, rows = [], []
+    for (_, name, kind, *_), (data, why) in zip(given, in_processes(attempt, given, jobs)):
+        context, why = (None, why) if why else attempt(ready, name, data)
+        row = {"model": name, "precision": kind}
+        rows.append(row | {"failed": why} if why else row | {"runs": runs, "at_once": min(jobs, len(given))})
+        if context:
+            loops.append((rows[-1], context))
+    before = free_bytes() if loops else 0
 
-    there = {model.name: model for model in models()}
-    given = [(name, kind, target.name, False) for name, kind in KINDS.items() if name in there and only in name]
-    built = in_processes(build_model, given, jobs)
-    loops = []
-    for (name, kind, *_), data in zip(given, built):
-        context = ingot.load(data).context()
-        for key, array in there[name].sample()[0].items():
-            context.inputs[key][...] = array
-        context.run()
-        loops.append((name, kind, context))
-    before = free_bytes()
-
-    def row(name: str, kind: str, context: ingot.Context) -> dict[str, Any]:
-        found = {"model": name, "precision": kind, "runs": runs, "at_once": min(jobs, len(loops))}
-        found |= repeated(context, runs)
-        say(found)
-        return found
+    def loop(row: dict[str, Any], context: ingot.Context) -> None:
+        found, why = attempt(repeated, context, runs)
+        row |= {"failed": why} if why else found
 
     with ThreadPoolExecutor(jobs) as pool:
-        rows = list(pool.map(lambda loop: row(*loop), loops))
-    more = before - free_bytes()
+        list(pool.map(lambda each: loop(*each), loops))
+    more = before - free_bytes() if loops else 0
     rows.append({"device_bytes_more": more, "ok": more <= 0})
-    say(rows[-1])
+    say(*rows, sep="\n")
     return rows
+
+
+def ready(name: str, data: bytes) -> ingot.Context:
+    """A context with the sample of the model in its inputs, run once."""
+    from zoo import models
+
+    (model,) = (m for m in models() if m.name == name)
+    context = ingot.load(data).context()
+    for key, array in model.sample()[0].items():
+        context.inputs[key][...] = array
+    context.run()
+    return context
 
 
 def repeated(context: ingot.Context, runs: int) -> dict[str, Any]:

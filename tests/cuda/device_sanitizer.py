@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from device_common import Rows, build_model, first_line, in_processes, say
+from device_common import Rows, attempt, build_model, first_line, in_processes, say
 
 import ingot
 from ingot.targets import Target
@@ -47,11 +47,14 @@ def sanitizer_part(target: Target, only: str, jobs: int = 1, limit_s: float = 12
     """A row a model and tool: what was found; what has not ended after ``limit_s`` in all has failed."""
     begin = time.monotonic()
     command = shutil.which("compute-sanitizer") or PLACE
-    given = [(name, kind, target.name, False) for name, kind in KINDS if only in name]
+    given = [(build_model, name, kind, target.name, False) for name, kind in KINDS if only in name]
     rows: Rows = []
     with tempfile.TemporaryDirectory() as folder:
         work = []
-        for (name, kind, *_), data in zip(given, in_processes(build_model, given, jobs)):
+        for (_, name, kind, *_), (data, why) in zip(given, in_processes(attempt, given, jobs)):
+            if why:
+                rows.append({"model": name, "precision": kind, "failed": why})
+                continue
             engine = Path(folder, f"{name}_{kind}.ingot")
             engine.write_bytes(data)
             inputs = Path(folder, f"{name}.npz")
@@ -66,8 +69,7 @@ def sanitizer_part(target: Target, only: str, jobs: int = 1, limit_s: float = 12
             return row
 
         with ThreadPoolExecutor(jobs) as pool:
-            rows = list(pool.map(lambda each: one(*each), work))
-    return rows
+            return [*rows, *pool.map(lambda each: one(*each), work)]
 
 
 def _sample(name: str) -> dict[str, np.ndarray]:
