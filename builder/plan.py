@@ -59,6 +59,7 @@ class StepLaunch:
     grid: tuple[int, int, int]
     block: tuple[int, int, int]
     shared_bytes: int = 0
+    counters: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,6 +120,7 @@ class _Tables:
                 grid=tuple(launch.grid),
                 block=tuple(launch.block),
                 shared_bytes=launch.shared_bytes,
+                counters=launch.counters,
             )
         return self.launches[launch]
 

@@ -204,6 +204,8 @@ class Launch:
     block: int
     #: bytes of dynamic shared memory
     shared: int = 0
+    #: words of the step's own that are zero when the kernel begins and that it leaves zero (``cuda_call.h``)
+    counters: int = 0
     #: C++ that stands before the source: generated code, and what it defines
     prelude: str = ""
     #: compiled without contraction and with exact division and square roots: the same bits as on the CPU

@@ -150,7 +150,8 @@ def refusal(
 ) -> str | None:
     """Why the kernel's own check refuses such a step, ``None`` when it does not. Nothing is run.
 
-    ``launch`` makes it a CUDA kernel: its grid and block, three numbers each, and bytes of dynamic shared memory.
+    ``launch`` makes it a CUDA kernel: its grid and block, three numbers each, bytes of dynamic shared memory, and, if
+    any, counters.
     """
     operands = ffi.new("ingot_direct_operand[]", max(len(inputs) + len(outputs), 1))
     held = []
@@ -168,7 +169,7 @@ def refusal(
         operand.dims[0 : len(given.shape)] = given.shape
     error = new_error()
     blob = ffi.from_buffer(params) if params else ffi.NULL
-    grid = ffi.NULL if launch is None else ffi.new("uint32_t[7]", list(launch))
+    grid = ffi.NULL if launch is None else ffi.new("uint32_t[8]", list(launch))
     status = lib.ingot_direct_check(
         name.encode(), operands, len(inputs), len(outputs), blob, len(params), workspace, grid, error
     )

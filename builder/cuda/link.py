@@ -57,7 +57,8 @@ def link(
 
 
 def _started(launch: Any, module: Module) -> StepLaunch:
-    return StepLaunch(module, Instance.of(launch).entry, launch.grid, (launch.block, 1, 1), launch.shared)
+    entry, block = Instance.of(launch).entry, (launch.block, 1, 1)
+    return StepLaunch(module, entry, launch.grid, block, launch.shared, launch.counters)
 
 
 def _described(instance: Instance, compiled: Compiled) -> dict[str, Any]:

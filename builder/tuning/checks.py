@@ -44,7 +44,7 @@ class Checks:
         launch = None
         if tactic.launch:
             start = tactic.launch(node, self._target)
-            launch = (*start.grid, start.block, 1, 1, start.shared)
+            launch = (*start.grid, start.block, 1, 1, start.shared, start.counters)
         return refusal(tactic.kernel, inputs, outputs, params, tactic.workspace(node), launch)
 
     def _operand(self, candidate: Candidate, index: int, value: Value | None) -> Description | None:

@@ -39,6 +39,7 @@ typedef struct ingot_grid {
     uint32_t grid[3];
     uint32_t block[3];
     uint32_t shared_bytes; /* dynamic */
+    uint32_t counters;     /* words of the step's own that are zero when it begins (cuda_call.h) */
 } ingot_grid;
 
 /* A step with everything resolved. Inputs come before outputs in the file and are split here. */

@@ -315,7 +315,8 @@ typedef struct ingot_launch { /* CUDA: how a step is started; every step of a CU
     uint32_t grid[3];         /* blocks: at least 1, at most 2^31 - 1, 65535, 65535 */
     uint32_t block[3];        /* threads: at least 1, at most 1024, 1024, 64, and 1024 together */
     uint32_t shared_bytes;    /* dynamic shared memory of a block, at most 227 KiB */
-    uint32_t reserved[3];
+    uint32_t counters;        /* words of its own that each step with this record has, at most 65536; zero before it */
+    uint32_t reserved[2];
 } ingot_launch;
 
 typedef enum ingot_tolerance { INGOT_SELFTEST_EXACT = 0, INGOT_SELFTEST_TOLERANCE = 1 } ingot_tolerance;

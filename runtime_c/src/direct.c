@@ -84,11 +84,12 @@ ingot_status ingot_direct_check(const char *name, const ingot_direct_operand *op
     ingot_clear(error);
     const ingot_kernel *kernel = ingot_kernel_find(launch ? INGOT_BACKEND_CUDA : INGOT_BACKEND_CPU, name);
     if (!kernel) return ingot_fail(error, INGOT_ERR_KERNEL, INGOT_NO_OFFSET, "no kernel is called %.80s", name);
-    ingot_grid grid = {{1, 1, 1}, {1, 1, 1}, 0};
+    ingot_grid grid = {{1, 1, 1}, {1, 1, 1}, 0, 0};
     if (launch) {
         memcpy(grid.grid, launch, sizeof grid.grid);
         memcpy(grid.block, launch + 3, sizeof grid.block);
         grid.shared_bytes = launch[6];
+        grid.counters = launch[7];
     }
     direct_call described;
     ingot_status status = describe(name, kernel->family, operands, in_count, out_count, params, params_size, NULL,

@@ -2,6 +2,7 @@
  * rules here and their code in the engines. */
 #include <string.h>
 
+#include "cuda_call.h"
 #include "internal.h"
 
 #define INGOT_DECLARE(name, isa) extern int ingot_k_##name##__##isa(const ingot_call *, uint32_t, uint32_t, void *);
@@ -74,7 +75,8 @@ static const cpu_kernel cpu_kernels[] = {
 
 /* Third pass: the table of CUDA. */
 #define INGOT_KERNEL(name, abi, family, isas)
-#define INGOT_CUDA_KERNEL(name, abi, family) {#name, abi, INGOT_BACKEND_CUDA, &ingot_family_##family},
+#define INGOT_CUDA_KERNEL(name, abi, family)                                                                           \
+    {#name, 100 * INGOT_CUDA_CALL_ABI + (abi), INGOT_BACKEND_CUDA, &ingot_family_##family},
 static const ingot_kernel cuda_kernels[] = {
 #include "ingot_kernel_lists.inc"
     {0} /* an end, since there may be none */

@@ -23,7 +23,8 @@ void ingot_fill_arg(const ingot_tensor *tensor, const ingot_buffer *buffer, ingo
 /* A launch record holds what a kernel's check sees of it. */
 _Static_assert(offsetof(ingot_launch, block) - offsetof(ingot_launch, grid) == offsetof(ingot_grid, block) &&
                    offsetof(ingot_launch, shared_bytes) - offsetof(ingot_launch, grid) ==
-                       offsetof(ingot_grid, shared_bytes),
+                       offsetof(ingot_grid, shared_bytes) &&
+                   offsetof(ingot_launch, counters) - offsetof(ingot_launch, grid) == offsetof(ingot_grid, counters),
                "ingot_grid is a part of ingot_launch");
 
 static const uint64_t MAX_EXTRA = (uint64_t)1 << 40;

@@ -16,7 +16,7 @@ static ingot_status check_modules(const ingot_file *f, ingot_error *error) {
 /* What every device allows at most. What the one at hand allows is asked when a context is made. */
 ingot_status ingot_verify_launches(const ingot_file *f, ingot_error *error) {
     static const uint32_t most_grid[3] = {0x7fffffff, 65535, 65535}, most_block[3] = {1024, 1024, 64};
-    enum { MOST_THREADS = 1024, MOST_SHARED = 227 * 1024 };
+    enum { MOST_THREADS = 1024, MOST_SHARED = 227 * 1024, MOST_COUNTERS = 65536 };
     const ingot_table *table = &f->tables[INGOT_SECTION_LAUNCHES];
     ingot_status status = check_modules(f, error);
     if (status) return status;
@@ -30,8 +30,10 @@ ingot_status ingot_verify_launches(const ingot_file *f, ingot_error *error) {
             if (l->grid[d] - 1 >= most_grid[d] || l->block[d] - 1 >= most_block[d])
                 return ingot_fail(error, INGOT_ERR_FORMAT, at,
                                   "launch %u: extent %u of its grid or block is out of range", i, d);
-        if (l->block[0] * l->block[1] * l->block[2] > MOST_THREADS || l->shared_bytes > MOST_SHARED)
-            return ingot_fail(error, INGOT_ERR_FORMAT, at, "launch %u: too many threads, or too much shared memory", i);
+        if (l->block[0] * l->block[1] * l->block[2] > MOST_THREADS || l->shared_bytes > MOST_SHARED ||
+            l->counters > MOST_COUNTERS)
+            return ingot_fail(error, INGOT_ERR_FORMAT, at,
+                              "launch %u: too many threads or counters, or too much shared memory", i);
     }
     return INGOT_OK;
 }

@@ -88,10 +88,21 @@ def run_node(
     status.bytes[:] = 0
     size = tactic.workspace(node)
     workspace = Memory(size, 64) if size else None
+    counters = Memory(4 * launch.counters, 4) if launch.counters else None
+    if counters:
+        counters.bytes[:] = 0
     packed = [ABSENT if o is None else o.packed() for o in [*held, *outputs]]
     load(launch).launch(
         ENTRY,
-        pack_call(packed, workspace.address if workspace else 0, status.address, 1, params),
+        pack_call(
+            packed,
+            workspace.address if workspace else 0,
+            status.address,
+            1,
+            params,
+            counters.address if counters else 0,
+            launch.counters,
+        ),
         grid or launch.grid,
         launch.block,
         shared=launch.shared,
@@ -104,6 +115,7 @@ def run_node(
         assert operand.memory.intact, "bytes around an operand were written"
     assert all((o.gaps == POISON).all() for o in outputs), "bytes between rows of an output were written"
     assert workspace is None or workspace.intact, "bytes around the workspace were written"
+    assert counters is None or (counters.intact and not counters.bytes.any()), "counters were not left zero"
     code = int(status.bytes.view(np.uint32)[0])
     assert code in (0, 1) and status.intact, f"status {code}"
     if code:
@@ -161,5 +173,5 @@ def _refusal(
         constant = i in tactic.pack or (value is not None and value.is_constant)
         given.append(Description(kind.dtype.value, kind.shape, constant, array if constant else None))
     made = [Description(kind.dtype.value, kind.shape) for kind in results]
-    started = (*launch.grid, launch.block, 1, 1, launch.shared)
+    started = (*launch.grid, launch.block, 1, 1, launch.shared, launch.counters)
     return refusal(tactic.kernel, given, made, params, tactic.workspace(node), started)

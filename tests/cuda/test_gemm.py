@@ -97,7 +97,7 @@ def test_checks_take_what_tactics_make_and_nothing_else(name: str) -> None:
     for tactic in firsts.values():
         inputs, outputs = described(node, arrays, tactic)
         launch = tactic.launch(node, device)
-        numbers = (*launch.grid, launch.block, 1, 1, launch.shared)
+        numbers = (*launch.grid, launch.block, 1, 1, launch.shared, launch.counters)
         params = make_params(tactic.params_type, tactic.params(node))
 
         def refused(inputs: list, outputs: list = outputs) -> bool:

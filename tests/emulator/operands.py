@@ -62,9 +62,17 @@ class Operand:
 ABSENT = struct.pack("<Qq8iII", 0, 0, *[1] * 8, 0, 0)
 
 
-def pack_call(operands: Sequence[bytes], workspace: int, status: int, step: int, params: bytes) -> bytes:
+def pack_call(
+    operands: Sequence[bytes],
+    workspace: int,
+    status: int,
+    step: int,
+    params: bytes,
+    counters: int = 0,
+    counter_count: int = 0,
+) -> bytes:
     """The block of bytes of ``cuda_call.h``."""
-    head = b"".join(operands) + struct.pack("<QQII", workspace, status, step, 0)
+    head = b"".join(operands) + struct.pack("<QQQII", workspace, status, counters, step, counter_count)
     head += bytes(-len(head) % 16)
     params = params or bytes(16)
     return head + params + bytes(-len(params) % 16)

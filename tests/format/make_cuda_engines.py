@@ -24,8 +24,8 @@ WEIGHTS = np.arange(-32, 32, dtype=np.float32) / 8
 class CudaHand(Hand):
     """A program for CUDA: the function that a launch names does what the step's kernel says."""
 
-    def launch(self, function: str, shared: int = 0) -> plan.StepLaunch:
-        return plan.StepLaunch(MODULE, function, (2, 1, 1), (32, 1, 1), shared)
+    def launch(self, function: str, shared: int = 0, counters: int = 0) -> plan.StepLaunch:
+        return plan.StepLaunch(MODULE, function, (2, 1, 1), (32, 1, 1), shared, counters)
 
     def unary(self, function: str, x: int, y: int) -> int:
         params = elementwise(UNARY[function], 1)
@@ -33,7 +33,7 @@ class CudaHand(Hand):
 
     def binary(self, function: str, a: int, b: int, y: int) -> int:
         params = elementwise(BINARY[function], 2)
-        launch = self.launch(function, shared=60000 if function == "add" else 0)
+        launch = self.launch(function, shared=60000 if function == "add" else 0, counters=3 if function == "mul" else 0)
         return self.step("elementwise_cuda", [a, b], [y], params, name=function, launch=launch)
 
     def cuda_engine(self, arch: int = 87, min_driver: int = 12060, **options: object) -> bytes:

@@ -87,6 +87,7 @@ def test_sound_ones_are_opened_to_look_at() -> None:
         {"block": (1, 1, 65)},
         {"block": (512, 4, 1)},
         {"shared_bytes": 227 * 1024 + 1},
+        {"counters": 65537},
         {"function": ""},
     ],
     ids=str,
@@ -99,7 +100,7 @@ def test_launches_that_no_device_takes(fields: dict[str, Any]) -> None:
 
 
 def test_the_largest_launch_is_taken() -> None:
-    most = launch(grid=((1 << 31) - 1, 65535, 65535), block=(1024, 1, 1), shared_bytes=227 * 1024)
+    most = launch(grid=((1 << 31) - 1, 65535, 65535), block=(1024, 1, 1), shared_bytes=227 * 1024, counters=65536)
     ingot.load(file(program([most, most])), any_machine=True)
 
 

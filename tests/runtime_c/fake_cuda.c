@@ -318,6 +318,13 @@ static void compute(const function *f, const uint8_t *call) {
     for (uint32_t i = 0; i < f->operands; i++)
         in[i] = (float *)(void *)reach((uint64_t)(uintptr_t)arg[i].data,
                                        (uint64_t)arg[i].dims[0] * (arg[i].dtype == INGOT_I64 ? 8 : 4));
+    /* Products have three counters, which differ from step to step, since each is its own; the others have none. */
+    REQUIRE(tail->counter_count == (f->name[0] == 'm' ? 3 : 0) && !tail->counters == !tail->counter_count);
+    for (uint32_t i = 0; i < tail->counter_count; i++) {
+        uint32_t *counter = (uint32_t *)(void *)reach((uint64_t)(uintptr_t)(tail->counters + i), 4);
+        REQUIRE(*counter == 0 || *counter == tail->step);
+        *counter = tail->step;
+    }
     REQUIRE(n <= 64 && arg[0].rank == 1 && arg[0].pitch == arg[0].dims[0] && arg[0].dims[1] == 1);
     for (uint32_t i = 0; i < n; i++) {
         if (f->name[0] == 'g') {

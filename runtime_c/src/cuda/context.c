@@ -26,9 +26,16 @@ static hull constants_of(const ingot_file *f, const ingot_program *p) {
     return (hull){begin, end - begin};
 }
 
+static uint64_t counters_size(const ingot_file *f, const ingot_program *p) {
+    uint64_t size = 0;
+    for (uint32_t i = 0; i < p->steps.count; i++)
+        size += sizeof(uint32_t) * ingot_get_launch(f, ingot_get_step(f, p, i))->counters;
+    return size;
+}
+
 /* Where things lie on the device. */
 typedef struct device_layout {
-    uint64_t constants, arena, state, generated, one, size;
+    uint64_t constants, arena, state, generated, one, counters, size;
 } device_layout;
 
 /* Also writes where the copies of inputs and outputs lie, relative to the block, to io[].view unless that is NULL. */
@@ -40,11 +47,8 @@ static device_layout lay_out_device(const ingot_engine *engine, const ingot_prog
     const hull constants = constants_of(f, p);
     const struct {
         uint64_t *at, size;
-    } pieces[] = {{&d.constants, constants.size},
-                  {&d.arena, p->arena_size},
-                  {&d.state, p->state_size},
-                  {&d.generated, p->generated_size},
-                  {&d.one, sizeof(uint32_t)}};
+    } pieces[] = {{&d.constants, constants.size},    {&d.arena, p->arena_size},  {&d.state, p->state_size},
+                  {&d.generated, p->generated_size}, {&d.one, sizeof(uint32_t)}, {&d.counters, counters_size(f, p)}};
     for (size_t i = 0; i < sizeof pieces / sizeof pieces[0]; i++) {
         *pieces[i].at = ingot_align(l.used, DEVICE_ALIGN);
         ingot_take(&l, pieces[i].size, 1, DEVICE_ALIGN);
@@ -235,9 +239,11 @@ static ingot_status load_code(ingot_context *c, ingot_error *error) {
 /* What each kernel is launched with; operands in memory of the caller's may change later. */
 static void fill_calls(ingot_context *c, uint8_t *call) {
     ingot_cuda *cuda = c->cuda;
+    uint32_t *counters = (uint32_t *)(uintptr_t)cuda->counters;
     for (uint32_t i = 0; i < c->step_count; i++) {
         const ingot_step *s = c->program->steps[i].record;
         const ingot_call *own = &c->steps[i].call;
+        const uint32_t counter_count = ingot_get_launch(&c->engine->file, s)->counters;
         const uint32_t count = own->in_count + own->out_count;
         ingot_cuda_arg *args = (ingot_cuda_arg *)(void *)call;
         for (uint32_t k = 0; k < count; k++) {
@@ -248,7 +254,10 @@ static void fill_calls(ingot_context *c, uint8_t *call) {
         *(ingot_cuda_tail *)(void *)(args + count) =
             (ingot_cuda_tail){.workspace = own->workspace,
                               .status = (uint32_t *)(uintptr_t)(cuda->pinned_view + offsetof(ingot_cuda_words, failed)),
-                              .step = i + 1};
+                              .counters = counter_count ? counters : NULL,
+                              .step = i + 1,
+                              .counter_count = counter_count};
+        counters += counter_count;
         memcpy(call + ingot_align(count * sizeof *args + sizeof(ingot_cuda_tail), 16), own->params, s->params_size);
         cuda->steps[i].call = call;
         call += ingot_cuda_block_size(count, s->params_size);
@@ -280,6 +289,7 @@ static ingot_status fill_in(ingot_context *c, const ingot_memory *memory, uint8_
     c->state = base + d.state;
     c->generated = base + d.generated;
     cuda->one = cuda->device_memory + d.one;
+    cuda->counters = cuda->device_memory + d.counters;
     ingot_context_fill_in(c, engine, c->program);
     for (uint32_t i = 0; i < p->io.count; i++) {
         ingot_cuda_io *io = &cuda->io[i];

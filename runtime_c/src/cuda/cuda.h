@@ -61,7 +61,8 @@ typedef struct ingot_cuda {
     CUdeviceptr pinned_view; /* as the device sees it */
     uint64_t pinned_size, device_size;
     CUdeviceptr device_memory;
-    CUdeviceptr one; /* a word that is 1 on the device */
+    CUdeviceptr one;      /* a word that is 1 on the device */
+    CUdeviceptr counters; /* of all steps, in their order */
     uint32_t pinned_allocated, pinned_registered, device_allocated;
     volatile ingot_cuda_words *words;
 
