@@ -11,6 +11,7 @@ from ingot.kernels.common.cuda import CPP, activation_kind, blocks_for, ceil_div
 from ingot.kernels.spec import DType, Launch, NodeView, Tactic
 from ingot.targets import Target
 
+from . import cuda_depthwise_windows
 from .attrs import conv_params
 from .depthwise import is_depthwise
 from .half import takes_depthwise
@@ -98,6 +99,7 @@ def _s8(columns: bool, pixels: int) -> Tactic:
 
 
 TACTICS = (
+    *cuda_depthwise_windows.TACTICS,
     *(_s8(True, pixels) for pixels in PIXELS),
     _s8(False, PIXELS[0]),
     *(_float("conv_depthwise_f32_cuda", is_depthwise, pixels) for pixels in PIXELS),

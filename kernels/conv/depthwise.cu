@@ -1,6 +1,7 @@
 /* Depthwise convolution: a thread has four channels of a few neighbouring pixels of a row. Each column of the windows
  * is read once for all pixels that it belongs to. Threads of a block follow each other down the image, so that lines
  * that windows have in common come from the first-level cache. */
+#include "conv/cuda_depthwise_s8.h"
 #include "conv/cuda_shape.h"
 #include "cuda_products.h"
 
@@ -128,22 +129,6 @@ template <class X, class Y, int WIDTH, int STRIDE, int PIXELS, int KIND> struct 
 };
 
 /* -- INT8 ---------------------------------------------------------------------------------------------------------------- */
-
-/* Bytes of four taps by four channels, to those of four channels by four taps. */
-DEVICE void transpose_bytes(uint32_t (&x)[4]) {
-    const uint32_t a = permute_bytes(x[0], x[1], 0x5140), b = permute_bytes(x[2], x[3], 0x5140);
-    const uint32_t c = permute_bytes(x[0], x[1], 0x7362), d = permute_bytes(x[2], x[3], 0x7362);
-    x[0] = permute_bytes(a, b, 0x5410);
-    x[1] = permute_bytes(a, b, 0x7632);
-    x[2] = permute_bytes(c, d, 0x5410);
-    x[3] = permute_bytes(c, d, 0x7632);
-}
-
-/* Weights as conv_s8_dw has them: blocks of 64 channels, [steps][64 in that order][4]; four channels from c on. */
-DEVICE const uint32_t *dw_weights_s8(const ingot_cuda_arg &w, int32_t c) {
-    const int32_t lane = c % 64, place = lane % 16 / 4 * 16 + lane / 16 * 4 + lane % 4;
-    return static_cast<const uint32_t *>(w.data) + (int64_t)(c / 64) * w.dims[1] * 64 + place;
-}
 
 /* Exact. COLUMNS: the steps of the weights are three columns of up to four lines; else four taps each. */
 template <bool COLUMNS, int STRIDE, int PIXELS> struct conv_depthwise_s8 {

@@ -147,4 +147,10 @@ def samples() -> Iterable[Sample]:
         yield _sample("depthwise stride 2", (11, 19), 24, 24, (5, 3), **one, **deep, strides=(2, 2), pads=(2, 1, 1, 0))
         yield _sample("depthwise dilated", (9, 40), 24, 24, (3, 5), **two, **deep, dilations=(2, 4), pads=(1, 8, 1, 8))
         yield _sample("depthwise wide pads", (2, 3), 24, 24, (3, 3), half=half, **deep, pads=(4, 3, 5, 6))
+        for kernel, stride in ((3, 2), (5, 1), (5, 2)):
+            yield _sample(
+                f"depthwise {kernel}x{kernel} stride {stride}", (9, 11), 24, 24, (kernel,) * 2, half=half, **deep,
+                strides=(stride,) * 2, pads=(1, 2, 2, 1), activation=relu, residual=half if stride == 1 else None,
+            )  # fmt: skip
+        yield _sample("depthwise 3x3 of float32", (7, 5), 24, 24, (3, 3), **one, **deep, pads=(1,) * 4)
         yield _sample("depthwise one axis", (70,), 24, 24, (7,), half=half, **deep, pads=(6, 0), activation=relu)

@@ -127,6 +127,11 @@ def samples() -> Iterable[Sample]:
             strides=(stride,) * 2, pads=(1,) * 4, groups=channels, batch=2, residual=stride == 2,
             activation=relu6 if stride == 1 else Activation(ActivationKind.SILU),
         )  # fmt: skip
+    for stride in (1, 2):
+        yield _sample(
+            f"depthwise 5x5 stride {stride}", (8, 13), 16, 16, (5, 5), strides=(stride,) * 2, pads=(2, 1, 1, 2),
+            groups=16, batch=2, residual=stride == 2,
+        )  # fmt: skip
     yield _sample("depthwise dilated", (3, 40), 16, 16, (3, 5), dilations=(1, 4), pads=(1, 8, 1, 8), groups=16)
     yield _sample("depthwise one axis", (40,), 20, 20, (7,), pads=(6, 0), groups=20, activation=relu6)
     yield _sample("depthwise multiplied", (6, 6), 5, 10, (3, 3), pads=(1, 1, 1, 1), groups=5)
