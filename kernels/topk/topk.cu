@@ -156,7 +156,7 @@ template <class T, int SIZE> struct topk_select {
             bool chosen = false;
             int i = (int)threadIdx.x;
             T next = i < s.n ? x[(int64_t)i * s.inner] : T{}; /* read a step ahead */
-            sync_block();
+            /* before anything is set, count_before waits for those that still store the last line */
             for (int first = 0; first < s.n; first += threads, i += threads) {
                 const T element = next;
                 if (i + threads < s.n) next = x[(int64_t)(i + threads) * s.inner];
@@ -197,7 +197,7 @@ template <class T> struct topk_sort {
         topk_array<Key> array(static_cast<uint64_t *>(c.tail.workspace) + (int64_t)blockIdx.x * (size / 2 * 3), size);
         for (int line = (int)blockIdx.x; line < s.count; line += (int)gridDim.x) {
             const T *x = static_cast<const T *>(c.arg[0].data) + s.begin(line, s.n);
-            sync_block();
+            /* a thread sets the places that it stored of the last line: no other one reads them */
             for (int i = (int)threadIdx.x; i < size; i += threads) {
                 const bool inside = i < s.n;
                 array.set(i, inside ? topk_key_of(x[(int64_t)(inside ? i : 0) * s.inner]) ^ flip : 0,

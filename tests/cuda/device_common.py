@@ -27,7 +27,9 @@ Rows = list[dict[str, Any]]
 
 
 def say(*words: object, sep: str = " ") -> None:
-    print(*words, sep=sep, flush=True)
+    """Prints a line at once, whichever threads do."""
+    sys.stdout.write(sep.join(map(str, words)) + "\n")
+    sys.stdout.flush()
 
 
 def wrong(rows: Iterable[dict[str, Any]]) -> int:

@@ -36,7 +36,6 @@ SPARE = {
     "cuda_gemm.h": 1,  # likewise
     "recurrent.cu": 2,  # before and after the products of x: either will do
     "recurrent_s8.cu": 2,
-    "topk.cu": 2,  # before the next line of a block: no sample shows what they are for
 }
 
 
