@@ -123,6 +123,30 @@ DEVICE uint32_t bits_of(float x) { return __float_as_uint(x); }
 DEVICE float float_of(uint32_t bits) { return __uint_as_float(bits); }
 /* The bytes of a (0 to 3) and b (4 to 7) that the nibbles of `which` name, the lowest first. */
 DEVICE uint32_t permute_bytes(uint32_t a, uint32_t b, uint32_t which) { return __byte_perm(a, b, which); }
+/* The larger and the smaller of two numbers, NaN where one is. */
+DEVICE float max_or_nan(float a, float b) {
+    float y;
+    asm("max.NaN.f32 %0, %1, %2;" : "=f"(y) : "f"(a), "f"(b));
+    return y;
+}
+DEVICE float min_or_nan(float a, float b) {
+    float y;
+    asm("min.NaN.f32 %0, %1, %2;" : "=f"(y) : "f"(a), "f"(b));
+    return y;
+}
+/* The nearest whole number, ties to even; 0 of NaN, and the last there is of what is larger. */
+DEVICE int32_t nearest_s32(float x) {
+    int32_t y;
+    asm("cvt.rni.s32.f32 %0, %1;" : "=r"(y) : "f"(x));
+    return y;
+}
+/* Four numbers as signed bytes, which saturate, the first in the lowest. */
+DEVICE uint32_t pack4_s8(int32_t a, int32_t b, int32_t c, int32_t d) {
+    uint32_t high, y;
+    asm("cvt.pack.sat.s8.s32.b32 %0, %1, %2, 0;" : "=r"(high) : "r"(d), "r"(c));
+    asm("cvt.pack.sat.s8.s32.b32 %0, %1, %2, %3;" : "=r"(y) : "r"(b), "r"(a), "r"(high));
+    return y;
+}
 /* c + the four products of signed bytes. */
 DEVICE int32_t dot4(uint32_t a, uint32_t b, int32_t c) {
     int32_t d;

@@ -53,18 +53,27 @@ template <int KIND> struct activation {
 
 struct end_s8 {
     ingot_requantize q;
-    float residual_scale;
-    int32_t residual_zero;
+    ingot_requantize_fast fast;
+    float residual_scale, residual_zero;
 
     DEVICE end_s8(const ingot_s8_numbers &n, const ingot_activation &a) : q(ingot_s8_requantize(&n, &a)) {
+        fast = ingot_requantize_prepare(&q);
         residual_scale = n.residual_scale;
-        residual_zero = n.residual_zero;
+        residual_zero = (float)n.residual_zero;
     }
     DEVICE float scaled(int32_t sum, float scale, float bias) const { return fma_f32((float)sum, scale, bias); }
-    DEVICE float with_residual(float x, int8_t residual) const {
-        return fma_f32((float)(residual - residual_zero), residual_scale, x);
+    /* `residual` is an int8; the difference of two is exact in float32. */
+    DEVICE float with_residual(float x, float residual) const {
+        return fma_f32(residual - residual_zero, residual_scale, x);
     }
-    DEVICE int8_t stored(float x) const { return ingot_requantize_s8(&q, x); }
+    /* The bits of ingot_requantize_s8. */
+    DEVICE int32_t whole(float x) const {
+        return nearest_s32(min_or_nan(max_or_nan(x * fast.scale, fast.lo), fast.hi)) + fast.zero;
+    }
+    DEVICE int8_t stored(float x) const { return (int8_t)whole(x); }
+    DEVICE uint32_t stored4(float a, float b, float c, float d) const {
+        return pack4_s8(whole(a), whole(b), whole(c), whole(d));
+    }
     DEVICE float real(float x) const { return ingot_clamp_f32(&q, x); }
 };
 

@@ -92,91 +92,233 @@ template <class H> struct real_rows {
     }
 };
 
-/* activation(alpha * sum + bias + residual), in float32; results and residual in it or in H. Rows of the result are
- * numbered through: row r is r pitches from the first. `first` is that of the tile, of `rows`. */
-template <int KIND, class H, class Tile>
-DEVICE void finish_real(const float *sums, const ingot_cuda_arg &bias, const ingot_cuda_arg &residual,
-                        const ingot_cuda_arg &out, const ingot_activation &kind, float alpha,
-                        const tile_place<Tile> &at, int64_t first, int rows) {
-    const finish_share<Tile> mine(out.dims[out.rank - 1] - at.column);
-    const int column = at.column + mine.column, count = mine.count;
-    if (count == 0) return;
-    const activation<KIND> act(kind);
-    const real_rows<H> to(out), from(residual);
-    float add[8] = {0.0f, 0.0f, 0.0f, 0.0f, 0.0f, 0.0f, 0.0f, 0.0f};
-    if (bias.dtype != DTYPE_NONE)
-        load_eight(add, static_cast<const float *>(bias.data) + column, count, ((uintptr_t)bias.data & 15) == 0);
-#pragma unroll 1
-    for (int row = mine.row; row < Tile::rows && at.row + row < rows; row += finish_share<Tile>::step) {
-        float x[8], old[8];
-        load_eight(x, sums + row * Tile::sum_pitch + mine.column, 8, true);
-        if (residual.dtype != DTYPE_NONE) {
-            from.load(old, (first + at.row + row) * residual.pitch + column, count);
+/* What follows is made before the sums, so that what it reads arrives while they are made, and called when they are
+ * there: loads in a row would otherwise be waited for one after the other at the end of a short kernel. */
+
+/* Eight elements as they lie in memory: what is only kept is not taken apart. */
+template <class T> struct alignas(alignof(eight<T>)) eight_words {
+    static constexpr int per_word = 4 / (int)sizeof(T), bits = 8 * (int)sizeof(T);
+    uint32_t at[2 * sizeof(T)];
+
+    DEVICE uint32_t bits_at(int i) const { return at[i / per_word] >> (i % per_word * bits); }
+    DEVICE float real(int i) const {
+        if constexpr (sizeof(T) == 4) {
+            return float_of(at[i]);
+        } else if constexpr (sizeof(T) == 2) {
+            return to_float(T{(uint16_t)bits_at(i)});
         } else {
-#pragma unroll
-            for (int i = 0; i < 8; i++) old[i] = 0.0f;
+            return (float)(T)bits_at(i);
         }
-#pragma unroll
-        for (int i = 0; i < 8; i++) x[i] = act(fma_f32(alpha, x[i], add[i]) + old[i]);
-        to.store(x, (first + at.row + row) * out.pitch + column, count);
+    }
+};
+
+template <class T> DEVICE uint32_t raw_bits(T x) {
+    if constexpr (sizeof(T) == 4) {
+        return bits_of(x);
+    } else if constexpr (sizeof(T) == 2) {
+        return x.bits;
+    } else {
+        return (uint8_t)x;
     }
 }
 
-/* Exact integers, as gemm_s8.h says. Sums of the weights may be absent; the scale is one number, or one a column. */
-template <class Tile>
-DEVICE void finish_s8(const int32_t *sums, const ingot_cuda_arg &bias, const ingot_cuda_arg &residual,
-                      const ingot_cuda_arg &weight_sums, const ingot_cuda_arg &scale, const ingot_cuda_arg &out,
-                      const ingot_s8_numbers &numbers, const ingot_activation &kind, const tile_place<Tile> &at,
-                      int64_t first, int rows) {
-    const finish_share<Tile> mine(out.dims[out.rank - 1] - at.column);
-    const int column = at.column + mine.column, count = mine.count;
-    if (count == 0) return;
-    const end_s8 end(numbers, kind);
-    uint32_t offset[8];
-    float scales[8], add[8];
+/* The first `count` of eight elements, zeros behind; `wide`: they can be reached at once. */
+template <class T> DEVICE eight_words<T> get_words(const T *p, int count, bool wide) {
+    typedef eight_words<T> words;
+    words x = {};
+    if (wide && count == 8) {
+        x = *reinterpret_cast<const words *>(p);
+    } else {
 #pragma unroll
-    for (int i = 0; i < 8; i++) {
-        const int c = i < count ? column + i : column;
-        offset[i] = 0;
-        add[i] = 0.0f;
-        if (weight_sums.dtype != DTYPE_NONE) {
-            offset[i] = static_cast<const uint32_t *>(weight_sums.data)[c] * (0u - (uint32_t)numbers.input_zero);
+        for (int i = 0; i < 8; i++) {
+            if (i < count) x.at[i / words::per_word] |= raw_bits(p[i]) << (i % words::per_word * words::bits);
         }
-        if (bias.dtype == DTYPE_I32) {
-            offset[i] += static_cast<const uint32_t *>(bias.data)[c];
-        } else if (bias.dtype != DTYPE_NONE) {
-            add[i] = static_cast<const float *>(bias.data)[c];
-        }
-        scales[i] = static_cast<const float *>(scale.data)[scale.dims[0] == 1 ? 0 : c];
     }
-    const bool stores = out.dtype == DTYPE_I8;
-    const bool wide = stores ? in_eights<int8_t>(out) : in_eights<float>(out), wide_from = in_eights<int8_t>(residual);
-#pragma unroll 1
-    for (int row = mine.row; row < Tile::rows && at.row + row < rows; row += finish_share<Tile>::step) {
-        const eight<int32_t> x = *reinterpret_cast<const eight<int32_t> *>(sums + row * Tile::sum_pitch + mine.column);
-        float y[8];
+    return x;
+}
+
+DEVICE void put_words(int8_t *p, const eight_words<int8_t> &x, int count, bool wide) {
+    if (wide && count == 8) {
+        *reinterpret_cast<eight_words<int8_t> *>(p) = x;
+    } else {
 #pragma unroll
-        for (int i = 0; i < 8; i++) y[i] = end.scaled((int32_t)((uint32_t)x.at[i] + offset[i]), scales[i], add[i]);
-        if (residual.dtype != DTYPE_NONE) {
-            const eight<int8_t> old =
-                get_eight(static_cast<const int8_t *>(residual.data) + (first + at.row + row) * residual.pitch + column,
-                          count, wide_from);
-#pragma unroll
-            for (int i = 0; i < 8; i++) y[i] = end.with_residual(y[i], old.at[i]);
-        }
-        const int64_t to = (first + at.row + row) * out.pitch + column;
-        if (stores) {
-            eight<int8_t> z;
-#pragma unroll
-            for (int i = 0; i < 8; i++) z.at[i] = end.stored(y[i]);
-            put_eight(static_cast<int8_t *>(out.data) + to, z, count, wide);
-        } else {
-#pragma unroll
-            for (int i = 0; i < 8; i++) y[i] = end.real(y[i]);
-            store_eight(static_cast<float *>(out.data) + to, y, count, wide);
+        for (int i = 0; i < 8; i++) {
+            if (i < count) p[i] = (int8_t)x.bits_at(i);
         }
     }
 }
+
+/* The rows of the residual that a thread takes, some ahead of the one that it is at. */
+template <class T, class Tile> struct rows_ahead {
+    typedef finish_share<Tile> share;
+    static constexpr int all = (Tile::rows + share::step - 1) / share::step, most = sizeof(T) == 4 ? 2 : 4;
+    static constexpr int depth = all < most ? all : most;
+
+    const T *next;
+    int64_t step;
+    int left, count;
+    bool wide;
+    eight_words<T> rows[depth];
+
+    /* Every share::step-th of `rows_left` rows, `pitch` elements apart, of which `columns` elements are taken. */
+    DEVICE void begin(const T *first, int64_t pitch, int rows_left, int columns, bool in_eights) {
+        next = first;
+        step = pitch * share::step;
+        left = rows_left;
+        count = columns;
+        wide = in_eights;
+#pragma unroll
+        for (int i = 0; i < depth; i++) rows[i] = read();
+    }
+    DEVICE eight_words<T> read() {
+        const eight_words<T> x = get_words(next, left > 0 ? count : 0, wide);
+        next += step;
+        left -= share::step;
+        return x;
+    }
+    DEVICE eight_words<T> take() {
+        const eight_words<T> x = rows[0];
+#pragma unroll
+        for (int i = 0; i + 1 < depth; i++) rows[i] = rows[i + 1];
+        if constexpr (all > depth) rows[depth - 1] = read();
+        return x;
+    }
+};
+
+/* activation(alpha * sum + bias + residual), in float32; results and residual in it or in H. Rows of the result are
+ * numbered through: row r is r pitches from the first. `first` is that of the tile, of `rows`. */
+template <int KIND, class H, class Tile> struct finish_real {
+    const ingot_cuda_arg &residual, &out;
+    finish_share<Tile> mine;
+    int column, row, rows;
+    int64_t first;
+    float add[8];
+    bool is_ahead;
+    rows_ahead<H, Tile> ahead;
+
+    DEVICE finish_real(const ingot_cuda_arg &bias, const ingot_cuda_arg &residual_, const ingot_cuda_arg &out_,
+                       const tile_place<Tile> &at, int64_t first_, int rows_)
+        : residual(residual_), out(out_), mine(out_.dims[out_.rank - 1] - at.column) {
+        column = at.column + mine.column;
+        row = at.row + mine.row;
+        rows = rows_ < at.row + Tile::rows ? rows_ : at.row + Tile::rows;
+        first = first_;
+#pragma unroll
+        for (int i = 0; i < 8; i++) add[i] = 0.0f;
+        if (bias.dtype != DTYPE_NONE) {
+            load_eight(add, static_cast<const float *>(bias.data) + column, mine.count,
+                       ((uintptr_t)bias.data & 15) == 0);
+        }
+        is_ahead = residual.dtype != DTYPE_NONE && (sizeof(H) == 4 || residual.dtype != DTYPE_F32);
+        if (is_ahead) {
+            ahead.begin(static_cast<const H *>(residual.data) + (first + row) * residual.pitch + column, residual.pitch,
+                        rows - row, mine.count, in_eights<H>(residual));
+        }
+    }
+
+    DEVICE void operator()(const float *sums, const ingot_activation &kind, float alpha) {
+        const int count = mine.count;
+        if (count == 0) return;
+        const activation<KIND> act(kind);
+        const real_rows<H> to(out);
+        const bool wide = in_eights<float>(residual);
+        const float *from = sums + mine.row * Tile::sum_pitch + mine.column;
+#pragma unroll 1
+        for (int r = row; r < rows; r += finish_share<Tile>::step) {
+            float x[8], old[8];
+            load_eight(x, from, 8, true);
+            if (is_ahead) {
+                const eight_words<H> taken = ahead.take();
+#pragma unroll
+                for (int i = 0; i < 8; i++) old[i] = taken.real(i);
+            } else if (residual.dtype != DTYPE_NONE) {
+                load_eight(old, static_cast<const float *>(residual.data) + (first + r) * residual.pitch + column,
+                           count, wide);
+            } else {
+#pragma unroll
+                for (int i = 0; i < 8; i++) old[i] = 0.0f;
+            }
+#pragma unroll
+            for (int i = 0; i < 8; i++) x[i] = act(fma_f32(alpha, x[i], add[i]) + old[i]);
+            to.store(x, (first + r) * out.pitch + column, count);
+            from += finish_share<Tile>::step * Tile::sum_pitch;
+        }
+    }
+};
+
+/* Exact integers, as gemm_s8.h says. Sums of the weights may be absent; the scale is one number, or one a column. */
+template <class Tile> struct finish_s8 {
+    const ingot_cuda_arg &residual, &out;
+    finish_share<Tile> mine;
+    int column, row, rows;
+    int64_t first;
+    uint32_t offset[8];
+    float scales[8], add[8];
+    rows_ahead<int8_t, Tile> ahead;
+
+    DEVICE finish_s8(const ingot_cuda_arg &bias, const ingot_cuda_arg &residual_, const ingot_cuda_arg &weight_sums,
+                     const ingot_cuda_arg &scale, const ingot_cuda_arg &out_, const ingot_s8_numbers &numbers,
+                     const tile_place<Tile> &at, int64_t first_, int rows_)
+        : residual(residual_), out(out_), mine(out_.dims[out_.rank - 1] - at.column) {
+        column = at.column + mine.column;
+        row = at.row + mine.row;
+        rows = rows_ < at.row + Tile::rows ? rows_ : at.row + Tile::rows;
+        first = first_;
+        const eight<uint32_t> sums = columns_of<uint32_t>(weight_sums, weight_sums.dtype != DTYPE_NONE);
+        const eight<uint32_t> biases = columns_of<uint32_t>(bias, bias.dtype != DTYPE_NONE);
+        const bool whole = bias.dtype == DTYPE_I32, one = scale.dims[0] == 1;
+        const float same = *static_cast<const float *>(scale.data);
+        const eight<float> each = columns_of<float>(scale, !one);
+#pragma unroll
+        for (int i = 0; i < 8; i++) {
+            offset[i] = sums.at[i] * (0u - (uint32_t)numbers.input_zero) + (whole ? biases.at[i] : 0u);
+            add[i] = whole ? 0.0f : float_of(biases.at[i]);
+            scales[i] = one ? same : each.at[i];
+        }
+        if (residual.dtype != DTYPE_NONE) {
+            ahead.begin(static_cast<const int8_t *>(residual.data) + (first + row) * residual.pitch + column,
+                        residual.pitch, rows - row, mine.count, in_eights<int8_t>(residual));
+        }
+    }
+
+    /* Of an operand of one number a column; zeros where it is not `there`. */
+    template <class T> DEVICE eight<T> columns_of(const ingot_cuda_arg &a, bool there) const {
+        return get_eight(static_cast<const T *>(a.data) + (there ? column : 0), there ? mine.count : 0,
+                         ((uintptr_t)a.data & 15) == 0);
+    }
+
+    DEVICE void operator()(const int32_t *sums, const ingot_s8_numbers &numbers, const ingot_activation &kind) {
+        const int count = mine.count;
+        if (count == 0) return;
+        const end_s8 end(numbers, kind);
+        const bool stores = out.dtype == DTYPE_I8, adds = residual.dtype != DTYPE_NONE;
+        const bool wide = stores ? in_eights<int8_t>(out) : in_eights<float>(out);
+        const int32_t *from = sums + mine.row * Tile::sum_pitch + mine.column;
+#pragma unroll 1
+        for (int r = row; r < rows; r += finish_share<Tile>::step) {
+            const eight<int32_t> x = *reinterpret_cast<const eight<int32_t> *>(from);
+            float y[8];
+#pragma unroll
+            for (int i = 0; i < 8; i++) y[i] = end.scaled((int32_t)((uint32_t)x.at[i] + offset[i]), scales[i], add[i]);
+            if (adds) {
+                const eight_words<int8_t> old = ahead.take();
+#pragma unroll
+                for (int i = 0; i < 8; i++) y[i] = end.with_residual(y[i], old.real(i));
+            }
+            const int64_t to = (first + r) * out.pitch + column;
+            if (stores) {
+                const eight_words<int8_t> z = {
+                    {end.stored4(y[0], y[1], y[2], y[3]), end.stored4(y[4], y[5], y[6], y[7])}};
+                put_words(static_cast<int8_t *>(out.data) + to, z, count, wide);
+            } else {
+#pragma unroll
+                for (int i = 0; i < 8; i++) y[i] = end.real(y[i]);
+                store_eight(static_cast<float *>(out.data) + to, y, count, wide);
+            }
+            from += finish_share<Tile>::step * Tile::sum_pitch;
+        }
+    }
+};
 
 } // namespace ingot
 

@@ -51,9 +51,9 @@ template <template <class> class Core, class T, class X, int WAY, int KIND, clas
         const int rows = conv_rows(out);
         const tile_place<Tile> at(rows, out.dims[out.rank - 1]);
         if (!at.exists) return;
+        finish_real<KIND, T, Tile> finish(c.arg[2], c.arg[3], out, at, 0, rows);
         conv_sums<WAY, T, X, Core<Tile>>(c.arg[0], c.arg[1], out, c.params, at, rows, 0, shared);
-        finish_real<KIND, T>(reinterpret_cast<const float *>(shared), c.arg[2], c.arg[3], out, c.params.activation,
-                             1.0f, at, 0, rows);
+        finish(reinterpret_cast<const float *>(shared), c.params.activation, 1.0f);
     }
 };
 
@@ -69,10 +69,10 @@ template <template <class> class Core, int WAY, class Tile> struct conv_gemm_s8 
         const int rows = conv_rows(out);
         const tile_place<Tile> at(rows, out.dims[out.rank - 1]);
         if (!at.exists) return;
+        finish_s8<Tile> finish(c.arg[2], c.arg[3], c.arg[4], c.arg[5], out, c.params.numbers, at, 0, rows);
         conv_sums<WAY, int8_t, int8_t, Core<Tile>>(c.arg[0], c.arg[1], out, c.params.conv, at, rows,
                                                    (int8_t)c.params.numbers.input_zero, shared);
-        finish_s8<Tile>(reinterpret_cast<const int32_t *>(shared), c.arg[2], c.arg[3], c.arg[4], c.arg[5], out,
-                        c.params.numbers, c.params.conv.activation, at, 0, rows);
+        finish(reinterpret_cast<const int32_t *>(shared), c.params.numbers, c.params.conv.activation);
     }
 };
 

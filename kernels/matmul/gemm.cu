@@ -36,9 +36,9 @@ template <template <class> class Core, class T, class X, int KIND, class Tile> s
         const int rows = stacked_rows(out);
         const tile_place<Tile> at(rows, out.dims[out.rank - 1]);
         if (!at.exists) return;
+        finish_real<KIND, T, Tile> finish(c.arg[2], c.arg[3], out, at, 0, rows);
         packed_sums<false, T, X, Core<Tile>>(c.arg[0], c.arg[1], at, rows, shared);
-        finish_real<KIND, T>(reinterpret_cast<const float *>(shared), c.arg[2], c.arg[3], out, c.params.activation,
-                             1.0f, at, 0, rows);
+        finish(reinterpret_cast<const float *>(shared), c.params.activation, 1.0f);
     }
 };
 
@@ -54,9 +54,9 @@ template <template <class> class Core, bool PARTS, class Tile> struct matmul_gem
         const int rows = stacked_rows(out);
         const tile_place<Tile> at(rows, out.dims[out.rank - 1]);
         if (!at.exists) return;
+        finish_s8<Tile> finish(c.arg[2], c.arg[3], c.arg[4], c.arg[5], out, c.params.numbers, at, 0, rows);
         packed_sums<PARTS, int8_t, int8_t, Core<Tile>>(c.arg[0], c.arg[1], at, rows, shared);
-        finish_s8<Tile>(reinterpret_cast<const int32_t *>(shared), c.arg[2], c.arg[3], c.arg[4], c.arg[5], out,
-                        c.params.numbers, c.params.matmul.activation, at, 0, rows);
+        finish(reinterpret_cast<const int32_t *>(shared), c.params.numbers, c.params.matmul.activation);
     }
 };
 
@@ -100,11 +100,11 @@ template <template <class> class Core, bool ACROSS_A, bool ACROSS_B, int KIND, c
         if (!at.exists) return;
 #pragma unroll 1
         for (int batch = (int)blockIdx.y; batch < batches; batch += (int)gridDim.y) {
+            finish_real<KIND, float, Tile> finish(c.arg[2], c.arg[3], out, at, (int64_t)batch * rows, rows);
             Core<Tile> core;
             free_sums<ACROSS_A, ACROSS_B, float>(core, c.arg[0], c.arg[1], out, at, batch, shared);
             core.place(reinterpret_cast<float *>(shared));
-            finish_real<KIND, float>(reinterpret_cast<const float *>(shared), c.arg[2], c.arg[3], out,
-                                     c.params.activation, c.params.alpha, at, (int64_t)batch * rows, rows);
+            finish(reinterpret_cast<const float *>(shared), c.params.activation, c.params.alpha);
             sync_block();
         }
     }
@@ -124,12 +124,13 @@ template <bool ACROSS_A, bool ACROSS_B, class Tile> struct matmul_free_s8 {
         if (!at.exists) return;
 #pragma unroll 1
         for (int batch = (int)blockIdx.y; batch < batches; batch += (int)gridDim.y) {
+            finish_s8<Tile> finish(c.arg[2], c.arg[3], none, c.arg[5], out, c.params.numbers, at, (int64_t)batch * rows,
+                                   rows);
             mma_core<int8_t, Tile, true> core;
             free_sums<ACROSS_A, ACROSS_B, int8_t>(core, a, c.arg[1], out, at, batch, shared);
             core.centre(c.params.numbers.input_zero, c.params.b_zero, a.dims[a.rank - (ACROSS_A ? 2 : 1)]);
             core.place(reinterpret_cast<int32_t *>(shared));
-            finish_s8<Tile>(reinterpret_cast<const int32_t *>(shared), c.arg[2], c.arg[3], none, c.arg[5], out,
-                            c.params.numbers, c.params.matmul.activation, at, (int64_t)batch * rows, rows);
+            finish(reinterpret_cast<const int32_t *>(shared), c.params.numbers, c.params.matmul.activation);
             sync_block();
         }
     }

@@ -131,6 +131,25 @@ DEVICE uint32_t permute_bytes(uint32_t a, uint32_t b, uint32_t which) {
     }
     return y;
 }
+/* The larger and the smaller of two numbers, NaN where one is. */
+DEVICE float max_or_nan(float a, float b) { return a != a || b != b ? float_of(0x7fffffffu) : a > b ? a : b; }
+DEVICE float min_or_nan(float a, float b) { return a != a || b != b ? float_of(0x7fffffffu) : a < b ? a : b; }
+/* The nearest whole number, ties to even; 0 of NaN, and the last there is of what is larger. */
+DEVICE int32_t nearest_s32(float x) {
+    if (x != x) return 0;
+    if (x >= 2147483648.0f) return INT32_MAX;
+    if (x <= -2147483648.0f) return INT32_MIN;
+    return (int32_t)__builtin_rintf(x);
+}
+DEVICE int32_t saturate_s8(int32_t x) { return x < -128 ? -128 : x > 127 ? 127 : x; }
+/* Four numbers as signed bytes, which saturate, the first in the lowest. */
+DEVICE uint32_t pack4_s8(int32_t a, int32_t b, int32_t c, int32_t d) {
+    const uint8_t bytes[4] = {(uint8_t)saturate_s8(a), (uint8_t)saturate_s8(b), (uint8_t)saturate_s8(c),
+                              (uint8_t)saturate_s8(d)};
+    uint32_t y;
+    memcpy(&y, bytes, 4);
+    return y;
+}
 /* c + the four products of signed bytes. */
 DEVICE int32_t dot4(uint32_t a, uint32_t b, int32_t c) {
     uint32_t sum = (uint32_t)c;
