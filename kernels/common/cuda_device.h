@@ -40,8 +40,13 @@
 /* A variable of the block: INGOT_SHARED(float, sums, [32]). */
 #define INGOT_SHARED(type, name, extents) __shared__ __align__(16) type name extents
 
+/* What a source that is for clusters of blocks, on sm_90a, defines before the entry: __cluster_dims__(2, 1, 1). */
+#ifndef INGOT_ENTRY_CLUSTER
+#define INGOT_ENTRY_CLUSTER
+#endif
+
 #define INGOT_CUDA_ENTRY(name, ...)                                                                                    \
-    extern "C" __global__ void __launch_bounds__((__VA_ARGS__::threads), (__VA_ARGS__::blocks))                        \
+    extern "C" __global__ void INGOT_ENTRY_CLUSTER __launch_bounds__((__VA_ARGS__::threads), (__VA_ARGS__::blocks))    \
         name(const __grid_constant__ __VA_ARGS__::call call) {                                                         \
         __VA_ARGS__::run(call);                                                                                        \
     }
@@ -57,6 +62,20 @@ template <int N, class Params = no_params> struct call {
     ingot_cuda_arg arg[N];
     ingot_cuda_tail tail;
     alignas(16) Params params;
+};
+
+/* What the driver says of an operand, for copy_box. */
+struct alignas(64) tensor_map {
+    uint8_t opaque[128];
+};
+
+/* The same with maps of the first operands behind the parameters: of a family with `mapped` (kernel.h). */
+template <int N, class Params, int MAPS> struct mapped_call {
+    static constexpr int operands = N;
+    ingot_cuda_arg arg[N];
+    ingot_cuda_tail tail;
+    alignas(16) Params params;
+    tensor_map map[MAPS];
 };
 
 /* -- element types ------------------------------------------------------------------------------------------------- */
@@ -377,6 +396,74 @@ template <class T, int N> DEVICE void group_multiply(int32_t (&d)[N], const void
 INGOT_GROUP_MULTIPLIES(f16, float, "f", "k16.f32.f16.f16", ", 1, 1, 0, 0")
 INGOT_GROUP_MULTIPLIES(bf16, float, "f", "k16.f32.bf16.bf16", ", 1, 1, 0, 0")
 INGOT_GROUP_MULTIPLIES(int8_t, int32_t, "r", "k32.s32.s8.s8", "")
+
+/* -- boxes of tensors that are copied by themselves, and barriers in shared memory, on sm_90a -----------------------
+ */
+
+/* Barriers are words of 8 bytes. A phase ends when `arrivals` have come and all bytes that were expected. */
+DEVICE void barrier_init(uint64_t *barrier, int arrivals) {
+    asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(shared_address(barrier)), "r"(arrivals) : "memory");
+}
+/* After barrier_init and before sync_block or sync_cluster: copies see them too. */
+DEVICE void publish_barriers() { asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory"); }
+DEVICE void barrier_arrive(uint64_t *barrier) {
+    asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(shared_address(barrier)) : "memory");
+}
+/* Arrives, and lets the phase wait for so many bytes of copies. */
+DEVICE void barrier_expect(uint64_t *barrier, int bytes) {
+    asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(shared_address(barrier)), "r"(bytes)
+                 : "memory");
+}
+/* Waits until the phase of that parity has ended: 0, 1, 0 and so on; before the first one is one of parity 1. */
+DEVICE void barrier_wait(uint64_t *barrier, uint32_t parity) {
+    uint32_t done;
+    do {
+        asm volatile("{ .reg .pred p; mbarrier.try_wait.parity.shared::cta.b64 p, [%1], %2; selp.u32 %0, 1, 0, p; }"
+                     : "=r"(done)
+                     : "r"(shared_address(barrier)), "r"(parity)
+                     : "memory");
+    } while (!done);
+}
+/* Starts the copy of a box of 64 rows of 128 bytes, zeros where the tensor ends, to where group_operand wants them. The
+ * barrier hears of all 8192 bytes. One thread calls it; `column` is in elements. */
+DEVICE void copy_box(void *to, const tensor_map &map, int column, int row, uint64_t *barrier) {
+    asm volatile(
+        "cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1, {%2, %3}], [%4];" ::"r"(
+            shared_address(to)),
+        "l"(&map), "r"(column), "r"(row), "r"(shared_address(barrier))
+        : "memory");
+}
+/* The same to all blocks of a cluster that have a bit in `blocks`, at the same place of each, with its own barrier. */
+DEVICE void copy_box_to(uint32_t blocks, void *to, const tensor_map &map, int column, int row, uint64_t *barrier) {
+    asm volatile("cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes.multicast::cluster [%0], "
+                 "[%1, {%2, %3}], [%4], %5;" ::"r"(shared_address(to)),
+                 "l"(&map), "r"(column), "r"(row), "r"(shared_address(barrier)), "h"((uint16_t)blocks)
+                 : "memory");
+}
+/* The map will be used soon. */
+DEVICE void prefetch_map(const tensor_map &map) { asm volatile("prefetch.tensormap [%0];" ::"l"(&map) : "memory"); }
+
+/* The number of this block in its cluster. */
+DEVICE uint32_t cluster_rank() {
+    uint32_t rank;
+    asm volatile("mov.u32 %0, %%cluster_ctarank;" : "=r"(rank));
+    return rank;
+}
+/* All threads of all blocks of a cluster wait for each other. */
+DEVICE void sync_cluster() {
+    asm volatile("barrier.cluster.arrive.release.aligned; barrier.cluster.wait.acquire.aligned;" ::: "memory");
+}
+/* Arrives at the barrier that a block of the cluster has at the same place. */
+DEVICE void barrier_arrive_at(uint32_t rank, uint64_t *barrier) {
+    asm volatile("{ .reg .b32 there; mapa.shared::cluster.u32 there, %0, %1; "
+                 "mbarrier.arrive.release.cluster.shared::cluster.b64 _, [there]; }" ::"r"(shared_address(barrier)),
+                 "r"(rank)
+                 : "memory");
+}
+
+/* The threads of a warp group give registers back, or take more: N, a multiple of 8, are what each then has. */
+template <int N> DEVICE void fewer_registers() { asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(N)); }
+template <int N> DEVICE void more_registers() { asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(N)); }
 #endif
 
 } // namespace ingot

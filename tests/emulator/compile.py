@@ -25,7 +25,7 @@ COMPILER = os.environ.get("CXX", "g++")
 #: processes at a time
 JOBS = 2
 MACHINE = tuple(
-    f"{part}.cpp" for part in ("machine", "fiber", "threads", "shared", "faults", "warp", "memory", "module")
+    f"{part}.cpp" for part in ("machine", "fiber", "threads", "shared", "boxes", "faults", "warp", "memory", "module")
 )
 DRIVER = tuple(f"driver_{part}.cpp" for part in ("control", "device", "memory", "module", "stream", "graph"))
 _MACHINE = ("-O2", "-Wall", "-Wextra")

@@ -27,13 +27,19 @@
     name##_type &name =                                                                                                \
         *reinterpret_cast<name##_type *>(ingot::machine->static_shared(&name##_place, sizeof(name##_type)))
 
+#define __cluster_dims__(x, y, z) x
+#ifndef INGOT_ENTRY_CLUSTER
+#define INGOT_ENTRY_CLUSTER 1
+#endif
 #define INGOT_CUDA_ENTRY(name, ...)                                                                                    \
-    extern "C" __attribute__((visibility("default"))) const ingot_emulated_kernel name = {(__VA_ARGS__::threads),      \
-                                                                                          (__VA_ARGS__::blocks),       \
-                                                                                          sizeof(__VA_ARGS__::call),   \
-                                                                                          [](const void *call) { __VA_ARGS__::run(*static_cast<const __VA_ARGS__::call *>(call)); },    \
-                                                                                          &ingot::machine,             \
-                                                                                          &ingot::position};
+    extern "C" __attribute__((visibility("default"))) const ingot_emulated_kernel name = {                             \
+        (__VA_ARGS__::threads),                                                                                        \
+        (__VA_ARGS__::blocks),                                                                                         \
+        INGOT_ENTRY_CLUSTER,                                                                                           \
+        sizeof(__VA_ARGS__::call),                                                                                     \
+        [](const void *call) { __VA_ARGS__::run(*static_cast<const __VA_ARGS__::call *>(call)); },                     \
+        &ingot::machine,                                                                                               \
+        &ingot::position};
 
 namespace ingot {
 
@@ -82,6 +88,19 @@ template <int N, class Params = no_params> struct call {
     ingot_cuda_arg arg[N];
     ingot_cuda_tail tail;
     alignas(16) Params params;
+};
+
+struct alignas(64) tensor_map {
+    uint8_t opaque[128];
+};
+static_assert(sizeof(tensor_map) == sizeof(ingot_emulated_map));
+
+template <int N, class Params, int MAPS> struct mapped_call {
+    static constexpr int operands = N;
+    ingot_cuda_arg arg[N];
+    ingot_cuda_tail tail;
+    alignas(16) Params params;
+    tensor_map map[MAPS];
 };
 
 /* -- element types ------------------------------------------------------------------------------------------------- */
@@ -293,6 +312,31 @@ template <class T, class S, int N> DEVICE void group_product(void *sums, const v
 template <class T, class S, int N> DEVICE void group_multiply(S (&d)[N], const void *a, const void *b) {
     machine->group_multiply(group_product<T, S, N>, d, a, b);
 }
+
+/* -- boxes of tensors, barriers in shared memory ------------------------------------------------------------------- */
+
+DEVICE void barrier_init(uint64_t *barrier, int arrivals) { machine->barrier_init(barrier, arrivals); }
+DEVICE void publish_barriers() {}
+DEVICE void barrier_arrive_at(uint32_t rank, uint64_t *barrier) { machine->barrier_arrive(rank, barrier, 0); }
+DEVICE uint32_t cluster_rank() { return machine->cluster_rank(); }
+DEVICE void barrier_arrive(uint64_t *barrier) { barrier_arrive_at(cluster_rank(), barrier); }
+DEVICE void barrier_expect(uint64_t *barrier, int bytes) { machine->barrier_arrive(cluster_rank(), barrier, bytes); }
+DEVICE void barrier_wait(uint64_t *barrier, uint32_t parity, const char *file = __builtin_FILE(),
+                         uint32_t line = __builtin_LINE()) {
+    machine->barrier_wait({file, line}, barrier, parity);
+}
+DEVICE void copy_box_to(uint32_t blocks, void *to, const tensor_map &map, int column, int row, uint64_t *barrier) {
+    machine->copy_box(blocks, to, &map, column, row, barrier);
+}
+DEVICE void copy_box(void *to, const tensor_map &map, int column, int row, uint64_t *barrier) {
+    copy_box_to(1u << cluster_rank(), to, map, column, row, barrier);
+}
+DEVICE void prefetch_map(const tensor_map &) {}
+DEVICE void sync_cluster(const char *file = __builtin_FILE(), uint32_t line = __builtin_LINE()) {
+    machine->sync_cluster({file, line});
+}
+template <int N> DEVICE void fewer_registers() {}
+template <int N> DEVICE void more_registers() {}
 
 } // namespace ingot
 

@@ -17,7 +17,7 @@
 
 namespace emulation {
 
-constexpr uint32_t LANES = 32, MAX_THREADS = 1024, MAX_WARPS = MAX_THREADS / LANES, BARRIERS = 16;
+constexpr uint32_t LANES = 32, MAX_THREADS = 1024, MAX_WARPS = MAX_THREADS / LANES, BARRIERS = 16, MAX_CLUSTER = 2;
 constexpr size_t STACK = 128 << 10, STATIC_SHARED = 48 << 10, DYNAMIC_SHARED = 256 << 10, MAX_CALL = 4096;
 constexpr unsigned char AROUND = 0xA5; /* bytes around memory, which nobody may write */
 
@@ -37,7 +37,7 @@ struct product {
 
 struct thread {
     fiber place;
-    ingot_emulated_index index;
+    ingot_emulated_index index, block;
     std::vector<copy> copies;
     uint32_t groups; /* of copies, committed */
     std::vector<product> products;
@@ -58,12 +58,14 @@ struct barrier {
     uint32_t waiting[MAX_WARPS];
 };
 
+/* The block that runs, or the blocks of a cluster; their threads follow each other. */
 struct block {
-    uint32_t threads, warps, returned;
+    uint32_t threads, all, warps, returned; /* threads: of a block */
     uint32_t ready[MAX_WARPS], ready_warps;
     uint32_t warp, patience; /* who runs, and for how many turns */
     meeting meetings[MAX_WARPS];
-    barrier barriers[BARRIERS]; /* 0: sync_block */
+    barrier barriers[MAX_CLUSTER][BARRIERS]; /* 0: sync_block */
+    barrier cluster;
 };
 
 /* -- machine.cpp ----------------------------------------------------------------------------------------------------
@@ -103,11 +105,19 @@ uint32_t shuffle(uint32_t x, ingot_shuffle how, int by);
 uint32_t ballot(bool condition);
 void load_matrix(uint32_t *words, int matrices, const void *row, bool transposed);
 void multiply(ingot_product product, void *d, const uint32_t *a, const uint32_t *b);
+void sync_cluster(ingot_emulated_site site);
+uint32_t my_rank(); /* of the block of the thread that runs; 0 when none does */
+/* The thread that runs sleeps until somebody makes it ready. */
+void sleep();
+void wake(thread *sleeper);
 
 /* -- shared.cpp -----------------------------------------------------------------------------------------------------
  */
 
-extern unsigned char *shared, *dynamic_end; /* static shared memory, a forbidden page, dynamic shared memory */
+/* Of the first block: static shared memory, a forbidden page, dynamic shared memory, a forbidden page. */
+extern unsigned char *shared, *dynamic_end;
+/* The place in the shared memory of another block of the cluster. */
+unsigned char *shared_of(uint32_t rank, const void *p);
 bool make_shared();
 void poison_shared();
 void check_shared();
@@ -122,6 +132,19 @@ void copy_wait(ingot_emulated_site site, int groups);
 void group_multiply(ingot_group_product run, void *d, const void *a, const void *b);
 void group_commit();
 void group_wait(ingot_emulated_site site, int groups);
+
+/* -- boxes.cpp ------------------------------------------------------------------------------------------------------
+ */
+
+void forget_boxes();
+void barrier_init(uint64_t *barrier, int arrivals);
+void barrier_arrive(uint32_t rank, uint64_t *barrier, int bytes);
+void barrier_wait(ingot_emulated_site site, uint64_t *barrier, uint32_t parity);
+void copy_box(uint32_t blocks, void *to, const void *map, int column, int row, uint64_t *barrier);
+/* One of the copies under way arrives; false when there is none. */
+bool deliver_box();
+/* Threads that wait at such barriers, for a report; NULL behind the last one. */
+const ingot_emulated_site *box_sleeper(size_t index);
 
 /* -- faults.cpp -----------------------------------------------------------------------------------------------------
  */

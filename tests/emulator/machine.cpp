@@ -101,9 +101,10 @@ void poll() {
 void fail_with(const char *what) { fail("%s", what); }
 
 const ingot_machine table = {
-    sync_block,    sync_some,      sync_warp,    shuffle,        ballot,       load_matrix, multiply,
-    copy_async,    copy_commit,    copy_wait,    group_multiply, group_commit, group_wait,  dynamic_shared,
-    static_shared, shared_address, check_global, poll,           fail_with,
+    sync_block,     sync_some,    sync_warp, shuffle,        ballot,       load_matrix,    multiply,
+    copy_async,     copy_commit,  copy_wait, group_multiply, group_commit, group_wait,     barrier_init,
+    barrier_arrive, barrier_wait, copy_box,  my_rank,        sync_cluster, dynamic_shared, static_shared,
+    shared_address, check_global, poll,      fail_with,
 };
 
 bool make_memory() {
@@ -122,7 +123,9 @@ const char *refuse() {
     const uint64_t count = (uint64_t)extents[0] * extents[1] * extents[2];
     if (!grid[0] || !grid[1] || !grid[2] || grid[0] > 0x7fffffffu || grid[1] > 65535 || grid[2] > 65535)
         return "a grid that no device takes";
-    if (!count || count > kernel->threads || count > MAX_THREADS || extents[2] > 64)
+    if (kernel->cluster > 1 && (grid[0] % kernel->cluster || kernel->cluster > MAX_CLUSTER || count % LANES))
+        return "a grid that is not made of whole clusters";
+    if (!count || count > kernel->threads || count * kernel->cluster > MAX_THREADS || extents[2] > 64)
         return "a block of no threads, or of more than the kernel was compiled for";
     if (launch->call_size != kernel->call_size || launch->call_size > MAX_CALL) {
         snprintf(message, sizeof message, "the kernel takes %llu bytes of operands and parameters, the launch has %llu",
@@ -144,10 +147,10 @@ void run_block(uint32_t index) {
 
 void run_blocks() {
     const uint32_t *grid = launch->grid;
-    std::vector<uint32_t> order((size_t)grid[0] * grid[1] * grid[2]);
+    std::vector<uint32_t> order((size_t)grid[0] * grid[1] * grid[2] / kernel->cluster);
     std::iota(order.begin(), order.end(), 0u);
     for (size_t i = order.size(); i > 1; i--) std::swap(order[i - 1], order[chance.below((uint32_t)i)]);
-    for (size_t i = 0; i < order.size() && !error; i++) run_block(order[i]);
+    for (size_t i = 0; i < order.size() && !error; i++) run_block(order[i] * kernel->cluster);
 }
 
 } // namespace

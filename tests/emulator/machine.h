@@ -30,6 +30,15 @@ struct ingot_emulated_site {
 /* What a thread does of a product of its warp group. */
 using ingot_group_product = void (*)(void *d, const void *a, const void *b);
 
+/* What copy_box is told of an operand, in the 128 bytes of a tensor map; the stand-in for the driver writes it. */
+struct ingot_emulated_map {
+    uint64_t mark;                          /* INGOT_EMULATED_MAP */
+    uint64_t address, rows, columns, pitch; /* pitch: bytes of a row */
+    uint64_t size;                          /* bytes of an element */
+    uint64_t unused[10];
+};
+constexpr uint64_t INGOT_EMULATED_MAP = 0x70616d20666f2061;
+
 /* What a thread may ask of the machine. Each may run other threads before it returns, or never return. */
 struct ingot_machine {
     void (*sync_block)(ingot_emulated_site);
@@ -45,6 +54,12 @@ struct ingot_machine {
     void (*group_multiply)(ingot_group_product run, void *d, const void *a, const void *b);
     void (*group_commit)();
     void (*group_wait)(ingot_emulated_site, int groups);
+    void (*barrier_init)(uint64_t *barrier, int arrivals);
+    void (*barrier_arrive)(uint32_t rank, uint64_t *barrier, int bytes); /* rank: of a block in the cluster */
+    void (*barrier_wait)(ingot_emulated_site, uint64_t *barrier, uint32_t parity);
+    void (*copy_box)(uint32_t blocks, void *to, const void *map, int column, int row, uint64_t *barrier);
+    uint32_t (*cluster_rank)();
+    void (*sync_cluster)(ingot_emulated_site);
     unsigned char *(*dynamic_shared)();
     unsigned char *(*static_shared)(uint32_t *place, size_t bytes); /* place: 0 before the first time */
     uint32_t (*shared_address)(const void *p);
@@ -56,6 +71,7 @@ struct ingot_machine {
 struct ingot_emulated_kernel {
     uint32_t threads; /* the most a block may have */
     uint32_t blocks;
+    uint32_t cluster; /* blocks that run together: 1 or 2, side by side along x */
     uint64_t call_size;
     void (*run)(const void *call); /* one thread */
     const ingot_machine **machine;

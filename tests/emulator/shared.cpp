@@ -15,32 +15,52 @@ constexpr size_t BEFORE = 4096; /* bytes in front of dynamic shared memory that 
 
 unsigned char *shared, *dynamic_end;
 
+namespace {
+
+size_t of_a_block() { return STATIC_SHARED + DYNAMIC_SHARED + 2 * (size_t)sysconf(_SC_PAGESIZE); }
+unsigned char *static_begin(uint32_t rank) { return shared + rank * of_a_block(); }
+unsigned char *dynamic_begin(uint32_t rank) {
+    return dynamic_end + rank * of_a_block() - (launch->shared + 127) / 128 * 128;
+}
+
+} // namespace
+
 bool make_shared() {
     if (shared) return true;
     const size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    unsigned char *made = guarded(STATIC_SHARED + page + DYNAMIC_SHARED);
-    if (!made || mprotect(made + STATIC_SHARED, page, PROT_NONE)) return false;
+    unsigned char *made = guarded(MAX_CLUSTER * of_a_block());
+    if (!made) return false;
+    for (size_t at = 0; at < MAX_CLUSTER * of_a_block(); at += of_a_block())
+        if (mprotect(made + at + STATIC_SHARED, page, PROT_NONE) ||
+            mprotect(made + at + of_a_block() - page, page, PROT_NONE))
+            return false;
     dynamic_end = made + STATIC_SHARED + page + DYNAMIC_SHARED;
     shared = made;
     return true;
 }
 
-unsigned char *dynamic_shared() { return dynamic_end - (launch->shared + 127) / 128 * 128; }
+unsigned char *dynamic_shared() { return dynamic_begin(my_rank()); }
+
+unsigned char *shared_of(uint32_t rank, const void *p) {
+    return (unsigned char *)p + ((int64_t)rank - (int64_t)my_rank()) * (int64_t)of_a_block();
+}
 
 bool is_shared(const void *p, size_t bytes) {
     const unsigned char *q = (const unsigned char *)p;
     return (q >= dynamic_shared() && q + bytes <= dynamic_shared() + launch->shared) ||
-           (q >= shared && q + bytes <= shared + kernel->position->shared);
+           (q >= static_begin(my_rank()) && q + bytes <= static_begin(my_rank()) + kernel->position->shared);
 }
 
 /* Behind what a launch asked for comes the rest of the last 128 bytes; in front of it, what it did not ask for. */
 void poison_shared() {
     const unsigned char poison = launch->seed % 2 ? 0x7F : 0xFF;
-    unsigned char *first = dynamic_shared();
-    memset(first - BEFORE, AROUND, BEFORE);
-    memset(first, poison, launch->shared);
-    memset(first + launch->shared, AROUND, (size_t)(dynamic_end - first) - launch->shared);
-    memset(shared, poison, STATIC_SHARED);
+    for (uint32_t rank = 0; rank < kernel->cluster; rank++) {
+        unsigned char *first = dynamic_begin(rank);
+        memset(first - BEFORE, AROUND, BEFORE);
+        memset(first, poison, launch->shared);
+        memset(first + launch->shared, AROUND, (size_t)(dynamic_end - dynamic_begin(0)) - launch->shared);
+        memset(static_begin(rank), poison, STATIC_SHARED);
+    }
 }
 
 void check_shared() {
@@ -48,11 +68,14 @@ void check_shared() {
     if (fixed + launch->shared > launch->shared_limit)
         return complain("%u bytes of shared memory, %u of them static; a block has %u", fixed + launch->shared, fixed,
                         launch->shared_limit);
-    unsigned char *first = dynamic_shared(), *behind = first + launch->shared;
-    for (const unsigned char *p = first - BEFORE; p < first; p++)
-        if (*p != AROUND) return complain("a byte in front of the dynamic shared memory was written");
-    for (const unsigned char *p = behind; p < dynamic_end; p++)
-        if (*p != AROUND) return complain("a byte behind the %u of dynamic shared memory was written", launch->shared);
+    for (uint32_t rank = 0; rank < kernel->cluster; rank++) {
+        unsigned char *first = dynamic_begin(rank), *behind = first + launch->shared;
+        for (const unsigned char *p = first - BEFORE; p < first; p++)
+            if (*p != AROUND) return complain("a byte in front of the dynamic shared memory was written");
+        for (const unsigned char *p = behind; p < dynamic_end + rank * of_a_block(); p++)
+            if (*p != AROUND)
+                return complain("a byte behind the %u of dynamic shared memory was written", launch->shared);
+    }
 }
 
 void check_global(const void *p, size_t bytes) {
@@ -114,12 +137,12 @@ unsigned char *static_shared(uint32_t *place, size_t bytes) {
         used += (uint32_t)((bytes + 15) / 16 * 16);
         if (used > STATIC_SHARED) fail("more than %zu bytes of static shared memory", STATIC_SHARED);
     }
-    return shared + (*place - 1);
+    return static_begin(my_rank()) + (*place - 1);
 }
 
 uint32_t shared_address(const void *p) {
     if (!is_shared(p, 0)) fail("shared_address: %p is not in shared memory", p);
-    return (uint32_t)((const unsigned char *)p - shared);
+    return (uint32_t)((const unsigned char *)p - static_begin(my_rank()));
 }
 
 } // namespace emulation

@@ -21,25 +21,30 @@ uint32_t random_bit(uint32_t mask) {
     const auto add = [&](const char *format, auto... values) {
         if (at < (int)sizeof text) at += snprintf(text + at, sizeof text - (size_t)at, format, values...);
     };
-    for (uint32_t b = 0; b < BARRIERS; b++) {
-        const barrier &it = now.barriers[b];
+    for (uint32_t i = 0; i < MAX_CLUSTER * BARRIERS; i++) {
+        const uint32_t b = i % BARRIERS;
+        const barrier &it = now.barriers[i / BARRIERS][b];
         if (!it.here) continue;
         if (b)
             add("; %d of %d threads wait at sync_some(%u), %s:%u", it.here, it.count, b, it.site.file, it.site.line);
         else
             add("; %d of %u threads wait at sync_block, %s:%u", it.here, now.threads, it.site.file, it.site.line);
     }
+    if (now.cluster.here) add("; %d threads wait at sync_cluster", now.cluster.here);
+    for (size_t i = 0; const ingot_emulated_site *site = box_sleeper(i); i++)
+        add("; a thread waits at barrier_wait, %s:%u", site->file, site->line);
     for (uint32_t w = 0; w < now.warps; w++)
         if (now.meetings[w].here)
             add("; %d lanes of warp %u wait at %s", __builtin_popcount(now.meetings[w].here), w,
                 now.meetings[w].operation->name);
-    fail("no thread can go on: %u of %u have returned%s", now.returned, now.threads, text);
+    fail("no thread can go on: %u of %u have returned%s", now.returned, now.all, text);
 }
 
 thread *choose() {
-    if (!now.ready_warps) {
-        if (now.returned == now.threads) return nullptr;
-        report_deadlock();
+    if (chance.below(8) == 0) deliver_box();
+    while (!now.ready_warps) {
+        if (now.returned == now.all) return nullptr;
+        if (!deliver_box()) report_deadlock();
     }
     if (!now.ready[now.warp] || now.patience == 0) {
         static const uint32_t turns[4] = {1, 40, 400, ~0u};
@@ -63,7 +68,10 @@ void others() {
     thread *next = choose(), *before = self;
     if (next == before) return;
     self = next;
-    if (next) kernel->position->thread = next->index;
+    if (next) {
+        kernel->position->thread = next->index;
+        kernel->position->block = next->block;
+    }
     fiber_switch(&before->place, next ? &next->place : &scheduler);
 }
 
@@ -108,15 +116,22 @@ void run_threads() {
     const uint32_t *extents = launch->block;
     now.returned = now.ready_warps = now.patience = 0;
     now.threads = extents[0] * extents[1] * extents[2];
-    now.warps = (now.threads + LANES - 1) / LANES;
+    now.all = now.threads * kernel->cluster;
+    now.warps = (now.all + LANES - 1) / LANES;
     memset(now.ready, 0, sizeof now.ready);
     memset(now.meetings, 0, sizeof now.meetings);
     memset(now.barriers, 0, sizeof now.barriers);
-    now.barriers[0].count = (int)now.threads;
+    memset(&now.cluster, 0, sizeof now.cluster);
+    for (auto &barriers : now.barriers) barriers[0].count = (int)now.threads;
+    now.cluster.count = (int)now.all;
+    forget_boxes();
     now.warp = 0;
-    for (uint32_t i = 0; i < now.threads; i++) {
+    for (uint32_t i = 0; i < now.all; i++) {
         thread &t = threads[i];
-        t.index = {i % extents[0], i / extents[0] % extents[1], i / extents[0] / extents[1]};
+        const uint32_t own = i % now.threads;
+        t.index = {own % extents[0], own / extents[0] % extents[1], own / extents[0] / extents[1]};
+        t.block = kernel->position->block;
+        t.block.x += i / now.threads;
         t.copies.clear();
         t.groups = 0;
         t.products.clear();
@@ -126,18 +141,29 @@ void run_threads() {
     }
     self = choose();
     kernel->position->thread = self->index;
+    kernel->position->block = self->block;
     fiber_switch(&scheduler, &self->place);
 }
 
 void sync_block(ingot_emulated_site site) {
-    if (!skips(site)) wait_at(now.barriers[0], site);
+    if (!skips(site)) wait_at(now.barriers[my_rank()][0], site);
 }
+
+void sync_cluster(ingot_emulated_site site) {
+    if (!skips(site)) wait_at(now.cluster, site);
+}
+
+uint32_t my_rank() { return self ? (uint32_t)(self - threads) / now.threads : 0; }
+
+void sleep() { others(); }
+
+void wake(thread *sleeper) { make_ready((uint32_t)(sleeper - threads) / LANES, 1u << (sleeper - threads) % LANES); }
 
 void sync_some(ingot_emulated_site site, int index, int count) {
     if (skips(site)) return;
     if (index < 1 || index >= (int)BARRIERS) fail("sync_some(%d, %d): barriers are 1 to 15", index, count);
     if (count <= 0 || count % LANES) fail("sync_some(%d, %d): the count is no multiple of 32", index, count);
-    barrier &b = now.barriers[index];
+    barrier &b = now.barriers[my_rank()][index];
     if (b.here && b.count != count) fail("sync_some(%d, %d): others wait for %d threads", index, count, b.count);
     b.count = count;
     wait_at(b, site);

@@ -1,0 +1,254 @@
+/* Large matrix products on sm_90a: tensor maps bring both operands, warp groups multiply.
+ *
+ * Two warp groups multiply, a third one has a thread that starts copies of boxes (64 rows of 128 bytes along the
+ * depth). A stage of the ring has two barriers: `full` hears of the bytes, `empty` of the warps that are done with it.
+ * A block goes on to other tiles until there is none left, and copies for the next one are under way while results are
+ * stored. With a CLUSTER of two, the tiles of two blocks lie below each other, and each brings half of the columns to
+ * both. */
+#ifndef INGOT_CUDA_GEMM_TMA_H
+#define INGOT_CUDA_GEMM_TMA_H
+
+#include "cuda_gemm_core.h"
+
+#if defined(INGOT_WARP_GROUPS)
+namespace ingot {
+
+template <int ROWS, int COLUMNS, int STAGES, int CLUSTER, int BAND = 2048> struct tma_tile {
+    static constexpr int rows = ROWS, columns = COLUMNS, stages = STAGES, cluster = CLUSTER, bytes = 128;
+    static constexpr int groups = 2, threads = 128 * (groups + 1), box_rows = 64, box_bytes = box_rows * bytes;
+    static constexpr int down = ROWS / groups / 64; /* of a group, products of 64 rows */
+    static constexpr int a_bytes = ROWS * bytes, stage_bytes = (ROWS + COLUMNS) * bytes;
+    static constexpr int shared = STAGES * stage_bytes; /* barriers follow */
+    static constexpr int count = COLUMNS / 2;           /* sums of a thread and 64 rows */
+    static constexpr int band = BAND / (ROWS * CLUSTER);
+    static_assert(ROWS % 128 == 0 && COLUMNS % (64 * CLUSTER) == 0, "whole boxes");
+};
+
+/* Which tiles a block makes: every `step`th from `at` on. Neighbours in time share what caches hold. */
+template <class Tile> struct tile_walk {
+    int down, across, at, step, rank;
+
+    DEVICE tile_walk(int rows, int columns) {
+        down = (rows + Tile::rows * Tile::cluster - 1) / (Tile::rows * Tile::cluster);
+        across = (columns + Tile::columns - 1) / Tile::columns;
+        rank = Tile::cluster > 1 ? (int)cluster_rank() : 0;
+        at = (int)blockIdx.x / Tile::cluster;
+        step = (int)gridDim.x / Tile::cluster;
+    }
+    DEVICE bool exists() const { return at < down * across; }
+    DEVICE void next() { at += step; }
+    /* The first row and the first column of the tile. */
+    DEVICE void place(int &row, int &column) const {
+        const int of_band = Tile::band * across, band = at / of_band, rest = at % of_band;
+        const int left = down - band * Tile::band, high = left < Tile::band ? left : Tile::band;
+        row = ((band * Tile::band + rest % high) * Tile::cluster + rank) * Tile::rows;
+        column = rest / high * Tile::columns;
+    }
+};
+
+/* Where in the ring a thread is. */
+template <class Tile> struct ring_place {
+    int stage = 0;
+    uint32_t phase = 0;
+
+    DEVICE void next() {
+        if (++stage == Tile::stages) {
+            stage = 0;
+            phase ^= 1;
+        }
+    }
+};
+
+/* What there is to multiply: `parts` times a depth of `depth` elements, which lie in b one behind the other, `padded`
+ * elements each. */
+struct tma_depth {
+    int depth, padded, parts;
+};
+
+template <class T, class Tile> struct tma_ring {
+    static constexpr int deep = Tile::bytes / (int)sizeof(T); /* elements of a stage */
+
+    uint8_t *stages;
+    uint64_t *full, *empty;
+
+    DEVICE explicit tma_ring(uint8_t *shared) {
+        stages = shared;
+        full = reinterpret_cast<uint64_t *>(shared + Tile::shared);
+        empty = full + Tile::stages;
+    }
+
+    /* All threads of the block. */
+    DEVICE void begin() {
+        if (threadIdx.x == 0) {
+            for (int i = 0; i < Tile::stages; i++) {
+                barrier_init(full + i, 1);
+                barrier_init(empty + i, 4 * Tile::groups * Tile::cluster);
+            }
+            publish_barriers();
+        }
+        meet();
+    }
+    DEVICE void meet() {
+        if constexpr (Tile::cluster > 1) {
+            sync_cluster();
+        } else {
+            sync_block();
+        }
+    }
+
+    /* One thread: starts all copies. */
+    DEVICE void produce(tile_walk<Tile> walk, const tma_depth &d, const tensor_map &a, const tensor_map &b) {
+        ring_place<Tile> at;
+        for (; walk.exists(); walk.next()) {
+            int row, column;
+            walk.place(row, column);
+            for (int part = 0; part < d.parts; part++) {
+#pragma unroll 1
+                for (int k = 0; k < d.depth; k += deep) {
+                    barrier_wait(empty + at.stage, at.phase ^ 1);
+                    barrier_expect(full + at.stage, Tile::stage_bytes);
+                    uint8_t *const to = stages + at.stage * Tile::stage_bytes;
+                    copy_rows(to, a, k, row, full + at.stage);
+                    copy_columns(to + Tile::a_bytes, b, part * d.padded + k, column, walk.rank, full + at.stage);
+                    at.next();
+                }
+            }
+        }
+    }
+    static DEVICE void copy_rows(uint8_t *to, const tensor_map &a, int k, int row, uint64_t *barrier) {
+#pragma unroll
+        for (int i = 0; i < Tile::rows; i += Tile::box_rows) copy_box(to + i * Tile::bytes, a, k, row + i, barrier);
+    }
+    static DEVICE void copy_columns(uint8_t *to, const tensor_map &b, int k, int column, int rank, uint64_t *barrier) {
+        constexpr int own = Tile::columns / Tile::cluster;
+        const int first = own * rank;
+#pragma unroll
+        for (int i = 0; i < own; i += Tile::box_rows) {
+            uint8_t *const place = to + (first + i) * Tile::bytes;
+            if constexpr (Tile::cluster > 1) {
+                copy_box_to((1u << Tile::cluster) - 1u, place, b, k, column + first + i, barrier);
+            } else {
+                copy_box(place, b, k, column + i, barrier);
+            }
+        }
+    }
+
+    /* A warp is done with a stage. */
+    DEVICE void release(int stage) {
+        sync_warp();
+        const uint32_t lane = threadIdx.x % 32;
+        if constexpr (Tile::cluster > 1) {
+            if (lane < Tile::cluster) barrier_arrive_at(lane, empty + stage);
+        } else {
+            if (lane == 0) barrier_arrive(empty + stage);
+        }
+    }
+
+    /* A warp group: makes its sums of the next tile. */
+    template <class S> DEVICE void multiply(ring_place<Tile> &at, S (&sums)[Tile::down][Tile::count], int steps) {
+        const int own = (int)threadIdx.x / 128 * Tile::down * Tile::box_bytes;
+        int before = 0;
+#pragma unroll
+        for (int d = 0; d < Tile::down; d++) {
+#pragma unroll
+            for (int i = 0; i < Tile::count; i++) sums[d][i] = 0;
+        }
+#pragma unroll 1
+        for (int i = 0; i < steps; i++) {
+            const uint8_t *const a = stages + at.stage * Tile::stage_bytes, *const b = a + Tile::a_bytes;
+            barrier_wait(full + at.stage, at.phase);
+            group_begin();
+#pragma unroll
+            for (int k = 0; k < Tile::bytes; k += 32) {
+#pragma unroll
+                for (int d = 0; d < Tile::down; d++)
+                    group_multiply<T>(sums[d], a + own + d * Tile::box_bytes + k, b + k);
+            }
+            group_commit();
+            group_wait<1>();
+            if (i > 0) release(before);
+            before = at.stage;
+            at.next();
+        }
+        group_wait<0>();
+#pragma unroll
+        for (int d = 0; d < Tile::down; d++) group_settle(sums[d]);
+        if (steps > 0) release(before);
+    }
+};
+
+/* The four lanes of a row of a fragment have two columns of each eight of 32; afterwards each has one eight. */
+template <class S> DEVICE void gather_eight(S (&x)[4][2]) {
+    const int lane = (int)threadIdx.x % 4;
+#pragma unroll
+    for (int mask = 1; mask < 4; mask *= 2) {
+        const bool high = (lane & mask) != 0;
+#pragma unroll
+        for (int i = 0; i < 4; i++) {
+            if (i & mask) continue;
+#pragma unroll
+            for (int e = 0; e < 2; e++) {
+                const S got = shuffle_xor(high ? x[i][e] : x[i | mask][e], mask);
+                x[i][e] = high ? got : x[i][e];
+                x[i | mask][e] = high ? x[i | mask][e] : got;
+            }
+        }
+    }
+}
+
+/* Hands the sums of a warp group to a finish, eight neighbours of a row at a time. */
+template <class Tile, class Finish, class S>
+DEVICE void finish_fragments(const Finish &finish, S (&sums)[Tile::down][Tile::count], int row, int column, int rows) {
+    const int lane = (int)threadIdx.x % 32;
+    row += (int)threadIdx.x / 128 * Tile::down * 64 + (int)threadIdx.x / 32 % 4 * 16 + lane / 4;
+    column += lane % 4 * 8;
+#pragma unroll
+    for (int n = 0; n < Tile::columns; n += 32) {
+        const typename Finish::columns of(finish, column + n);
+#pragma unroll
+        for (int m = 0; m < Tile::down * 2; m++) {
+            S x[4][2];
+#pragma unroll
+            for (int i = 0; i < 4; i++) {
+                x[i][0] = sums[m / 2][n / 2 + 4 * i + m % 2 * 2];
+                x[i][1] = sums[m / 2][n / 2 + 4 * i + m % 2 * 2 + 1];
+            }
+            gather_eight(x);
+            const int own = row + m / 2 * 64 + m % 2 * 8;
+            if (own < rows && of.count > 0) finish.store(of, x, own, column + n);
+        }
+    }
+}
+
+/* The whole of a block: a [rows][depth] by b [columns][depth], as the maps say. */
+template <class T, class Tile, class Finish>
+DEVICE void tma_product(const Finish &finish, int rows, int columns, const tma_depth &depth, const tensor_map &a,
+                        const tensor_map &b, uint8_t *shared) {
+    typedef typename sum_of<T>::type sum;
+    tma_ring<T, Tile> ring(shared);
+    tile_walk<Tile> walk(rows, columns);
+    ring.begin();
+    if (threadIdx.x >= 128 * Tile::groups) {
+        fewer_registers<40>();
+        if (threadIdx.x == 128 * Tile::groups) ring.produce(walk, depth, a, b);
+        sync_warp();
+    } else {
+        more_registers<232>();
+        const int steps = (depth.depth + ring.deep - 1) / ring.deep * depth.parts;
+        ring_place<Tile> at;
+#pragma unroll 1
+        for (; walk.exists(); walk.next()) {
+            sum sums[Tile::down][Tile::count];
+            int row, column;
+            ring.multiply(at, sums, steps);
+            walk.place(row, column);
+            finish_fragments<Tile>(finish, sums, row, column, rows);
+        }
+    }
+    if constexpr (Tile::cluster > 1) ring.meet(); /* nobody leaves while others copy to it, or arrive at its barriers */
+}
+
+} // namespace ingot
+#endif
+
+#endif
