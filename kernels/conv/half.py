@@ -136,6 +136,9 @@ def samples() -> Iterable[Sample]:
         yield _sample("wide pads", (2, 1), 4, 5, (3, 3), half=half, pads=(4, 5, 3, 2))
         yield _sample("one axis", (50,), 5, 17, (9,), **two, strides=(4,), pads=(4, 3))
         yield _sample("three axes", (5, 6, 7), 3, 8, (3, 2, 3), half=half, strides=(1, 2, 1), residual=half)
+        yield _sample("patches", (16, 24), 3, 40, (8, 8), **one, strides=(8, 8), batch=2, residual=half)
+        yield _sample("patches that overlap", (5, 16), 8, 33, (3, 2), half=half, strides=(1, 2), activation=relu)
+        yield _sample("patches of one axis", (64,), 1, 17, (16,), **two, strides=(16,))
         yield _sample("grouped", (8, 7), 36, 51, (3, 3), half=half, pads=(1,) * 4, groups=3, residual=half)
         yield _sample("many weights", (4, 5), 130, 300, (3, 3), half=half, pads=(1,) * 4)
         for channels in (1, 17, 64, 150):

@@ -19,7 +19,19 @@ from ingot.kernels.spec import (
     onnx_op,
 )
 
-from . import cuda, cuda_depthwise, cuda_direct, cuda_few_rows, cut, depthwise, half, int8, pointwise, winograd
+from . import (
+    cuda,
+    cuda_depthwise,
+    cuda_direct,
+    cuda_few_rows,
+    cuda_patches,
+    cut,
+    depthwise,
+    half,
+    int8,
+    pointwise,
+    winograd,
+)
 from .attrs import ConvAttrs, HalfConvAttrs, conv_params, infer, work
 from .panels import is_float, pack_conv
 from .quantized import quantize
@@ -58,6 +70,7 @@ TACTICS = (
         efficiency=lambda node, target: SCALAR,
     ),
     *cuda_depthwise.TACTICS,
+    *cuda_patches.TACTICS,
     *cuda_few_rows.TACTICS,
     *cuda.TACTICS,
     *cuda_direct.tactics(_plain),
@@ -114,6 +127,7 @@ def samples() -> Iterable[Sample]:
     yield _sample("wide pads", (2, 1), 4, 5, (3, 3), pads=(4, 5, 3, 2))
     yield _sample("one axis", (50,), 5, 17, (9,), strides=(4,), pads=(4, 3), activation=Activation(ActivationKind.TANH))
     yield _sample("three axes", (5, 6, 7), 3, 8, (3, 2, 3), strides=(1, 2, 1), pads=(1, 0, 1, 0, 1, 2), residual=True)
+    yield _sample("patches", (9, 12), 3, 40, (3, 4), strides=(3, 4), batch=2, residual=True, activation=relu)
     yield _sample("grouped", (8, 7), 36, 51, (3, 3), pads=(1, 1, 1, 1), groups=3, residual=True, activation=relu)
     yield _sample("two by two groups", (5, 6), 16, 16, (3, 3), pads=(1, 1, 1, 1), groups=8)
     for channels in (1, 8, 17, 33, 64):

@@ -1,0 +1,77 @@
+/* What patches.cu asks of a convolution. */
+#include "conv_s8.h"
+#include "gemm_half.h"
+
+enum { CHUNK_BYTES = 16, MOST_LINES = 31 };
+
+/* Windows side by side along the last axis, inside the image, and weights in whole chunks. */
+static const char *patches_check(const ingot_call *call, int64_t size) {
+    const ingot_conv_params *p = call->params; /* those of int8 begin with the same */
+    const ingot_arg *x = &call->in[INGOT_CONV_X], *w = &call->in[INGOT_CONV_W];
+    ingot_conv_shape s;
+    if (w->rank != 2 || w->count < 1 || w->pitch != w->dims[1]) {
+        return "conv: weights";
+    }
+    const char *reason = ingot_conv_shape_check(call, ingot_conv_count_taps(p, w->count), &s);
+    if (reason != NULL) {
+        return reason;
+    }
+    if (s.groups != 1 || s.kernel[0] + s.kernel[1] + 1 > MOST_LINES) {
+        return "conv: groups, or too large a kernel";
+    }
+    for (int i = 0; i < 3; i++) {
+        if (p->pads_begin[i] != 0 || p->pads_end[i] != 0 || p->dilations[i] != 1) {
+            return "conv: pads or dilations";
+        }
+    }
+    if (s.stride[2] != s.kernel[2] || s.in[2] % s.kernel[2] != 0 || x->pitch != s.in_channels) {
+        return "conv: not patches side by side";
+    }
+    if (s.kernel[2] * s.in_channels * size % CHUNK_BYTES != 0 || w->dims[0] != s.out_channels ||
+        w->dims[1] != s.taps * s.in_channels) {
+        return "conv: weights";
+    }
+    return NULL;
+}
+
+static const char *real_check(const ingot_call *call) {
+    const ingot_arg *x = &call->in[INGOT_CONV_X], *w = &call->in[INGOT_CONV_W];
+    const char *reason;
+    if (w->dtype == INGOT_F32) {
+        reason = ingot_conv_operands_check(call, INGOT_F32, INGOT_F32);
+    } else {
+        reason = ingot_half_types_check(call);
+        if (reason == NULL) {
+            reason = ingot_conv_types_check(call, x->dtype, call->out[0].dtype, call->in[INGOT_CONV_RESIDUAL].dtype,
+                                            INGOT_F32);
+        }
+    }
+    return reason != NULL ? reason : patches_check(call, w->dtype == INGOT_F32 ? 4 : 2);
+}
+
+const ingot_family ingot_family_conv_patches_cuda = {
+    .params_size = sizeof(ingot_conv_params),
+    .flags = INGOT_KERNEL_PITCHED,
+    .in_min = 4,
+    .in_max = 4,
+    .out_min = 1,
+    .out_max = 1,
+    .inplace = 1u << INGOT_CONV_RESIDUAL,
+    .check = real_check,
+};
+
+static const char *s8_check(const ingot_call *call) {
+    const char *reason = ingot_conv_s8_operands_check(call);
+    return reason != NULL ? reason : patches_check(call, 1);
+}
+
+const ingot_family ingot_family_conv_patches_s8_cuda = {
+    .params_size = sizeof(ingot_conv_s8_params),
+    .flags = INGOT_KERNEL_PITCHED | INGOT_KERNEL_EXACT,
+    .in_min = 6,
+    .in_max = 6,
+    .out_min = 1,
+    .out_max = 1,
+    .inplace = 1u << INGOT_CONV_RESIDUAL,
+    .check = s8_check,
+};
