@@ -55,9 +55,9 @@ template <template <class> class Core, class T, class X, int KIND, class Tile> s
         const int rows = patch_rows(out);
         const tile_place<Tile> at(rows, out.dims[out.rank - 1]);
         if (!at.exists) return;
+        finish_real<KIND, T, Tile> finish(c.arg[2], c.arg[3], out, at, 0, rows);
         patch_sums<T, X, Core<Tile>>(c.arg[0], c.arg[1], out, c.params, at, rows, shared);
-        finish_real<KIND, T>(reinterpret_cast<const float *>(shared), c.arg[2], c.arg[3], out, c.params.activation,
-                             1.0f, at, 0, rows);
+        finish(reinterpret_cast<const float *>(shared), c.params.activation, 1.0f);
     }
 };
 
@@ -73,9 +73,9 @@ template <template <class> class Core, class Tile> struct conv_patches_s8 {
         const int rows = patch_rows(out);
         const tile_place<Tile> at(rows, out.dims[out.rank - 1]);
         if (!at.exists) return;
+        finish_s8<Tile> finish(c.arg[2], c.arg[3], c.arg[4], c.arg[5], out, c.params.numbers, at, 0, rows);
         patch_sums<int8_t, int8_t, Core<Tile>>(c.arg[0], c.arg[1], out, c.params.conv, at, rows, shared);
-        finish_s8<Tile>(reinterpret_cast<const int32_t *>(shared), c.arg[2], c.arg[3], c.arg[4], c.arg[5], out,
-                        c.params.numbers, c.params.conv.activation, at, 0, rows);
+        finish(reinterpret_cast<const int32_t *>(shared), c.params.numbers, c.params.conv.activation);
     }
 };
 
