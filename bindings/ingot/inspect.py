@@ -182,6 +182,7 @@ def _launches(f: _File) -> list[dict[str, Any]]:
             "grid": list(launch.grid),
             "block": list(launch.block),
             "shared_bytes": launch.shared_bytes,
+            "counters": launch.counters,
         }
         for launch in f.records("launches", "ingot_launch")
     ]

@@ -13,9 +13,9 @@ _RESOURCES = {
 
 
 def resources(log: str) -> dict[str, int]:
-    """Fields of :class:`ingot.builder.cuda.instance.Compiled`, as far as the log has them."""
-    found = {name: pattern.search(log) for name, pattern in _RESOURCES.items()}
-    return {name: int(match[1]) for name, match in found.items() if match}
+    """Fields of :class:`ingot.builder.cuda.instance.Compiled` that the log has: of all functions the most."""
+    found = {name: pattern.findall(log) for name, pattern in _RESOURCES.items()}
+    return {name: max(map(int, numbers)) for name, numbers in found.items() if numbers}
 
 
 def first_error(log: str) -> str:

@@ -1,5 +1,6 @@
 /* arg_reduce: where the largest or smallest element along an axis stands. A NaN is larger and smaller than anything, as
- * in NumPy. Rows by teams of threads; along another axis than the last a thread has a column. */
+ * in NumPy. Rows by teams of threads; along another axis than the last a thread has a column. Where rows are few and
+ * long, gridDim.y blocks have a part of each, and the last one joins what they found. */
 #include "arg_reduce/arg_reduce.h"
 #include "cuda_rows.h"
 
@@ -42,13 +43,25 @@ template <class In, int TEAM> struct arg_reduce_rows {
         INGOT_SHARED(placed<T>, parts, [32]);
         const lines l = lines_of(c.arg[0], c.params.axis);
         const arg_order<T> order = {c.params.smallest != 0, c.params.last != 0};
-        const int step = (int)gridDim.x * (threads / TEAM);
+        const int size = (l.n - 1) / (int)gridDim.y + 1, begin = smaller((int)blockIdx.y * size, l.n);
+        const int end = smaller(begin + size, l.n), step = (int)gridDim.x * (threads / TEAM);
         for (int row = (int)(blockIdx.x * (threads / TEAM) + threadIdx.x / TEAM); row < l.outer; row += step) {
             const In *x = static_cast<const In *>(c.arg[0].data) + (int64_t)row * l.n;
             placed<T> best = {T{}, -1};
 #pragma unroll 4
-            for (int i = (int)threadIdx.x % TEAM; i < l.n; i += TEAM) best = order.join(best, {(T)x[i], i});
-            best = join_team<TEAM>(best, parts, [&](placed<T> a, placed<T> b) { return order.join(a, b); });
+            for (int i = begin + (int)threadIdx.x % TEAM; i < end; i += TEAM) best = order.join(best, {(T)x[i], i});
+            const auto join = [&](placed<T> a, placed<T> b) { return order.join(a, b); };
+            best = join_team<TEAM>(best, parts, join);
+            if constexpr (TEAM == threads) {
+                if (gridDim.y > 1) {
+                    placed<T> *all = static_cast<placed<T> *>(c.tail.workspace) + row; /* [parts][rows] */
+                    if (threadIdx.x == 0) all[blockIdx.y * l.outer] = best;
+                    if (!is_last_block(c.tail.counters + row, gridDim.y)) continue;
+                    best = {T{}, -1};
+                    for (int i = (int)threadIdx.x; i < (int)gridDim.y; i += TEAM) best = join(best, all[i * l.outer]);
+                    best = join_team<TEAM>(best, parts, join);
+                }
+            }
             if (threadIdx.x % TEAM == 0) static_cast<int64_t *>(c.arg[1].data)[row] = best.at;
         }
     }

@@ -1,5 +1,6 @@
 /* arg_reduce: where the largest or smallest element along an axis stands. */
 #include "arg_reduce/arg_reduce_f32_impl.h"
+#include "cuda_parts.h"
 
 #define MANY(call, shape, at, end) (at) /* no faster loop */
 #define T double
@@ -46,7 +47,10 @@ static const char *check(const ingot_call *call) {
         return "arg_reduce: an axis that is empty or too long";
     }
     arg_reduce_shape shape = arg_reduce_shape_of(call);
-    return unit_count(&shape) > UINT32_MAX ? "arg_reduce: too large" : NULL;
+    if (unit_count(&shape) > UINT32_MAX) {
+        return "arg_reduce: too large";
+    }
+    return ingot_parts_check(call, (uint64_t)out->count, 16);
 }
 
 static const char *check_f32(const ingot_call *call) {

@@ -69,6 +69,11 @@ def samples() -> Iterable[Sample]:
         wild = rng.integers(0, 5, (3, 3000)).astype(np.float32)
         wild[1, rng.integers(0, 3000, 5)] = np.nan
         yield Sample(ArgReduceAttrs(1, last=last), (wild,), name=f"ties-{last}")
+    long = rng.integers(0, 1000, (2, 17001)).astype(np.float32)
+    long[1, 4000:9000:1000] = np.nan
+    for smallest, last in ((False, False), (False, True), (True, False)):
+        yield Sample(ArgReduceAttrs(1, smallest, last), (long,), name=f"long-{smallest}-{last}")
+    yield Sample(ArgReduceAttrs(0), (TensorType(DType.F64, (20000,)),), name="long-F64")
     for dtype in (DType.F32, *_TYPES):
         yield Sample(ArgReduceAttrs(1), (TensorType(dtype, (3, 20, 5)),), name=dtype.name)
 

@@ -21,6 +21,8 @@
 #include "cuda_call.h"
 
 #define DEVICE __device__ __forceinline__
+/* What is large, used in many places, and waited for in none. */
+#define DEVICE_CALL __device__ __noinline__
 
 /* What the headers that kernels share with C use of gcc's and clang's built-ins, and of C11. Their functions become
  * device functions by --device-as-default-execution-space. */

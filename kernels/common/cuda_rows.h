@@ -97,6 +97,21 @@ template <int TEAM, class T, class Join> DEVICE T join_team(T x, T *parts, Join 
     return x;
 }
 
+/* Whether this block is the last of `count` that come here with the counter, which then is zero again; what the others
+ * wrote before is seen by all of its threads. All threads of the block take part. */
+DEVICE bool is_last_block(uint32_t *counter, uint32_t count) {
+    INGOT_SHARED(uint32_t, before, [1]);
+    fence_device();
+    sync_block();
+    if (threadIdx.x == 0) {
+        before[0] = atomic_add(counter, 1);
+        if (before[0] + 1 == count) store_volatile(counter, 0);
+    }
+    sync_block();
+    fence_device();
+    return before[0] + 1 == count;
+}
+
 /* Divides numbers of [0, limit) by one and the same: below 2^21 by a product, which is exact there, since the quotient
  * of i + 1/2 is half a step away from the next whole numbers and its error smaller. */
 struct divisor {

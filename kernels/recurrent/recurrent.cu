@@ -51,7 +51,7 @@ struct recurrent_plain {
 };
 
 /* An activation that is known at run time, those of recurrent layers alone among them. */
-DEVICE float recurrent_activate(const ingot_activation &a, float x) {
+DEVICE_CALL float recurrent_activate(const ingot_activation &a, float x) {
     switch (a.kind) {
     case INGOT_RECURRENT_AFFINE: return a.alpha * x + a.beta;
     case INGOT_RECURRENT_SCALED_TANH: return a.alpha * ingot_tanh_f32(a.beta * x);

@@ -1,7 +1,9 @@
-"""Reductions on CUDA: rows that lie side by side by teams of threads, columns side by side by blocks."""
+"""Reductions on CUDA: rows that lie side by side by teams of threads, columns side by side by blocks. Of few long ones
+several blocks have a part each."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from ingot.kernels.common.cuda import CPP, ceil_div
@@ -17,6 +19,9 @@ INTEGERS = (DType.I32, DType.I64, DType.I8, DType.U8, DType.BOOL)
 ACROSS, ACROSS_FEW = 8, 2
 #: elements of a row for each thread, at least, before more threads share it
 EACH = 16
+#: bytes of a part, blocks of all parts and parts of a result, at most; below LONG a result is not parted
+PART, BLOCKS, PARTS = 32 << 10, 128, 64
+LONG = 4 * PART
 #: of the peak of memory
 EFFICIENCY = 0.6
 
@@ -27,31 +32,73 @@ def params(node: NodeView) -> dict[str, int]:
     return {"kind": int(attrs.kind), "axes": sum(1 << a for a in attrs.axes)}
 
 
-def _frame(node: NodeView, fold: str, target: Target) -> dict[str, Any]:
-    """Kernel, grid and block for a way to fold."""
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """``terms`` elements of ``size`` bytes become one of ``results``. ``columns`` of these lie side by side in the
+    input; 0: elements that become one do."""
+
+    terms: int
+    results: int
+    size: int
+    columns: int
+    shifts: bool
+    empty: bool
+
+    @property
+    def length(self) -> int:
+        """Columns that a thread has."""
+        return 2 if self.size > 4 else 4
+
+    def tiles(self, across: int) -> int:
+        """Blocks for the columns, where ``across`` threads share the vectors of a row."""
+        return self.results // self.columns * ceil_div(self.columns, across * self.length)
+
+    @property
+    def parts(self) -> int:
+        """Blocks that share a result, or a tile of columns."""
+        tiles = self.tiles(ACROSS) if self.columns else self.results
+        moved = self.terms * self.size * (ACROSS * self.length if self.columns else 1)
+        if self.empty or self.shifts or moved < LONG:
+            return 1
+        return max(min(moved // PART, BLOCKS // tiles, PARTS), 1)
+
+
+def _shape(node: NodeView) -> _Shape:
     x, y = node.inputs[0].type, node.outputs[0].type
-    axes = (node.attrs.real if is_int8(node) else real_attrs(node)).axes
-    terms = x.count // max(y.count, 1)
-    kept = [axis not in axes for axis, extent in enumerate(x.shape) if extent != 1]
-    if not x.count or not kept or not kept[-1]:
+    attrs = node.attrs.real if is_int8(node) else real_attrs(node)
+    kept = [axis not in attrs.axes for axis, extent in enumerate(x.shape) if extent != 1]
+    columns = 0
+    if x.count and kept and kept[-1]:
+        columns = 1
+        for axis in reversed(range(x.rank)):
+            if x.shape[axis] != 1 and axis in attrs.axes:
+                break
+            columns *= x.shape[axis]
+    shifts = attrs.kind.name == "LOG_SUM_EXP"
+    return _Shape(x.count // max(y.count, 1), y.count, x.dtype.size, columns, shifts, not x.count)
+
+
+def _frame(node: NodeView, fold: str, target: Target) -> dict[str, Any]:
+    """How the kernel for a way to fold is started."""
+    s = _shape(node)
+    terms, parts = s.terms, s.parts
+    if not s.columns:
         team = Team(512 if terms > 256 * EACH else 256 if terms > 32 * EACH else 32, 1)
-        return {
-            "kernel": f"reduce_runs<{fold}, {team.threads}>",
-            "grid": team.grid(y.count if x.count else 1),
-            "block": team.block,
-        }
-    columns = 1
-    for axis in reversed(range(x.rank)):
-        if x.shape[axis] != 1 and axis in axes:
-            break
-        columns *= x.shape[axis]
-    length = 2 if x.dtype.size > 4 else 4
-    threads = 512 if terms >= 256 else 256 if terms >= 32 else 128
-    outer = y.count // columns
-    few = terms >= 256 and outer * ceil_div(columns, ACROSS * length) < target.figures.get("sm_count", 8)
-    across = ACROSS_FEW if few else ACROSS
-    tiles = outer * ceil_div(columns, across * length)
-    return {"kernel": f"reduce_columns<{fold}, {threads}, {across}>", "grid": (max(tiles, 1), 1, 1), "block": threads}
+        threads, blocks = team.block, team.grid(1 if s.empty else s.results)[0]
+        kernel = f"reduce_runs<{fold}, {team.threads}>"
+    else:
+        threads = 512 if terms >= 256 else 256 if terms >= 32 else 128
+        few = terms >= 256 and s.tiles(ACROSS) < target.figures.get("sm_count", 8) and parts == 1
+        across = ACROSS_FEW if few else ACROSS
+        kernel, blocks = f"reduce_columns<{fold}, {threads}, {across}>", max(s.tiles(across), 1)
+    counters = s.results if parts > 1 else 0
+    return {"kernel": kernel, "grid": (blocks, parts, 1), "block": threads, "counters": counters}
+
+
+def _workspace(node: NodeView) -> int:
+    """What parts come to: at most 8 bytes each."""
+    s = _shape(node)
+    return 8 * s.parts * s.results if s.parts > 1 else 0
 
 
 def _launch(node: NodeView, target: Target) -> Launch:
@@ -77,6 +124,7 @@ TACTICS = (
         int8.params,
         when=is_int8,
         numerics="exact",
+        workspace=_workspace,
         efficiency=_efficiency,
         launch=_launch_s8,
     ),
@@ -85,6 +133,7 @@ TACTICS = (
         "ingot_reduce_params",
         params,
         when=lambda node: not is_int8(node) and is_real(node),
+        workspace=_workspace,
         efficiency=_efficiency,
         launch=_launch,
     ),
@@ -94,6 +143,7 @@ TACTICS = (
         params,
         when=lambda node: not is_int8(node) and node.inputs[0].type.dtype in INTEGERS,
         numerics="exact",
+        workspace=_workspace,
         efficiency=_efficiency,
         launch=_launch,
     ),

@@ -2,6 +2,7 @@
 #include <math.h>
 #include <stdbool.h>
 
+#include "cuda_parts.h"
 #include "reduce/reduce_f32_impl.h"
 
 #define T double
@@ -72,7 +73,10 @@ const char *ingot_reduce_check(const ingot_call *call, uint8_t result) {
             return "reduce: the output does not have the extents of the kept axes";
         }
     }
-    return NULL;
+    if (call->grid && call->grid->grid[1] > 1 && p->kind == INGOT_REDUCE_LOG_SUM_EXP) {
+        return "reduce: parts of results that are folded in two passes";
+    }
+    return ingot_parts_check(call, (uint64_t)out->count, 8);
 }
 
 static const char *check_f32(const ingot_call *call) {

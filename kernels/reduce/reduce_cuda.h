@@ -5,7 +5,9 @@
  *     acc init(), step(acc a, in x, acc shift), join(acc, acc); out finish(acc, acc shift)
  *     static constexpr bool shifts;   `shift` is shift_of(acc) of a first pass, by most_init(), most(acc, in) and
  *                                     most_join(acc, acc); else 0
- */
+ *
+ * Where results are few and long, and nothing shifts, gridDim.y blocks have a part of each: they leave what their parts
+ * come to in the workspace, and the last one joins them in their order. A tile then has a counter. */
 #ifndef INGOT_REDUCE_CUDA_H
 #define INGOT_REDUCE_CUDA_H
 
@@ -80,6 +82,17 @@ struct reduce_walk {
     DEVICE int count() const { return rows * blocks; }
 };
 
+/* The elements [begin, end) of a result that a block folds: its part, a multiple of V but the last one. */
+struct reduce_part {
+    int32_t begin, end;
+
+    DEVICE reduce_part(int count, int V) {
+        const int parts = (int)gridDim.y, size = ((count - 1) / parts / V + 1) * V;
+        begin = smaller((int)blockIdx.y * size, count);
+        end = smaller(begin + size, count);
+    }
+};
+
 /* Rows that lie side by side: a team of threads for each result. */
 template <class Fold, int TEAM> struct reduce_runs {
     static constexpr int threads = TEAM > 128 ? TEAM : 128;
@@ -89,13 +102,17 @@ template <class Fold, int TEAM> struct reduce_runs {
     using Acc = typename Fold::acc;
     using call = ingot::call<2, typename Fold::params>;
 
-    /* Each of the elements of one result that are this thread's. */
-    template <class Each> static DEVICE void walk(const reduce_walk &w, const In *x, bool whole, Each each) {
-        for (int block = 0; block < w.blocks; block++) {
-            const In *run = x + (w.blocks > 1 ? w.reduced_offset(block) : 0);
+    /* Each of the elements of a part of one result that are this thread's. */
+    template <class Each>
+    static DEVICE void walk(const reduce_walk &w, const In *x, bool whole, const reduce_part &part, Each each) {
+        for (int block = w.blocks > 1 ? part.begin / w.rows : 0; block < w.blocks; block++) {
+            const int first = block * w.rows, begin = larger(part.begin - first, 0);
+            const int rows = smaller(part.end - first, w.rows) - begin;
+            if (rows <= 0) break;
+            const In *run = x + (w.blocks > 1 ? w.reduced_offset(block) : 0) + begin;
             int i = (int)threadIdx.x % TEAM;
-            if (whole) {
-                const int vectors = w.rows / V;
+            if (whole && begin % V == 0) {
+                const int vectors = rows / V;
 #pragma unroll 4
                 for (; i < vectors; i += TEAM) {
                     const some<In, V> all = reinterpret_cast<const some<In, V> *>(run)[i];
@@ -105,7 +122,7 @@ template <class Fold, int TEAM> struct reduce_runs {
                 i = vectors * V + (int)threadIdx.x % TEAM;
             }
 #pragma unroll 4
-            for (; i < w.rows; i += TEAM) each(run[i]);
+            for (; i < rows; i += TEAM) each(run[i]);
         }
     }
     static DEVICE void run(const call &c) {
@@ -119,18 +136,30 @@ template <class Fold, int TEAM> struct reduce_runs {
         bool whole = is_whole<V>(x);
         for (int i = 0; i < w.kept; i++) whole = whole && w.kept_stride[i] % V == 0;
         for (int i = 0; i < w.reduced; i++) whole = whole && w.reduced_stride[i] % V == 0;
+        const reduce_part part(w.count(), V);
         const int step = (int)gridDim.x * (threads / TEAM);
         for (int row = (int)(blockIdx.x * (threads / TEAM) + threadIdx.x / TEAM); row < w.outer; row += step) {
             const In *from = x + w.kept_offset(row);
             Acc shift = 0;
             if constexpr (Fold::shifts) {
                 Acc most = fold.most_init();
-                walk(w, from, whole, [&](In e) { most = fold.most(most, e); });
+                walk(w, from, whole, part, [&](In e) { most = fold.most(most, e); });
                 shift = fold.shift_of(join_team<TEAM>(most, parts, [&](Acc a, Acc b) { return fold.most_join(a, b); }));
             }
             Acc a = fold.init();
-            walk(w, from, whole, [&](In e) { a = fold.step(a, e, shift); });
-            a = join_team<TEAM>(a, parts, [&](Acc p, Acc q) { return fold.join(p, q); });
+            walk(w, from, whole, part, [&](In e) { a = fold.step(a, e, shift); });
+            const auto join = [&](Acc p, Acc q) { return fold.join(p, q); };
+            a = join_team<TEAM>(a, parts, join);
+            if constexpr (TEAM == threads && !Fold::shifts) {
+                if (gridDim.y > 1) {
+                    Acc *all = static_cast<Acc *>(c.tail.workspace) + row; /* [parts][results] */
+                    if (threadIdx.x == 0) all[blockIdx.y * w.outer] = a;
+                    if (!is_last_block(c.tail.counters + row, gridDim.y)) continue;
+                    a = fold.init();
+                    for (int i = (int)threadIdx.x; i < (int)gridDim.y; i += TEAM) a = fold.join(a, all[i * w.outer]);
+                    a = join_team<TEAM>(a, parts, join);
+                }
+            }
             if (threadIdx.x % TEAM == 0) static_cast<typename Fold::out *>(c.arg[1].data)[row] = fold.finish(a, shift);
         }
     }
@@ -146,10 +175,12 @@ template <class Fold, int THREADS, int ACROSS> struct reduce_columns {
     using Out = typename Fold::out;
     using call = ingot::call<2, typename Fold::params>;
 
-    template <class Each> static DEVICE void walk(const reduce_walk &w, const In *x, bool whole, int left, Each each) {
-        const int count = left > 0 ? w.count() : 0;
+    template <class Each>
+    static DEVICE void walk(const reduce_walk &w, const In *x, bool whole, int left, const reduce_part &part,
+                            Each each) {
+        const int end = left > 0 ? part.end : 0;
 #pragma unroll 4
-        for (int i = (int)threadIdx.x / ACROSS; i < count; i += DOWN) {
+        for (int i = part.begin + (int)threadIdx.x / ACROSS; i < end; i += DOWN) {
             const int64_t at = w.blocks == 1 ? (int64_t)i * w.row_step
                                              : w.reduced_offset(i / w.rows) + (int64_t)(i % w.rows) * w.row_step;
             In e[V];
@@ -188,6 +219,7 @@ template <class Fold, int THREADS, int ACROSS> struct reduce_columns {
         const In *x = static_cast<const In *>(c.arg[0].data);
         Out *y = static_cast<Out *>(c.arg[1].data);
         const bool whole = is_whole<V>(x) && w.columns % V == 0, whole_out = is_whole<V>(y) && w.columns % V == 0;
+        const reduce_part part(w.count(), 1);
         for (int tile = (int)blockIdx.x; tile < tiles; tile += (int)gridDim.x) {
             const int column = tile % across * WIDTH + (int)threadIdx.x % ACROSS * V, left = w.columns - column;
             const In *from = x + w.kept_offset(tile / across) + (left > 0 ? column : 0);
@@ -195,7 +227,7 @@ template <class Fold, int THREADS, int ACROSS> struct reduce_columns {
             if constexpr (Fold::shifts) {
 #pragma unroll
                 for (int j = 0; j < V; j++) a[j] = fold.most_init();
-                walk(w, from, whole, left, [&](const In(&e)[V]) {
+                walk(w, from, whole, left, part, [&](const In(&e)[V]) {
 #pragma unroll
                     for (int j = 0; j < V; j++) a[j] = fold.most(a[j], e[j]);
                 });
@@ -205,11 +237,32 @@ template <class Fold, int THREADS, int ACROSS> struct reduce_columns {
             }
 #pragma unroll
             for (int j = 0; j < V; j++) a[j] = fold.init();
-            walk(w, from, whole, left, [&](const In(&e)[V]) {
+            walk(w, from, whole, left, part, [&](const In(&e)[V]) {
 #pragma unroll
                 for (int j = 0; j < V; j++) a[j] = fold.step(a[j], e[j], shift[j]);
             });
-            join_columns(a, parts, [&](Acc p, Acc q) { return fold.join(p, q); });
+            const auto join = [&](Acc p, Acc q) { return fold.join(p, q); };
+            join_columns(a, parts, join);
+            if constexpr (!Fold::shifts) {
+                if (gridDim.y > 1) {
+                    const int results = w.outer * w.columns;
+                    Acc *all = static_cast<Acc *>(c.tail.workspace) + tile / across * w.columns + column;
+                    if (threadIdx.x < ACROSS) {
+#pragma unroll
+                        for (int j = 0; j < V; j++) {
+                            if (j < left) all[(int)blockIdx.y * results + j] = a[j];
+                        }
+                    }
+                    if (!is_last_block(c.tail.counters + tile, gridDim.y)) continue;
+#pragma unroll
+                    for (int j = 0; j < V; j++) a[j] = fold.init();
+                    for (int i = (int)threadIdx.x / ACROSS; i < (int)gridDim.y; i += DOWN) {
+#pragma unroll
+                        for (int j = 0; j < V; j++) a[j] = j < left ? fold.join(a[j], all[i * results + j]) : a[j];
+                    }
+                    join_columns(a, parts, join);
+                }
+            }
             if (threadIdx.x < ACROSS && left > 0) {
                 Out result[V];
 #pragma unroll

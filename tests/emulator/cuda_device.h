@@ -14,6 +14,7 @@
 #include "numbers.h"
 
 #define DEVICE inline
+#define DEVICE_CALL inline
 
 #ifndef __FMA__
 #define __FMA__ 1 /* fmaf of libm is rounded once too */
