@@ -16,7 +16,7 @@ from typing import Any
 sys.path.append(str(Path(__file__).resolve().parent))
 from compile_instances import TENSOR_CORES
 from device_common import build_model, first_line, in_processes, say, wrong
-from zoo import models
+from zoo import ZooModel, models
 
 from ingot.inspect import inspect_engine
 
@@ -44,6 +44,11 @@ def built(name: str, precision: str, target: str, twice: bool) -> dict[str, Any]
     return row
 
 
+def input_bytes(model: ZooModel) -> int:
+    """Of the sample: those with large images take longest and come last."""
+    return sum(array.nbytes for array in model.sample()[0].values())
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--target", nargs="+", default=TARGETS, metavar="NAME")
@@ -52,11 +57,11 @@ def main() -> int:
     parser.add_argument("--once", action="store_true", help="do not build each a second time")
     parser.add_argument("--jobs", type=int, default=1, help="engines that are built at once")
     args = parser.parse_args()
+    found = sorted((model for model in models() if args.only in model.name), key=input_bytes)
     given = [
         (model.name, precision, target, not args.once)
         for target in args.target
-        for model in models()
-        if args.only in model.name
+        for model in found
         for precision in (("int8",) if model.quantised else args.precision)
         if precision in args.precision
     ]
