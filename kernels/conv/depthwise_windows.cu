@@ -4,9 +4,9 @@
  *
  * weights: [taps][C], in float32 or in the half type that x or y is stored in. */
 #include "conv/conv.h"
-#include "conv/cuda_window_tile.h"
 #include "cuda_epilogue.h"
 #include "cuda_rows.h"
+#include "cuda_window_tile.h"
 
 namespace ingot {
 
@@ -135,7 +135,7 @@ struct depthwise_windows {
 
     static DEVICE void run(const call &c) {
         const ingot_cuda_arg &x = c.arg[IMAGE], &w = c.arg[WEIGHTS], &bias = c.arg[BIAS], &y = c.arg[RESULT];
-        const tile t(x, y, c.params);
+        const tile t(x, y, c.params.pads_begin[1], c.params.pads_begin[2]);
         if (!t.there(0, 0)) return;
         const uint64_t ends = (uintptr_t)w.data | (uintptr_t)bias.data;
         const bool wide = are_pieces<X, V>(x) && are_pieces<Y, V>(y) && ends % (sizeof(float) * V) == 0;

@@ -5,7 +5,7 @@
  * weights: as conv_s8_dw has them column by column, blocks of 64 channels [3][256]. */
 #include "conv/conv.h"
 #include "conv/cuda_depthwise_s8.h"
-#include "conv/cuda_window_tile.h"
+#include "cuda_window_tile.h"
 
 namespace ingot {
 
@@ -180,7 +180,8 @@ template <int STRIDE, int V, int ROWS, int PIXELS> struct depthwise_windows_s8 {
 
     static DEVICE void run(const call &c) {
         const ingot_cuda_arg &x = c.arg[IMAGE], &y = c.arg[RESULT];
-        const tile t(x, y, c.params.conv);
+        const int32_t *const pads = c.params.conv.pads_begin;
+        const tile t(x, y, pads[1], pads[2]);
         if (!t.there(0, 0)) return;
         const uint64_t ends = (uintptr_t)c.arg[BIAS].data | (uintptr_t)c.arg[SUMS].data | (uintptr_t)c.arg[SCALE].data |
                               (uintptr_t)c.arg[WEIGHTS].data;

@@ -9,6 +9,7 @@
 #define INGOT_POOL_CUDA_H
 
 #include "cuda_rows.h"
+#include "cuda_window_tile.h"
 #include "pool/pool.h"
 
 namespace ingot {
@@ -61,6 +62,7 @@ struct pool_window {
     pool_span a, b, c;
     int32_t image;
 
+    DEVICE pool_window(pool_span a, pool_span b, pool_span c) : a(a), b(b), c(c), image(0) {}
     DEVICE pool_window(const pool_frame &f, int place) {
         c = f.x.span(place % f.x.out);
         place /= f.x.out;
@@ -129,6 +131,66 @@ template <class Fold, int V> struct pool_windows {
             for (int j = 0; j < V; j++) result[j] = end.of(a[j]);
             store_some(y + place * out.pitch + channel, result, whole_out, left);
         }
+    }
+};
+
+/* Square windows over images with pixels: a thread has V channels of a place, and reads the whole window before it
+ * folds it, from addresses that are valid even where it hangs over the border. */
+template <class Fold, int WIDTH, int STRIDE, int V> struct pool_squares {
+    static constexpr int threads = 128;
+    static constexpr int blocks = 4;
+    using In = typename Fold::in;
+    using Acc = typename Fold::acc;
+    using Out = typename Fold::out;
+    using call = ingot::call<2, typename Fold::params>;
+    using tile = window_tile<WIDTH, STRIDE, V, 1, 1>;
+
+    static DEVICE void store(const call &c, const tile &t, const Fold &fold, const Acc (&a)[V], bool wide) {
+        const ingot_cuda_arg &in = c.arg[0], &out = c.arg[1];
+        const ingot_pool_params &p = Fold::pool_of(c.params);
+        const pool_axis y(in, out, p, 1), x(in, out, p, 2);
+        const pool_window window({0, 1, 1}, y.span(t.top), x.span(t.left));
+        const typename Fold::end end(fold, window.inside(), window.counted());
+        Out result[V];
+#pragma unroll
+        for (int j = 0; j < V; j++) result[j] = end.of(a[j]);
+        store_some(static_cast<Out *>(out.data) + t.row(0, 0) * out.pitch + t.channel, result, wide, V);
+    }
+    static DEVICE void run(const call &c) {
+        const ingot_cuda_arg &in = c.arg[0], &out = c.arg[1];
+        const ingot_pool_params &p = Fold::pool_of(c.params);
+        const tile t(in, out, p.pad_begin[0], p.pad_begin[1]);
+        if (!t.there(0, 0)) return;
+        const Fold fold(c.params);
+        const In *const x = static_cast<const In *>(in.data);
+        Acc a[V];
+#pragma unroll
+        for (int j = 0; j < V; j++) a[j] = fold.init();
+        const bool there = t.height > 0 && t.width > 0;
+        if (there && are_pieces<In, V>(in)) {
+            window_piece<sizeof(In) * V> read[WIDTH][WIDTH];
+            t.load(read, x, in.pitch);
+#pragma unroll
+            for (int k = 0; k < WIDTH * WIDTH; k++) {
+                In e[V];
+                memcpy(e, read[k / WIDTH][k % WIDTH].words, sizeof e);
+                const bool inside = t.inside(k / WIDTH, k % WIDTH);
+#pragma unroll
+                for (int j = 0; j < V; j++) {
+                    const Acc next = fold.step(a[j], e[j]);
+                    a[j] = inside ? next : a[j];
+                }
+            }
+        } else {
+#pragma unroll 1
+            for (int k = 0; k < WIDTH * WIDTH; k++) {
+                if (!t.inside(k / WIDTH, k % WIDTH)) continue;
+                const In *const from = x + t.pixel(k / WIDTH, k % WIDTH) * in.pitch + t.channel;
+#pragma unroll
+                for (int j = 0; j < V; j++) a[j] = fold.step(a[j], from[j]);
+            }
+        }
+        store(c, t, fold, a, are_pieces<Out, V>(out));
     }
 };
 

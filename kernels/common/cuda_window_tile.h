@@ -1,9 +1,8 @@
-/* Tiles of an image's pixels with V channels each, and the windows above them: what the depthwise kernels with square
- * windows read. */
-#ifndef INGOT_CONV_CUDA_WINDOW_TILE_H
-#define INGOT_CONV_CUDA_WINDOW_TILE_H
+/* Tiles of an image's pixels with V channels each, and the windows above them: what depthwise convolutions and pooling
+ * with square windows read. */
+#ifndef INGOT_CUDA_WINDOW_TILE_H
+#define INGOT_CUDA_WINDOW_TILE_H
 
-#include "conv/conv.h"
 #include "cuda_device.h"
 
 namespace ingot {
@@ -33,7 +32,7 @@ template <int WIDTH, int STRIDE, int V, int ROWS, int PIXELS> struct window_tile
     int image, top, left; /* of the result: its image, line and column */
     int line, column;     /* where the first window begins in the image */
 
-    DEVICE window_tile(const ingot_cuda_arg &x, const ingot_cuda_arg &y, const ingot_conv_params &p)
+    DEVICE window_tile(const ingot_cuda_arg &x, const ingot_cuda_arg &y, int pad_above, int pad_left)
         : channels(x.dims[3]), height(x.dims[1]), width(x.dims[2]), out_height(y.dims[1]), out_width(y.dims[2]) {
         const uint32_t chunks = (uint32_t)channels / V, index = blockIdx.x * blockDim.x + threadIdx.x;
         const uint32_t down = (uint32_t)(out_height + ROWS - 1) / ROWS, across = index / chunks;
@@ -42,8 +41,8 @@ template <int WIDTH, int STRIDE, int V, int ROWS, int PIXELS> struct window_tile
         channel = (int)(index % chunks) * V;
         left = (int)across * PIXELS;
         if (image >= x.dims[0]) left = out_width;
-        line = top * STRIDE - p.pads_begin[1];
-        column = left * STRIDE - p.pads_begin[2];
+        line = top * STRIDE - pad_above;
+        column = left * STRIDE - pad_left;
     }
 
     /* Whether pixel p of row r of the tile is one of the result, and which. */
