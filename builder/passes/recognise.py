@@ -14,6 +14,7 @@ from dataclasses import replace
 import numpy as np
 
 from ingot.builder.ir import Graph, Node, Value
+from ingot.builder.passes.attention_operands import attention_operands
 from ingot.builder.passes.match import (
     Pattern,
     about,
@@ -297,6 +298,7 @@ _RECOGNISERS: tuple[Callable[[Sweep, Node], _Found], ...] = (
     _normalisation,
     _factor,
     attention,
+    attention_operands,
     _softplus,
     _bound,
     _gated,

@@ -5,7 +5,8 @@
 #include <stdint.h>
 
 /* cffi:begin */
-/* Bits of `rows_first`: the operand is [B, L, H, D], else [B, H, L, D]. */
+/* Bits of `rows_first`: the operand is [B, L, H, D], else [B, H, L, D]. Those of q, k and v are also set where the
+ * operand has its heads side by side: [B, L, H * D], of rank 3. */
 enum {
     INGOT_ATTENTION_Q_ROWS_FIRST = 1,
     INGOT_ATTENTION_K_ROWS_FIRST = 2,

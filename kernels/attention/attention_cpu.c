@@ -18,6 +18,7 @@ static uint64_t scratch_size(const ingot_call *call) {
 
 const ingot_family ingot_family_attention_f32 = {
     .params_size = sizeof(ingot_attention_params),
+    .flags = INGOT_KERNEL_PITCHED,
     .in_min = 3,
     .in_max = 4,
     .out_min = 1,

@@ -8,6 +8,7 @@ static const char *check(const ingot_call *call) { return attention_check(call, 
 
 const ingot_family ingot_family_attention_cuda = {
     .params_size = sizeof(ingot_attention_params),
+    .flags = INGOT_KERNEL_PITCHED,
     .in_min = 4,
     .in_max = 4,
     .out_min = 1,

@@ -60,7 +60,7 @@ static const float *attention_mask_row(const ingot_call *call, int64_t batch, in
     int64_t at = mask->dims[0] == 1 ? 0 : batch;
     at = at * mask->dims[1] + (mask->dims[1] == 1 ? 0 : head);
     at = at * mask->dims[2] + (mask->dims[2] == 1 ? 0 : row);
-    return (const float *)mask->data + at * mask->dims[3];
+    return (const float *)mask->data + at * mask->pitch;
 }
 
 /* Columns that a row sees. */

@@ -22,23 +22,44 @@ typedef struct attention_shape {
     int64_t packs;         /* whether k and v are packed */
 } attention_shape;
 
+/* An operand of rank 4. Its rows are `pitch` apart. */
 static inline attention_operand attention_operand_of(const ingot_arg *arg, int rows_first) {
     attention_operand o = {.rows = arg->dims[rows_first ? 1 : 2], .heads = arg->dims[rows_first ? 2 : 1]};
     o.width = arg->dims[3];
     if (arg->count > 0) { /* extents of an empty operand are bounded by nothing */
-        o.batch_step = o.rows * o.heads * o.width;
-        o.head_step = rows_first ? o.width : o.rows * o.width;
-        o.row_step = rows_first ? o.heads * o.width : o.width;
+        o.batch_step = o.rows * o.heads * arg->pitch;
+        o.head_step = rows_first ? arg->pitch : o.rows * arg->pitch;
+        o.row_step = rows_first ? o.heads * arg->pitch : arg->pitch;
+    }
+    return o;
+}
+
+/* How often `part` goes into `whole`; -1, which no extent is, unless it does exactly. */
+static inline int64_t attention_share(int64_t whole, int64_t part) {
+    return part > 0 && whole % part == 0 ? whole / part : -1;
+}
+
+/* An operand of rank 3, whose heads lie side by side. */
+static inline attention_operand attention_joined(const ingot_arg *arg, int64_t heads, int64_t width) {
+    attention_operand o = {.rows = arg->dims[1], .heads = heads, .width = width};
+    if (arg->count > 0) {
+        o.batch_step = o.rows * arg->pitch;
+        o.head_step = width;
+        o.row_step = arg->pitch;
     }
     return o;
 }
 
 static inline attention_shape attention_shape_of(const ingot_call *call) {
     const ingot_attention_params *p = call->params;
-    attention_shape s = {.q = attention_operand_of(&call->in[0], p->rows_first & INGOT_ATTENTION_Q_ROWS_FIRST)};
-    s.k = attention_operand_of(&call->in[1], p->rows_first & INGOT_ATTENTION_K_ROWS_FIRST);
-    s.v = attention_operand_of(&call->in[2], p->rows_first & INGOT_ATTENTION_V_ROWS_FIRST);
-    s.out = attention_operand_of(&call->out[0], p->rows_first & INGOT_ATTENTION_OUT_ROWS_FIRST);
+    const ingot_arg *q = &call->in[0], *k = &call->in[1], *v = &call->in[2];
+    attention_shape s = {.out = attention_operand_of(&call->out[0], p->rows_first & INGOT_ATTENTION_OUT_ROWS_FIRST)};
+    s.q = q->rank == 3 ? attention_joined(q, s.out.heads, attention_share(q->dims[2], s.out.heads))
+                       : attention_operand_of(q, p->rows_first & INGOT_ATTENTION_Q_ROWS_FIRST);
+    s.k = k->rank == 3 ? attention_joined(k, attention_share(k->dims[2], s.q.width), s.q.width)
+                       : attention_operand_of(k, p->rows_first & INGOT_ATTENTION_K_ROWS_FIRST);
+    s.v = v->rank == 3 ? attention_joined(v, s.k.heads, attention_share(v->dims[2], s.k.heads))
+                       : attention_operand_of(v, p->rows_first & INGOT_ATTENTION_V_ROWS_FIRST);
     s.batch = call->in[0].dims[0];
     if (call->out[0].count == 0) {
         s.batch = 0;
@@ -55,7 +76,8 @@ static inline const char *attention_check(const ingot_call *call, int (*takes)(u
     const ingot_attention_params *p = call->params;
     const ingot_arg *q = &call->in[0], *k = &call->in[1], *v = &call->in[2], *out = &call->out[0];
     for (uint32_t i = 0; i < 3; i++) {
-        if (!takes(call->in[i].dtype) || call->in[i].rank != 4) {
+        const int joined = call->in[i].rank == 3 && (p->rows_first >> i & 1);
+        if (!takes(call->in[i].dtype) || (call->in[i].rank != 4 && !joined)) {
             return "attention: an operand of the wrong type or rank";
         }
     }

@@ -3,49 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from ingot.kernels.common.half import HALF, HalfAttrs, is_half, real_attrs, stored_on_cuda, with_half
-from ingot.kernels.spec import DType, NodeView, OpSpec, Sample, Tactic, TensorType, Unsupported
+from ingot.kernels.spec import DType, NodeView, OpSpec, Sample, Tactic, TensorType, Unsupported, Work
 
 from . import cuda
-
-
-@dataclass(frozen=True, slots=True)
-class AttentionAttrs:
-    """``rows_first`` says for q, k, v and the result whether they are [B, L, H, D] rather than [B, H, L, D].
-
-    With ``causal``, row i sees columns up to i + ``diagonal`` only. Scores become ``softcap`` * tanh(score /
-    ``softcap``) before the mask is added, unless it is 0.
-    """
-
-    scale: float = 1.0
-    rows_first: tuple[bool, bool, bool, bool] = (False, False, False, False)
-    causal: bool = False
-    diagonal: int = 0
-    softcap: float = 0.0
-
-
-def _split(shape: tuple[int, ...], rows_first: bool) -> tuple[int, int, int, int]:
-    """Batch, heads, rows and width."""
-    batch, a, b, width = shape
-    return (batch, b, a, width) if rows_first else (batch, a, b, width)
+from .attrs import AttentionAttrs, dims
 
 
 def infer(attrs: AttentionAttrs, inputs: Sequence[TensorType | None]) -> tuple[TensorType, ...]:
     """q [B, H, Lq, D], k [B, G, Lk, D], v [B, G, Lk, E], mask [B or 1, H or 1, Lq or 1, Lk] or None -> [B, H, Lq, E].
 
-    G divides H; consecutive heads of q share one of k and v.
+    G divides H; consecutive heads of q share one of k and v. Each of q, k and v lies as the attributes say.
     """
     q, k, v, mask = [*inputs, None][:4]
-    if any(t.rank != 4 for t in (q, k, v)) or q.dtype is not k.dtype or q.dtype is not v.dtype:
+    ranks = [(4, 3) if first else (4,) for first in attrs.rows_first]
+    known = all(t.rank in able for t, able in zip((q, k, v), ranks))
+    if not known or q.dtype is not k.dtype or q.dtype is not v.dtype:
         raise Unsupported(f"attention of {q}, {k} and {v}", "three tensors [B, H, L, D] of one type")
     if q.dtype not in (DType.F32, DType.F16, DType.BF16):
         raise Unsupported(f"attention of {q.dtype.name}", "float32")
-    batch, heads, rows, width = _split(q.shape, attrs.rows_first[0])
-    k_batch, groups, keys, k_width = _split(k.shape, attrs.rows_first[1])
-    v_batch, v_groups, v_keys, out_width = _split(v.shape, attrs.rows_first[2])
+    of_q, of_k, of_v = dims(attrs, (q.shape, k.shape, v.shape))
+    (batch, heads, rows, width), (k_batch, groups, keys, k_width), (v_batch, v_groups, v_keys, out_width) = (
+        of_q,
+        of_k,
+        of_v,
+    )
     fits = batch == k_batch == v_batch and groups == v_groups and keys == v_keys and width == k_width
     if not fits or groups < 1 or heads % groups or keys < 1:
         raise Unsupported(f"attention of {q}, {k} and {v}", "operands that agree in batch, heads, rows and width")
@@ -71,13 +55,18 @@ def _params(node: NodeView) -> dict[str, Any]:
 
 
 def samples() -> Iterable[Sample]:
-    def case(b, h, g, lq, lk, d, e, mask=None, rows_first=(False,) * 4, **attrs) -> Sample:
-        def operand(heads: int, rows: int, width: int, first: bool) -> TensorType:
+    def case(b, h, g, lq, lk, d, e, mask=None, rows_first=(False,) * 4, joined="", **attrs) -> Sample:
+        def operand(name: str, heads: int, rows: int, width: int, first: bool) -> TensorType:
+            if name in joined:
+                return TensorType(DType.F32, (b, rows, heads * width))
             return TensorType(DType.F32, (b, rows, heads, width) if first else (b, heads, rows, width))
 
-        q, k, v = (operand(*x, first) for x, first in zip(((h, lq, d), (g, lk, d), (g, lk, e)), rows_first))
+        sizes = (("q", h, lq, d), ("k", g, lk, d), ("v", g, lk, e))
+        q, k, v = (operand(*x, first) for x, first in zip(sizes, rows_first))
+        if "q" in joined:
+            attrs["heads"] = h
         m = None if mask is None else TensorType(DType.F32, (*mask, lk))
-        name = f"{b}x{h}/{g}-{lq}x{lk}x{d}-{''.join(str(int(r)) for r in rows_first)}-{sorted(attrs)}"
+        name = f"{b}x{h}/{g}-{lq}x{lk}x{d}-{''.join(str(int(r)) for r in rows_first)}-{joined}{sorted(attrs)}"
         return Sample(AttentionAttrs(attrs.pop("scale", 0.3), tuple(rows_first), **attrs), (q, k, v, m), name=name)
 
     yield case(1, 2, 2, 70, 70, 16, 16)
@@ -87,10 +76,13 @@ def samples() -> Iterable[Sample]:
     yield case(1, 2, 2, 3, 20, 8, 8, causal=True, diagonal=17, rows_first=(True, True, True, True))
     yield case(1, 1, 1, 130, 65, 4, 32, softcap=2.0, rows_first=(True, False, True, False))
     yield case(1, 2, 1, 5, 40, 130, 140, mask=(1, 2, 5))
+    yield case(2, 4, 2, 21, 35, 8, 12, mask=(1, 1, 21), rows_first=(True,) * 4, joined="qkv")
+    yield case(1, 2, 2, 1, 30, 16, 16, rows_first=(False, True, True, False), joined="v")
     yield from _half_samples(
         case(1, 2, 2, 70, 70, 16, 16),
         case(2, 4, 2, 9, 133, 24, 40, mask=(2, 1, 9), rows_first=(True, True, True, True)),
         case(1, 1, 1, 100, 100, 64, 64, causal=True),
+        case(1, 2, 1, 40, 300, 32, 32, rows_first=(True,) * 4, joined="qkv"),
         case(1, 2, 1, 17, 20, 5, 7, softcap=2.0),
         case(1, 1, 1, 70, 70, 80, 96),
         case(1, 1, 1, 3, 70, 140, 32),
@@ -113,15 +105,23 @@ def _is_f32(node: NodeView) -> bool:
     return node.inputs[0].type.dtype is DType.F32 and not is_half(node)
 
 
+def _work(node: NodeView) -> Work:
+    (batch, heads, rows, width), (_, _, keys, _), (*_, out_width) = dims(
+        real_attrs(node), [value.type.shape for value in node.inputs[:3]]
+    )
+    return Work(2 * batch * heads * rows * keys * (width + out_width), node.inputs[0].type.dtype)
+
+
 SPEC = OpSpec(
     name="attention",
     attrs=AttentionAttrs,
     infer=with_half(infer),
     tactics=(
-        Tactic("attention_f32", "ingot_attention_params", _params, when=_is_f32),
+        Tactic("attention_f32", "ingot_attention_params", _params, when=_is_f32, pitched_inputs=(0, 1, 2)),
         *cuda.tactics(_params, lambda node: is_half(node) or _is_f32(node)),
     ),
     samples=samples,
     half=stored_on_cuda(),
+    work=_work,
     cast_to={DType.F16: DType.F32, DType.BF16: DType.F32},
 )

@@ -136,6 +136,8 @@ DEVICE uint32_t to_tf32(float x) {
 DEVICE float fma_f32(float a, float b, float c) { return __fmaf_rn(a, b, c); }
 DEVICE float div_f32(float a, float b) { return __fdiv_rn(a, b); }
 DEVICE float sqrt_f32(float x) { return __fsqrt_rn(x); }
+/* The larger one; the number, where the other one is none. */
+DEVICE float max_f32(float a, float b) { return fmaxf(a, b); }
 /* float64, within some ulp of the exact number. */
 DEVICE double exp_f64(double x) { return exp(x); }
 DEVICE double log_f64(double x) { return log(x); }

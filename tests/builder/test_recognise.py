@@ -205,3 +205,32 @@ def test_attention_whose_weights_are_read_elsewhere_stays(make, check, ops) -> N
     weights = make.op("softmax", SoftmaxAttrs(3), make.matmul(q, k, trans_b=True))
     graph = check(make.graph(make.matmul(weights, v), weights), "recognise", rtol=1e-4, atol=1e-5)
     assert ops(graph) == ["matmul", "softmax", "matmul"]
+
+
+def qkv(make, x, order: tuple[int, ...], shape: tuple[int, ...]):
+    """[B, L, 3 H D] -> three of [B, H, L, D]; ``shape`` has an axis of 3 and the heads in some order."""
+    x = make.transpose(make.reshape(x, *x.type.shape[:2], *shape), *order)
+    rest = x.type.shape[1:]
+    for start in range(3):
+        attrs = {"starts": (start, 0, 0, 0, 0), "steps": (1,) * 5, "shape": (1, *rest)}
+        yield make.reshape(make.op("slice", attrs, x), *rest)
+
+
+@pytest.mark.parametrize(
+    ("order", "shape", "kinds"),
+    [
+        ((2, 0, 3, 1, 4), (3, 2, 4), [(2, 5, 8)] * 3),  # all heads of q, then those of k, then those of v
+        ((3, 0, 2, 1, 4), (2, 3, 4), [(2, 5, 2, 4)] * 3),  # q, k and v of a head side by side
+    ],
+)
+def test_attention_reads_parts_of_a_product(make, check, order, shape, kinds) -> None:
+    q, k, v = qkv(make, make.input(2, 5, 24), order, shape)
+    weights = make.op("softmax", SoftmaxAttrs(3), make.matmul(q, make.transpose(k, 0, 1, 3, 2)))
+    y = make.transpose(make.matmul(weights, v), 0, 2, 1, 3)
+    graph = check(make.graph(y), "recognise", "canonicalize", "dce", rtol=1e-4, atol=1e-5)
+    assert {node.op.name for node in graph.nodes} <= {"slice", "reshape", "attention"}
+    (found,) = (node for node in graph.nodes if node.op.name == "attention")
+    assert [value.type.shape for value in found.inputs[:3]] == kinds
+    for value in found.inputs[:3]:
+        (attrs, whole) = (value.producer.attrs, value.producer.inputs[0].type.shape)
+        assert attrs.shape[:-1] == whole[:-1] and attrs.shape[-1] * 3 == whole[-1]

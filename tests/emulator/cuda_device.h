@@ -137,6 +137,8 @@ DEVICE uint32_t to_tf32(float x) { return ingot_emulated_tf32(x); }
 DEVICE float fma_f32(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
 DEVICE float div_f32(float a, float b) { return a / b; }
 DEVICE float sqrt_f32(float x) { return __builtin_sqrtf(x); }
+/* The larger one; the number, where the other one is none. */
+DEVICE float max_f32(float a, float b) { return __builtin_fmaxf(a, b); }
 /* float64, within some ulp of the exact number. */
 DEVICE double exp_f64(double x) { return __builtin_exp(x); }
 DEVICE double log_f64(double x) { return __builtin_log(x); }

@@ -23,6 +23,12 @@ def reference(
     def heads_first(x: np.ndarray, rows_first: bool) -> np.ndarray:
         return x.transpose(0, 2, 1, 3) if rows_first else x
 
+    def split(x: np.ndarray, heads: int) -> np.ndarray:
+        return x.reshape(*x.shape[:2], heads, -1) if x.ndim == 3 else x
+
+    q = split(q, attrs.heads)
+    k = split(k, k.shape[-1] // q.shape[-1])
+    v = split(v, k.shape[2 if attrs.rows_first[1] else 1])
     q, k, v = (heads_first(x, first).astype(np.float64) for x, first in zip((q, k, v), attrs.rows_first))
     share = q.shape[1] // k.shape[1]
     scores = attrs.scale * (q @ np.repeat(k, share, 1).swapaxes(-1, -2))
@@ -53,13 +59,15 @@ def cases(draw: st.DrawFn) -> tuple[AttentionAttrs, list[np.ndarray]]:
 
     sizes = ((heads, rows, width), (groups, keys, width), (groups, keys, out_width))
     operands = [operand(first, *size) for first, size in zip(rows_first, sizes)]
+    joined = [first and draw(st.booleans()) for first in rows_first[:3]]
+    operands = [x.reshape(*x.shape[:2], -1) if join else x for x, join in zip(operands, joined)]
     if draw(st.booleans()):
         shape = [draw(st.sampled_from((1, n))) for n in (batch, heads, rows)]
         mask = random.standard_normal((*shape, keys)).astype(np.float32)
         mask[..., 1:][random.random(mask[..., 1:].shape) < 0.2] = -np.inf
         operands.append(mask)
     causal = draw(st.booleans())
-    attrs = AttentionAttrs(0.4, rows_first, causal, draw(st.integers(0, 20)), draw(st.sampled_from((0.0, 2.0))))
+    attrs = AttentionAttrs(0.4, rows_first, causal, draw(st.integers(0, 20)), draw(st.sampled_from((0.0, 2.0))), heads)
     return attrs, operands
 
 
@@ -97,6 +105,26 @@ def test_every_wrong_extent_is_refused() -> None:
             changed[operand] = (*shape[:axis], shape[axis] + 1, *shape[axis + 1 :])
             with pytest.raises(IngotError):
                 attempt(changed)
+
+
+JOINED = [(1, 5, 32), (1, 7, 16), (1, 7, 6), (1, 1, 5, 7), (1, 4, 5, 3)]
+
+
+def test_heads_side_by_side_that_do_not_fit_are_refused() -> None:
+    attempt(JOINED, rows_first=7)
+    for fields in (0, 3, 5, 6):  # not said of all three
+        with pytest.raises(IngotError):
+            attempt(JOINED, rows_first=fields)
+    for operand in range(3):
+        for axis in range(3):
+            for more in (1, 2, 4, 8):
+                shape = JOINED[operand]
+                changed = list(JOINED)
+                changed[operand] = (*shape[:axis], shape[axis] + more, *shape[axis + 1 :])
+                with pytest.raises(IngotError):
+                    attempt(changed, rows_first=7)
+    with pytest.raises(IngotError):
+        attempt([JOINED[0], (1, 7, 24), (1, 7, 9), *JOINED[3:]], rows_first=7)
 
 
 @pytest.mark.parametrize(
