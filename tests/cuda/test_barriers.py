@@ -32,7 +32,6 @@ OPERATORS = [n for n, spec in samples.SPECS.items() if any(t.backend == "cuda" f
 ONE_BLOCK = (1, 1, 1)
 #: how many places of a file nobody misses, because another one makes up for them
 SPARE = {
-    "attention_mma.cu": 1,  # the last wait for copies: none is under way
     "cuda_gemm.h": 1,  # likewise
     "recurrent.cu": 2,  # before and after the products of x: either will do
     "recurrent_s8.cu": 2,
