@@ -138,6 +138,8 @@ class Program:
     is_candidate: bool = False
     group: int = 0
     between_bytes: int = 0
+    #: kernels may start before those end that they wait for (CUDA)
+    overlaps: bool = False
     #: nanoseconds that each step should take without being started; where somebody predicts them
     work_ns: list[float] = field(default_factory=list)
 

@@ -210,7 +210,7 @@ def _add_program(t: _Tables, p: Program, kernel_abi: Mapping[str, tuple[int, int
         "ingot_program",
         name=t.string(p.name),
         role=lib.INGOT_ROLE_CANDIDATE if p.is_candidate else lib.INGOT_ROLE_RUN,
-        flags=lib.INGOT_PROGRAM_SERIAL if p.edges is None else 0,
+        flags=(lib.INGOT_PROGRAM_SERIAL if p.edges is None else 0) | (lib.INGOT_PROGRAM_OVERLAPS if p.overlaps else 0),
         register_count=registers,
         buffers=(buffers, len(p.buffers)),
         tensors=(tensors, len(p.tensors)),

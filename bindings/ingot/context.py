@@ -65,6 +65,7 @@ class Context:
         wait: str = "block",
         priority: int = 0,
         cpus: Sequence[int] | None = None,
+        overlap: bool = True,
     ) -> None:
         options = ffi.new("ingot_context_options *", {"size": ffi.sizeof("ingot_context_options")})
         if wait not in _WAITS:
@@ -72,6 +73,7 @@ class Context:
         if threads < 1 or not 0 <= priority <= 99 or any(cpu < 0 for cpu in cpus or ()):
             raise ArgumentError("threads must be at least 1, priority 0 to 99 and cpus not negative")
         options.threads, options.wait, options.priority = min(threads, 2**31), _WAITS[wait], priority
+        options.flags = 0 if overlap else lib.INGOT_CONTEXT_IN_TURN
         if cpus is not None:
             options.cpus = cpu_list = ffi.new("uint32_t[]", list(cpus))
             options.cpu_count = len(cpu_list)

@@ -167,7 +167,12 @@ class Engine:
             raise ResourceError(f"{path}: {error.strerror or error}", "file") from error
 
     def context(
-        self, threads: int = 1, wait: str = "block", priority: int = 0, cpus: Sequence[int] | None = None
+        self,
+        threads: int = 1,
+        wait: str = "block",
+        priority: int = 0,
+        cpus: Sequence[int] | None = None,
+        overlap: bool = True,
     ) -> Context:
         """All the memory and threads for running the engine; see :class:`Context`.
 
@@ -175,9 +180,10 @@ class Engine:
         while, then sleeps, "spin" keeps asking, "poll" looks at a word in memory that the end of a run writes. On the
         CPU ``threads`` counts the caller's own. ``wait="block"`` lets workers sleep after a bounded spin, ``"spin"``
         keeps them spinning, one core each. ``priority`` (1 to 99) is the workers' SCHED_FIFO priority, 0 leaves it.
-        ``cpus`` names the cpu of each worker thread (``threads - 1`` of them).
+        ``cpus`` names the cpu of each worker thread (``threads - 1`` of them). ``overlap=False`` lets no kernel of CUDA
+        start before those have ended that it waits for, for comparisons; results are the same.
         """
-        return Context(self, threads, wait, priority, cpus)
+        return Context(self, threads, wait, priority, cpus, overlap)
 
     def self_test(self) -> None:
         """Run the file's self-test; :class:`EngineError` names the output that differed first.

@@ -125,6 +125,7 @@ def _programs(f: _File) -> list[dict[str, Any]]:
                 "name": f.text(p.name),
                 "role": _ROLES.get(p.role, str(p.role)),
                 "serial": bool(p.flags & lib.INGOT_PROGRAM_SERIAL),
+                "overlaps": bool(p.flags & lib.INGOT_PROGRAM_OVERLAPS),
                 "inputs": [_io(f, io, own[io.tensor]) for io in own_io if not io.is_output],
                 "outputs": [_io(f, io, own[io.tensor]) for io in own_io if io.is_output],
                 "memory": {

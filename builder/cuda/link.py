@@ -21,6 +21,10 @@ def arch_number(target: Target) -> int:
     return int(re.fullmatch(r"sm_(\d+)[a-z]?", target.arch)[1])
 
 
+#: from this architecture on kernels wait for each other themselves (await_kernels of cuda_device.h)
+FIRST_OVERLAPPING = 90
+
+
 def driver_number(target: Target) -> int:
     """The oldest driver for the target's code as CUDA counts: 12060."""
     major, minor = cuda_of(target)
@@ -50,6 +54,7 @@ def link(
         ) from None
     modules = {each: Module(each.kernel, found[each].image, arch_number(target)) for each in users}
     for program in programs:
+        program.overlaps = arch_number(target) >= FIRST_OVERLAPPING and bool(program.steps)
         program.steps = [
             replace(step, launch=_started(step.launch, modules[Instance.of(step.launch)])) for step in program.steps
         ]

@@ -12,7 +12,11 @@
  *     };
  *
  * and a compiled instance is INGOT_CUDA_ENTRY(name, ingot::copy_rows<4>). Kernels are right for any grid that the
- * operator's `launch` could give, read what the operands' extents say and never trust the grid for bounds. */
+ * operator's `launch` could give, read what the operands' extents say and never trust the grid for bounds.
+ *
+ * From sm_90 on a kernel may start while those it waits for still run (docs/cuda.md, "Overlap"). The entry point waits
+ * for their end before `run`; a kernel that has something to do with constants alone says `static constexpr bool
+ * waits_itself = true` and calls await_kernels itself. */
 #ifndef INGOT_CUDA_DEVICE_H
 #define INGOT_CUDA_DEVICE_H
 
@@ -50,6 +54,7 @@
 #define INGOT_CUDA_ENTRY(name, ...)                                                                                    \
     extern "C" __global__ void INGOT_ENTRY_CLUSTER __launch_bounds__((__VA_ARGS__::threads), (__VA_ARGS__::blocks))    \
         name(const __grid_constant__ __VA_ARGS__::call call) {                                                         \
+        if constexpr (!ingot::waits_itself<__VA_ARGS__>::value) ingot::await_kernels();                                \
         __VA_ARGS__::run(call);                                                                                        \
     }
 
@@ -78,6 +83,24 @@ template <int N, class Params, int MAPS> struct mapped_call {
     ingot_cuda_tail tail;
     alignas(16) Params params;
     tensor_map map[MAPS];
+};
+
+/* -- overlap ------------------------------------------------------------------------------------------------------- */
+
+/* Waits until the kernels before this one have ended, and with them all that those waited for: what they wrote is
+ * there, what they read may be overwritten. Before it a kernel may touch shared memory and constants of the file,
+ * nothing else. At least one thread of each block calls it, and what others touch is behind a barrier behind that call.
+ * Kernels behind this one may start from now on: they wait for its end. */
+DEVICE void await_kernels() {
+#if __CUDA_ARCH__ >= 900
+    asm volatile("griddepcontrol.wait;" ::: "memory");
+    asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+#endif
+}
+
+template <class Kernel, class = void> struct waits_itself { static constexpr bool value = false; };
+template <class Kernel> struct waits_itself<Kernel, decltype((void)Kernel::waits_itself)> {
+    static constexpr bool value = Kernel::waits_itself;
 };
 
 /* -- element types ------------------------------------------------------------------------------------------------- */

@@ -150,6 +150,10 @@ typedef enum ingot_wait {
                              at a word in memory that the end of a run writes. The shortest delay */
 } ingot_wait;
 
+enum {
+    INGOT_CONTEXT_IN_TURN = 1 /* CUDA: no kernel starts before those have ended that it waits for; for comparisons */
+};
+
 typedef struct ingot_context_options {
     uint32_t size;        /* sizeof(ingot_context_options) */
     uint32_t threads;     /* 1..64, the caller's own among them; 0 means 1 */
@@ -157,7 +161,7 @@ typedef struct ingot_context_options {
     uint32_t priority;    /* 1..99: SCHED_FIFO priority of the workers; 0: as the caller */
     const uint32_t *cpus; /* cpu for each worker thread, from thread 1 on; NULL: no affinity */
     uint32_t cpu_count;   /* entries of cpus: threads - 1, or 0 */
-    uint32_t reserved;
+    uint32_t flags;       /* INGOT_CONTEXT_IN_TURN */
 } ingot_context_options;
 
 /* The three blocks a context lives in. A CPU engine needs the host block alone. On CUDA `pinned` and `device` may be

@@ -143,12 +143,16 @@ typedef struct ingot_variant { /* one target's programs; the loader takes the be
  * its time is noted. docs/timing-cache.md says more. */
 typedef enum ingot_program_role { INGOT_ROLE_RUN = 0, INGOT_ROLE_CANDIDATE = 1 } ingot_program_role;
 
-enum { INGOT_PROGRAM_SERIAL = 1 /* steps run in file order: an edge from each step to the next is implied */ };
+enum {
+    INGOT_PROGRAM_SERIAL = 1,  /* steps run in file order: an edge from each step to the next is implied */
+    INGOT_PROGRAM_OVERLAPS = 2 /* CUDA sm_90 or newer: a kernel may start while those run that it has an edge from; each
+                                  waits for their end before it touches what is no constant */
+};
 
 typedef struct ingot_program {
     uint32_t name;
     uint32_t role;  /* ingot_program_role */
-    uint32_t flags; /* INGOT_PROGRAM_SERIAL */
+    uint32_t flags; /* INGOT_PROGRAM_SERIAL, INGOT_PROGRAM_OVERLAPS */
     uint32_t register_count;
     ingot_range buffers;
     ingot_range tensors;

@@ -22,6 +22,8 @@ static ingot_status check_options(const ingot_engine *engine, const ingot_contex
     if (filled->threads > MAX_THREADS || filled->wait > last_wait || filled->priority > 99)
         return ingot_fail(error, INGOT_ERR_ARGUMENT, INGOT_NO_OFFSET,
                           "threads must be 1..%d, wait 0..%u, priority 0..99", MAX_THREADS, last_wait);
+    if (filled->flags & ~(uint32_t)INGOT_CONTEXT_IN_TURN)
+        return ingot_fail(error, INGOT_ERR_ARGUMENT, INGOT_NO_OFFSET, "ingot_context_options: unknown flags");
     if (filled->cpus && filled->cpu_count != filled->threads - 1)
         return ingot_fail(error, INGOT_ERR_ARGUMENT, INGOT_NO_OFFSET, "cpus needs an entry for each of the %u workers",
                           filled->threads - 1);

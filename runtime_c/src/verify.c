@@ -270,7 +270,7 @@ static ingot_status check_program(const ingot_file *f, uint32_t index, ingot_err
     const ingot_program *p = (const ingot_program *)ingot_record(table, index);
     uint64_t at = ingot_record_offset(table, index);
     if (!ingot_file_string(f, p->name) || p->role > INGOT_ROLE_CANDIDATE ||
-        p->flags & ~(uint32_t)INGOT_PROGRAM_SERIAL || p->register_count > MAX_REGISTERS)
+        p->flags & ~(uint32_t)(INGOT_PROGRAM_SERIAL | INGOT_PROGRAM_OVERLAPS) || p->register_count > MAX_REGISTERS)
         return ingot_fail(error, INGOT_ERR_FORMAT, at, "program %u: name, role, flags or registers are out of range",
                           index);
     const struct {

@@ -38,6 +38,8 @@ ingot_status ingot_verify_launches(const ingot_file *f, ingot_error *error) {
     return INGOT_OK;
 }
 
+enum { FIRST_OVERLAPPING = 90 }; /* architecture whose kernels can wait for each other */
+
 /* Programs are for one backend: all their steps have a launch, with code for one architecture, or none has. */
 ingot_status ingot_verify_backend(const ingot_file *f, const ingot_program *p, ingot_error *error) {
     const ingot_table *launches = &f->tables[INGOT_SECTION_LAUNCHES], *modules = &f->tables[INGOT_SECTION_MODULE_INDEX];
@@ -56,6 +58,10 @@ ingot_status ingot_verify_backend(const ingot_file *f, const ingot_program *p, i
                               i, own, arch);
         arch = own;
     }
+    if (p->flags & INGOT_PROGRAM_OVERLAPS && arch < FIRST_OVERLAPPING)
+        return ingot_fail(error, INGOT_ERR_FORMAT, INGOT_NO_OFFSET,
+                          "a program whose kernels overlap: wanted code for sm_%d or newer, found sm_%u",
+                          FIRST_OVERLAPPING, arch);
     return INGOT_OK;
 }
 

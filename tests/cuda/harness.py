@@ -92,6 +92,10 @@ def run_node(
     if counters:
         counters.bytes[:] = 0
     packed = [ABSENT if o is None else o.packed() for o in [*held, *outputs]]
+    constant = {i for i, v in enumerate(node.inputs) if v is not None and v.is_constant} | set(tactic.pack)
+    mutable = [h for i, h in enumerate(held) if h is not None and i not in constant]
+    others = list({id(o.memory): o.memory for o in [*mutable, *outputs]}.values())
+    others += [memory for memory in (status, workspace, counters) if memory]
     load(launch).launch(
         ENTRY,
         pack_call(
@@ -108,6 +112,7 @@ def run_node(
         shared=launch.shared,
         shared_limit=target.figures["shared_bytes_per_block"],
         seed=seed,
+        others=others,
     )
     for i, (h, b) in enumerate(zip(held, before)):
         assert h is None or i == inplace or (h.memory.bytes == b).all(), "an input was written"

@@ -118,6 +118,7 @@ void copy_box(uint32_t blocks, void *to, const void *map, int column, int row, u
     if ((uintptr_t)map % 64 || m->mark != INGOT_EMULATED_MAP) fail("copy_box: %p is no tensor map", map);
     if (!is_shared(to, BOX_ROWS * BOX_BYTES) || ((const unsigned char *)to - dynamic_shared()) % 1024)
         fail("copy_box: to %p, which is not in shared memory or no multiple of 1024", to);
+    if (!now.awaited) (void)*(const volatile unsigned char *)m->address; /* read now, or behind await_kernels */
     if (!blocks || blocks >> kernel->cluster)
         fail("copy_box: to blocks %x of a cluster of %u", blocks, kernel->cluster);
     for (uint32_t rank = 0; rank < kernel->cluster; rank++) {

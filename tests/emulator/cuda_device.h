@@ -33,14 +33,19 @@
 #define INGOT_ENTRY_CLUSTER 1
 #endif
 #define INGOT_CUDA_ENTRY(name, ...)                                                                                    \
-    extern "C" __attribute__((visibility("default"))) const ingot_emulated_kernel name = {                             \
-        (__VA_ARGS__::threads),                                                                                        \
-        (__VA_ARGS__::blocks),                                                                                         \
-        INGOT_ENTRY_CLUSTER,                                                                                           \
-        sizeof(__VA_ARGS__::call),                                                                                     \
-        [](const void *call) { __VA_ARGS__::run(*static_cast<const __VA_ARGS__::call *>(call)); },                     \
-        &ingot::machine,                                                                                               \
-        &ingot::position};
+    extern "C" __attribute__((visibility("default")))                                                                  \
+    const ingot_emulated_kernel name = {(__VA_ARGS__::threads),                                                        \
+                                        (__VA_ARGS__::blocks),                                                         \
+                                        ingot::waits_itself<__VA_ARGS__>::value,                                       \
+                                        INGOT_ENTRY_CLUSTER,                                                           \
+                                        sizeof(__VA_ARGS__::call),                                                     \
+                                        [](const void *call) {                                                         \
+                                            if constexpr (!ingot::waits_itself<__VA_ARGS__>::value)                    \
+                                                ingot::await_kernels();                                                \
+                                            __VA_ARGS__::run(*static_cast<const __VA_ARGS__::call *>(call));           \
+                                        },                                                                             \
+                                        &ingot::machine,                                                               \
+                                        &ingot::position};
 
 namespace ingot {
 
@@ -102,6 +107,15 @@ template <int N, class Params, int MAPS> struct mapped_call {
     ingot_cuda_tail tail;
     alignas(16) Params params;
     tensor_map map[MAPS];
+};
+
+/* -- overlap ------------------------------------------------------------------------------------------------------- */
+
+DEVICE void await_kernels() { machine->await_kernels(); }
+
+template <class Kernel, class = void> struct waits_itself { static constexpr bool value = false; };
+template <class Kernel> struct waits_itself<Kernel, decltype((void)Kernel::waits_itself)> {
+    static constexpr bool value = Kernel::waits_itself;
 };
 
 /* -- element types ------------------------------------------------------------------------------------------------- */

@@ -87,6 +87,11 @@ struct CUgraphNode_st {
     int from, to; /* memory types of a copy */
 };
 
+/* How one node waits for another; all zero: for its end. */
+struct CUgraphEdgeData {
+    unsigned char from_port, to_port, type, reserved[5];
+};
+
 struct CUgraph_st {
     std::vector<CUgraphNode_st *> nodes;
 };
@@ -167,6 +172,7 @@ struct driver_state {
 
     std::map<std::string, uint64_t> calls;
     uint64_t kernels, blocks, threads; /* run */
+    uint64_t early;                    /* edges to kernels that wait themselves */
     CUstream_st fallback;              /* the default stream */
 };
 

@@ -10,6 +10,7 @@ typedef struct { void *func; unsigned grid[3], block[3], shared; void **params, 
 typedef struct { size_t x, y, z, level; int type; void *host; uint64_t device; void *array, *context;
                  size_t pitch, height; } copy_end;
 typedef struct { copy_end from, to; size_t width, height, depth; } copy_node;
+typedef struct { unsigned char from_port, to_port, type, reserved[5]; } edge_data;
 typedef struct { uint64_t to; size_t pitch; unsigned value, element; size_t width, height; } set_node;
 int cuInit(unsigned);
 int cuDriverGetVersion(int *);
@@ -36,6 +37,7 @@ int cuMemHostRegister_v2(void *, size_t, unsigned);
 int cuMemHostUnregister(void *);
 int cuMemHostGetDevicePointer_v2(uint64_t *, void *, unsigned);
 int cuPointerGetAttribute(void *, int, uint64_t);
+int cuPointerGetAttributes(unsigned, const int *, void **, uint64_t);
 int cuMemcpyHtoD_v2(uint64_t, const void *, size_t);
 int cuMemcpyDtoH_v2(void *, uint64_t, size_t);
 int cuMemcpyHtoDAsync_v2(uint64_t, const void *, size_t, void *);
@@ -67,6 +69,7 @@ int cuGraphAddKernelNode(void **, void *, void *const *, size_t, const kernel_no
 int cuGraphAddMemcpyNode(void **, void *, void *const *, size_t, const copy_node *, void *);
 int cuGraphAddMemsetNode(void **, void *, void *const *, size_t, const set_node *, void *);
 int cuGraphAddEmptyNode(void **, void *, void *const *, size_t);
+int cuGraphAddDependencies_v2(void *, void *const *, void *const *, const edge_data *, size_t);
 int cuGraphInstantiateWithFlags(void **, void *, unsigned long long);
 int cuGraphExecDestroy(void *);
 int cuGraphExecKernelNodeSetParams(void *, void *, const kernel_node *);

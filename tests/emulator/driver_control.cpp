@@ -72,6 +72,7 @@ const struct {
     {"kernels", [] { return driver.kernels; }},
     {"blocks", [] { return driver.blocks; }},
     {"threads", [] { return driver.threads; }},
+    {"early", [] { return driver.early; }},
     {"damaged",
      [] {
          uint64_t damaged = driver.damaged;

@@ -144,6 +144,31 @@ API CUresult cuGraphAddEmptyNode(CUgraphNode *node, CUgraph graph, const CUgraph
     return add(node, graph, after, count, {CUgraphNode_st::EMPTY, {}, []() -> const char * { return nullptr; }, 0, 0});
 }
 
+/* Edges between nodes that are there. As of the driver of CUDA 13.0, the data of the first is that of all. A kernel
+ * that waits itself is ordered like others, since every block of every kernel must wait (threads.cpp). */
+API CUresult cuGraphAddDependencies_v2(CUgraph graph, const CUgraphNode *from, const CUgraphNode *to,
+                                       const CUgraphEdgeData *data, size_t count) {
+    enum { PROGRAMMATIC = 1, LAUNCH_ORDER = 2 };
+    static const CUgraphEdgeData plain = {};
+    ENTER(CONTEXT);
+    if (!driver.graphs.has(graph)) return CUDA_ERROR_INVALID_HANDLE;
+    const CUgraphEdgeData &d = data && count ? data[0] : plain;
+    const bool early = d.from_port == PROGRAMMATIC && d.type == PROGRAMMATIC;
+    if (d.to_port || (!early && (d.from_port || d.type)) || memcmp(d.reserved, plain.reserved, sizeof d.reserved))
+        return CUDA_ERROR_INVALID_VALUE;
+    if (early && driver.set.arch < 90) return CUDA_ERROR_NOT_SUPPORTED;
+    for (size_t i = 0; i < count; i++) {
+        if (!has_node(graph, from[i]) || !has_node(graph, to[i]) || from[i] == to[i]) return CUDA_ERROR_INVALID_VALUE;
+        const auto kernel = CUgraphNode_st::KERNEL;
+        if (early && (from[i]->kind != kernel || to[i]->kind != kernel)) return CUDA_ERROR_INVALID_VALUE;
+        std::vector<CUgraphNode_st *> &after = to[i]->after;
+        if (std::find(after.begin(), after.end(), from[i]) != after.end()) return CUDA_ERROR_INVALID_VALUE;
+        after.push_back(from[i]);
+        driver.early += early;
+    }
+    return CUDA_SUCCESS;
+}
+
 API CUresult cuGraphInstantiateWithFlags(CUgraphExec *executable, CUgraph graph, unsigned long long flags) {
     ENTER(CONTEXT);
     if (!driver.graphs.has(graph)) return CUDA_ERROR_INVALID_HANDLE;

@@ -142,6 +142,21 @@ API CUresult cuMemHostGetDevicePointer_v2(CUdeviceptr *address, void *host, unsi
     return CUDA_SUCCESS;
 }
 
+/* Of what the driver does not know it says zeros. */
+API CUresult cuPointerGetAttributes(unsigned count, const int *attributes, void **values, CUdeviceptr address) {
+    ENTER(CONTEXT);
+    const auto it = driver_span((const void *)address);
+    const bool known = it != driver.spans.end(), device = known && it->second.kind == span::DEVICE;
+    for (unsigned i = 0; i < count; i++) switch (attributes[i]) {
+        case MEMORY_TYPE: *(unsigned *)values[i] = !known ? 0 : device ? TYPE_DEVICE : TYPE_HOST; break;
+        case DEVICE_POINTER: *(CUdeviceptr *)values[i] = known ? address : 0; break;
+        case HOST_POINTER: *(void **)values[i] = known && !device ? (void *)address : nullptr; break;
+        case DEVICE_ORDINAL: *(int *)values[i] = known ? it->second.device : -2; break;
+        default: return CUDA_ERROR_INVALID_VALUE;
+        }
+    return CUDA_SUCCESS;
+}
+
 API CUresult cuPointerGetAttribute(void *value, int attribute, CUdeviceptr address) {
     ENTER(CONTEXT);
     const auto it = driver_span((const void *)address);

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import cffi
@@ -21,6 +21,8 @@ typedef struct {
     uint64_t seed;
     const void *call;
     uint64_t call_size;
+    void *const *others;
+    uint64_t others_count;
 } ingot_emulated_launch;
 const char *ingot_emulator_launch(const ingot_emulated_kernel *, const ingot_emulated_launch *);
 void *ingot_emulator_load(const void *, size_t, const char **);
@@ -75,21 +77,21 @@ class Memory:
     """Bytes that end at a forbidden page and start at a multiple of ``align``; 0xFF until written."""
 
     def __init__(self, nbytes: int, align: int = 64) -> None:
-        self._start = library().ingot_emulator_allocate(nbytes, align)
-        if self._start == ffi.NULL:
+        self.start = library().ingot_emulator_allocate(nbytes, align)
+        if self.start == ffi.NULL:
             raise MemoryError(f"{nbytes} bytes")
-        self.address = int(ffi.cast("uintptr_t", self._start))
-        self.bytes = np.frombuffer(ffi.buffer(self._start, nbytes), np.uint8) if nbytes else np.empty(0, np.uint8)
-        weakref.finalize(self, library().ingot_emulator_free, self._start)
+        self.address = int(ffi.cast("uintptr_t", self.start))
+        self.bytes = np.frombuffer(ffi.buffer(self.start, nbytes), np.uint8) if nbytes else np.empty(0, np.uint8)
+        weakref.finalize(self, library().ingot_emulator_free, self.start)
 
     @property
     def intact(self) -> bool:
         """Whether nobody wrote around it."""
-        return bool(library().ingot_emulator_intact(self._start))
+        return bool(library().ingot_emulator_intact(self.start))
 
     def protect(self) -> None:
         """From now on a launch that writes here fails."""
-        library().ingot_emulator_protect(self._start, 1)
+        library().ingot_emulator_protect(self.start, 1)
 
 
 class Module:
@@ -112,12 +114,17 @@ class Module:
         shared: int = 0,
         shared_limit: int = 48 << 10,
         seed: int = 0,
+        others: Sequence[Memory] = (),
     ) -> None:
-        """Runs a kernel with these operands and parameters; :class:`LaunchError` says what was wrong."""
+        """Runs a kernel with these operands and parameters; :class:`LaunchError` says what was wrong.
+
+        ``others``: what other kernels may write or read, so that this one waits for them before it touches it.
+        """
         kernel = library().ingot_emulator_kernel(self.handle, entry.encode())
         if kernel == ffi.NULL:
             raise LaunchError(f"the module has no kernel {entry}")
         held = ffi.from_buffer(call)
+        hidden = ffi.new("void *[]", [memory.start for memory in others])
         launch = ffi.new(
             "ingot_emulated_launch *",
             {
@@ -128,6 +135,8 @@ class Module:
                 "seed": seed,
                 "call": held,
                 "call_size": len(call),
+                "others": hidden,
+                "others_count": len(others),
             },
         )
         error = library().ingot_emulator_launch(kernel, launch)

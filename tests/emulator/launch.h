@@ -63,6 +63,8 @@ struct block {
     uint32_t threads, all, warps, returned; /* threads: of a block */
     uint32_t ready[MAX_WARPS], ready_warps;
     uint32_t warp, patience; /* who runs, and for how many turns */
+    bool awaited;            /* the kernels before have ended */
+    uint32_t awaiting[MAX_WARPS];
     meeting meetings[MAX_WARPS];
     barrier barriers[MAX_CLUSTER][BARRIERS]; /* 0: sync_block */
     barrier cluster;
@@ -90,6 +92,8 @@ void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
 [[noreturn]] void fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Notes that a thread has come here; whether it is to go on as if this were not there. */
 bool skips(ingot_emulated_site site);
+/* Whether what other kernels may write or read can be touched. */
+void show_others(bool shown);
 /* Bytes between forbidden pages. */
 unsigned char *guarded(size_t bytes);
 
@@ -101,6 +105,7 @@ void run_threads();
 void sync_block(ingot_emulated_site site);
 void sync_some(ingot_emulated_site site, int index, int count);
 void sync_warp(ingot_emulated_site site);
+void await_kernels();
 uint32_t shuffle(uint32_t x, ingot_shuffle how, int by);
 uint32_t ballot(bool condition);
 void load_matrix(uint32_t *words, int matrices, const void *row, bool transposed);

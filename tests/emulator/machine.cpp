@@ -22,6 +22,7 @@
 #include <numeric>
 
 #include "launch.h"
+#include "memory.h"
 
 namespace emulation {
 
@@ -92,6 +93,11 @@ unsigned char *guarded(size_t bytes) {
     return (unsigned char *)p + page;
 }
 
+void show_others(bool shown) {
+    if (!kernel->waits_itself) return; /* before that there is nothing to find */
+    for (size_t i = 0; i < launch->others_count; i++) ingot_emulator_hide(launch->others[i], !shown);
+}
+
 namespace {
 
 void poll() {
@@ -101,10 +107,10 @@ void poll() {
 void fail_with(const char *what) { fail("%s", what); }
 
 const ingot_machine table = {
-    sync_block,     sync_some,    sync_warp, shuffle,        ballot,       load_matrix,    multiply,
-    copy_async,     copy_commit,  copy_wait, group_multiply, group_commit, group_wait,     barrier_init,
-    barrier_arrive, barrier_wait, copy_box,  my_rank,        sync_cluster, dynamic_shared, static_shared,
-    shared_address, check_global, poll,      fail_with,
+    sync_block,    sync_some,      sync_warp,    await_kernels, shuffle,        ballot,       load_matrix,
+    multiply,      copy_async,     copy_commit,  copy_wait,     group_multiply, group_commit, group_wait,
+    barrier_init,  barrier_arrive, barrier_wait, copy_box,      my_rank,        sync_cluster, dynamic_shared,
+    static_shared, shared_address, check_global, poll,          fail_with,
 };
 
 bool make_memory() {
@@ -177,6 +183,7 @@ const char *ingot_emulator_launch(const ingot_emulated_kernel *k, const ingot_em
     mprotect(call_page, MAX_CALL, PROT_READ);
     error = nullptr;
     run_blocks();
+    show_others(true);
     mprotect(call_page, MAX_CALL, PROT_READ | PROT_WRITE);
     return error;
 }

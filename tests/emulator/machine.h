@@ -44,6 +44,7 @@ struct ingot_machine {
     void (*sync_block)(ingot_emulated_site);
     void (*sync_some)(ingot_emulated_site, int barrier, int count);
     void (*sync_warp)(ingot_emulated_site);
+    void (*await_kernels)();
     uint32_t (*shuffle)(uint32_t x, ingot_shuffle how, int by);
     uint32_t (*ballot)(bool condition);
     void (*load_matrix)(uint32_t *words, int matrices, const void *row, bool transposed);
@@ -71,7 +72,8 @@ struct ingot_machine {
 struct ingot_emulated_kernel {
     uint32_t threads; /* the most a block may have */
     uint32_t blocks;
-    uint32_t cluster; /* blocks that run together: 1 or 2, side by side along x */
+    bool waits_itself; /* await_kernels is not the first thing that a thread does */
+    uint32_t cluster;  /* blocks that run together: 1 or 2, side by side along x */
     uint64_t call_size;
     void (*run)(const void *call); /* one thread */
     const ingot_machine **machine;
@@ -85,6 +87,10 @@ struct ingot_emulated_launch {
     uint64_t seed;         /* of the order of blocks and threads */
     const void *call;
     uint64_t call_size;
+    /* Allocations (memory.h) that other kernels may still write or read until a block has called await_kernels: it may
+     * not touch them before. */
+    void *const *others;
+    uint64_t others_count;
 };
 
 extern "C" {

@@ -17,6 +17,7 @@ struct allocation {
     size_t bytes;
     unsigned char *pages; /* without the forbidden ones */
     size_t length;
+    bool read_only, hidden;
 };
 
 std::mutex lock;
@@ -43,7 +44,7 @@ void *ingot_emulator_allocate(size_t bytes, size_t align) {
     memset(p, FRESH, bytes);
     memset(p + bytes, AROUND, span - bytes);
     const std::lock_guard<std::mutex> hold(lock);
-    live[(uintptr_t)p] = {bytes, pages, length};
+    live[(uintptr_t)p] = {bytes, pages, length, false, false};
     return p;
 }
 
@@ -56,8 +57,16 @@ int ingot_emulator_intact(const void *p) {
 
 void ingot_emulator_protect(void *p, int read_only) {
     const std::lock_guard<std::mutex> hold(lock);
-    const allocation &a = live.at((uintptr_t)p);
+    allocation &a = live.at((uintptr_t)p);
+    a.read_only = read_only != 0;
     mprotect(a.pages, a.length, read_only ? PROT_READ : PROT_READ | PROT_WRITE);
+}
+
+void ingot_emulator_hide(void *p, int hidden) {
+    const std::lock_guard<std::mutex> hold(lock);
+    allocation &a = live.at((uintptr_t)p);
+    a.hidden = hidden != 0;
+    mprotect(a.pages, a.length, hidden ? PROT_NONE : a.read_only ? PROT_READ : PROT_READ | PROT_WRITE);
 }
 
 void ingot_emulator_free(void *p) {
@@ -79,6 +88,8 @@ bool ingot_emulator_describe(const void *address, char *text, size_t size) {
         if (x < low || x >= high) continue;
         if (x < start)
             snprintf(text, size, "%zu bytes before an allocation of %zu", (size_t)(start - x), a.bytes);
+        else if (x < end && a.hidden)
+            snprintf(text, size, "byte %zu of %zu was touched before await_kernels", (size_t)(x - start), a.bytes);
         else if (x < end)
             snprintf(text, size, "byte %zu of an input of %zu was written", (size_t)(x - start), a.bytes);
         else

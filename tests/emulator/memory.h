@@ -12,6 +12,8 @@ void *ingot_emulator_allocate(size_t bytes, size_t align);
 int ingot_emulator_intact(const void *p);
 /* Writing becomes an error of the launch, or is allowed again. */
 void ingot_emulator_protect(void *p, int read_only);
+/* Touching it becomes an error of the launch, or is allowed again as it was before. */
+void ingot_emulator_hide(void *p, int hidden);
 void ingot_emulator_free(void *p);
 size_t ingot_emulator_live();
 }

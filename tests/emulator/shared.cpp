@@ -88,6 +88,7 @@ void copy_async(void *to, const void *from, int bytes, int there) {
         fail("copy_async: %p or %p is no multiple of %d", to, from, bytes);
     if (!is_shared(to, (size_t)bytes)) fail("copy_async: to %p, which is not in shared memory", to);
     if (is_shared(from, 1)) fail("copy_async: from %p, which is in shared memory", from);
+    if (there > 0 && !now.awaited) (void)*(const volatile unsigned char *)from; /* read now, or behind await_kernels */
     if (there < 0 || there > bytes) fail("copy_async: %d of %d bytes", there, bytes);
     memset(to, 0xFF, (size_t)bytes);
     self->copies.push_back({to, from, bytes, there, self->groups});

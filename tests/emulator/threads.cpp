@@ -40,11 +40,30 @@ uint32_t random_bit(uint32_t mask) {
     fail("no thread can go on: %u of %u have returned%s", now.returned, now.all, text);
 }
 
+void make_ready(uint32_t warp, uint32_t lanes) {
+    now.ready[warp] |= lanes;
+    if (now.ready[warp]) now.ready_warps |= 1u << warp;
+}
+
+/* The kernels before end when no thread can go on without that: as late as can be. */
+bool end_others() {
+    if (now.awaited) return false;
+    bool some = false;
+    for (uint32_t w = 0; w < now.warps; w++) {
+        some |= now.awaiting[w] != 0;
+        make_ready(w, std::exchange(now.awaiting[w], 0u));
+    }
+    if (!some) return false;
+    now.awaited = true;
+    show_others(true);
+    return true;
+}
+
 thread *choose() {
     if (chance.below(8) == 0) deliver_box();
     while (!now.ready_warps) {
         if (now.returned == now.all) return nullptr;
-        if (!deliver_box()) report_deadlock();
+        if (!deliver_box() && !end_others()) report_deadlock();
     }
     if (!now.ready[now.warp] || now.patience == 0) {
         static const uint32_t turns[4] = {1, 40, 400, ~0u};
@@ -56,11 +75,6 @@ thread *choose() {
     now.ready[now.warp] &= ~(1u << lane);
     if (!now.ready[now.warp]) now.ready_warps &= ~(1u << now.warp);
     return &threads[now.warp * LANES + lane];
-}
-
-void make_ready(uint32_t warp, uint32_t lanes) {
-    now.ready[warp] |= lanes;
-    if (now.ready[warp]) now.ready_warps |= 1u << warp;
 }
 
 /* Goes on with another thread, or the scheduler when all have returned. */
@@ -125,6 +139,9 @@ void run_threads() {
     for (auto &barriers : now.barriers) barriers[0].count = (int)now.threads;
     now.cluster.count = (int)now.all;
     forget_boxes();
+    memset(now.awaiting, 0, sizeof now.awaiting);
+    now.awaited = false;
+    show_others(false);
     now.warp = 0;
     for (uint32_t i = 0; i < now.all; i++) {
         thread &t = threads[i];
@@ -143,6 +160,17 @@ void run_threads() {
     kernel->position->thread = self->index;
     kernel->position->block = self->block;
     fiber_switch(&scheduler, &self->place);
+    if (!error && !now.awaited) complain("the block ended without await_kernels");
+}
+
+void await_kernels() {
+    if (now.awaited) return;
+    if (!launch->others_count || !kernel->waits_itself) {
+        now.awaited = true;
+        return;
+    }
+    now.awaiting[my_warp()] |= 1u << my_lane();
+    others();
 }
 
 void sync_block(ingot_emulated_site site) {

@@ -145,10 +145,13 @@ static ingot_status take_pinned(ingot_cuda *cuda, void *given, ingot_error *erro
         cuda->pinned_allocated = 1;
     } else {
         unsigned type = 0;
+        static const int asked[] = {CU_POINTER_MEMORY_TYPE};
+        void *answers[] = {&type};
+        const CUdeviceptr address = (CUdeviceptr)(uintptr_t)given;
         cuda->pinned = given;
-        CUresult known =
-            cuda->driver->cuPointerGetAttribute(&type, CU_POINTER_MEMORY_TYPE, (CUdeviceptr)(uintptr_t)given);
-        if (known || type != CU_MEMORYTYPE_HOST) {
+        if (!INGOT_CUDA_TRY(status, cuda, NULL, error, cuPointerGetAttributes, 1, asked, answers, address))
+            return status;
+        if (type != CU_MEMORYTYPE_HOST) {
             if (!INGOT_CUDA_TRY(status, cuda, NULL, error, cuMemHostRegister, given, cuda->pinned_size, flags))
                 return status;
             cuda->pinned_registered = 1;
@@ -324,6 +327,7 @@ ingot_status ingot_cuda_make(const ingot_engine *engine, const ingot_context_opt
     ingot_context pointers = {0};
     ingot_cuda cuda = {.driver = ingot_driver_get(NULL),
                        .wait = options->wait,
+                       .overlap = !(options->flags & INGOT_CONTEXT_IN_TURN),
                        .pinned_size = need.pinned_size,
                        .device_size = need.device_size},
                *place;

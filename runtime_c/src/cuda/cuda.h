@@ -44,7 +44,8 @@ typedef struct ingot_cuda {
     CUdevice device;
     CUcontext primary; /* retained */
     uint32_t integrated;
-    uint32_t wait; /* ingot_wait */
+    uint32_t wait;    /* ingot_wait */
+    uint32_t overlap; /* kernels may start before those end that they wait for, where the program can */
 
     CUstream stream; /* of runs that are not on the caller's */
     CUevent done;

@@ -20,9 +20,12 @@ static struct {
 static const struct {
     const char *symbol;
     size_t at;
+    int optional;
 } functions[] = {
-#define INGOT_CUDA_ENTRY(name, version, arguments) {#name #version, offsetof(ingot_driver, name)},
-    INGOT_CUDA_FUNCTIONS(INGOT_CUDA_ENTRY)
+#define INGOT_CUDA_ENTRY(name, version, arguments) {#name #version, offsetof(ingot_driver, name), 0},
+#define INGOT_CUDA_EXTRA(name, version, arguments) {#name #version, offsetof(ingot_driver, name), 1},
+    INGOT_CUDA_FUNCTIONS(INGOT_CUDA_ENTRY) INGOT_CUDA_OPTIONAL(INGOT_CUDA_EXTRA)
+#undef INGOT_CUDA_EXTRA
 #undef INGOT_CUDA_ENTRY
 };
 
@@ -33,7 +36,7 @@ static ingot_status load(ingot_driver *driver, ingot_error *error) {
         return ingot_fail(error, INGOT_ERR_NO_VARIANT, INGOT_NO_OFFSET, "there is no CUDA driver (%.120s)", dlerror());
     for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++) {
         void *symbol = dlsym(library, functions[i].symbol);
-        if (!symbol)
+        if (!symbol && !functions[i].optional)
             return ingot_fail(error, INGOT_ERR_NO_VARIANT, INGOT_NO_OFFSET,
                               "the CUDA driver lacks %s: wanted one of CUDA 11.4 or newer", functions[i].symbol);
         memcpy((char *)driver + functions[i].at, &symbol, sizeof symbol);

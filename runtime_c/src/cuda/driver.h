@@ -1,7 +1,8 @@
 /* The CUDA driver, reached by loading libcuda.so.1 at run time: its functions in a table, its types as far as they are
  * used. Written after the public documentation of the driver API; no header of CUDA is needed.
  *
- * Everything here is in the driver of CUDA 11.4 (Jetson, 2021) and in all later ones, which keep the older symbols. */
+ * All but what is marked as optional is in the driver of CUDA 11.4 (Jetson, 2021) and in all later ones, which keep the
+ * older symbols. */
 #ifndef INGOT_CUDA_DRIVER_H
 #define INGOT_CUDA_DRIVER_H
 
@@ -73,9 +74,19 @@ typedef struct CUDA_MEMCPY3D { /* version 2: cuGraphAddMemcpyNode takes this one
     size_t width_bytes, height, depth;
 } CUDA_MEMCPY3D;
 
+enum { CU_PORT_PROGRAMMATIC = 1, CU_DEPENDENCY_PROGRAMMATIC = 1 };
+
+typedef struct CUgraphEdgeData { /* all zero: the node waits for the end of the other */
+    unsigned char from_port; /* of a kernel node; PROGRAMMATIC: all blocks have let those behind them start, or ended */
+    unsigned char to_port;   /* 0 */
+    unsigned char type;      /* PROGRAMMATIC: a kernel that waits itself for what the other one writes */
+    unsigned char reserved[5];
+} CUgraphEdgeData;
+
 _Static_assert(sizeof(void *) == 8, "the driver's structs as they are with 64-bit pointers");
 _Static_assert(sizeof(CUDA_KERNEL_NODE_PARAMS) == 56, "CUDA_KERNEL_NODE_PARAMS");
 _Static_assert(sizeof(CUDA_MEMCPY3D) == 200, "CUDA_MEMCPY3D");
+_Static_assert(sizeof(CUgraphEdgeData) == 8, "CUgraphEdgeData");
 
 /* name without its version, version of the symbol, arguments */
 #define INGOT_CUDA_FUNCTIONS(F)                                                                                        \
@@ -99,7 +110,7 @@ _Static_assert(sizeof(CUDA_MEMCPY3D) == 200, "CUDA_MEMCPY3D");
     F(cuMemHostRegister, _v2, (void *address, size_t size, unsigned flags))                                            \
     F(cuMemHostUnregister, , (void *address))                                                                          \
     F(cuMemHostGetDevicePointer, _v2, (CUdeviceptr * address, void *host, unsigned flags))                             \
-    F(cuPointerGetAttribute, , (void *value, int attribute, CUdeviceptr address))                                      \
+    F(cuPointerGetAttributes, , (unsigned count, const int *attributes, void **values, CUdeviceptr address))           \
     F(cuMemcpyHtoDAsync, _v2, (CUdeviceptr to, const void *from, size_t size, CUstream stream))                        \
     F(cuMemcpyDtoHAsync, _v2, (void *to, CUdeviceptr from, size_t size, CUstream stream))                              \
     F(cuMemsetD8Async, , (CUdeviceptr to, unsigned char value, size_t size, CUstream stream))                          \
@@ -138,9 +149,15 @@ _Static_assert(sizeof(CUDA_MEMCPY3D) == 200, "CUDA_MEMCPY3D");
     F(cuGraphUpload, , (CUgraphExec executable, CUstream stream))                                                      \
     F(cuGraphLaunch, , (CUgraphExec executable, CUstream stream))
 
+/* The same; NULL where the driver has none of it. Edges with data: CUDA 12.3. */
+#define INGOT_CUDA_OPTIONAL(F)                                                                                         \
+    F(cuGraphAddDependencies, _v2,                                                                                     \
+      (CUgraph graph, const CUgraphNode *from, const CUgraphNode *to, const CUgraphEdgeData *data, size_t count))
+
 typedef struct ingot_driver {
 #define INGOT_CUDA_MEMBER(name, version, arguments) CUresult(*name) arguments;
     INGOT_CUDA_FUNCTIONS(INGOT_CUDA_MEMBER)
+    INGOT_CUDA_OPTIONAL(INGOT_CUDA_MEMBER)
 #undef INGOT_CUDA_MEMBER
     int version; /* 1000 * major + 10 * minor of the newest CUDA it knows */
 } ingot_driver;

@@ -32,6 +32,7 @@ typedef struct builder {
     ingot_context *context;
     CUgraphNode *after; /* what the next node waits for */
     uint32_t count;
+    int overlap;           /* kernels may start before those end that they wait for */
     uint32_t *stamp;       /* of each step and each io: the node that waits for it already */
     uint32_t *head, *next; /* edges by the step they lead to */
     uint8_t *has_next;     /* steps that another one waits for */
@@ -88,6 +89,9 @@ static ingot_status add_copies(builder *b, int outputs, ingot_error *error) {
     return status;
 }
 
+/* A step that waits for one kernel and nothing else may start while that one runs, since it waits for its end before it
+ * touches anything of others (cuda_device.h). Whoever comes before has ended then too: the kernel waited for has waited
+ * itself, or stands behind plain edges. */
 static ingot_status add_steps(builder *b, ingot_error *error) {
     ingot_context *c = b->context;
     ingot_cuda *cuda = c->cuda;
@@ -95,6 +99,7 @@ static ingot_status add_steps(builder *b, ingot_error *error) {
     const ingot_program *p = c->program->record;
     const int serial = (p->flags & INGOT_PROGRAM_SERIAL) != 0;
     const ingot_table *edges = &c->engine->file.tables[INGOT_SECTION_EDGES];
+    const CUgraphEdgeData early = {.from_port = CU_PORT_PROGRAMMATIC, .type = CU_DEPENDENCY_PROGRAMMATIC};
     for (uint32_t i = 0, arg = 0; i < c->step_count; i++) {
         const ingot_call *call = &c->steps[i].call;
         const uint32_t stamp = i + 1;
@@ -102,6 +107,7 @@ static ingot_status add_steps(builder *b, ingot_error *error) {
         if (serial && i) wait_for_step(b, i - 1, stamp);
         for (uint32_t e = serial ? UINT32_MAX : b->head[i]; e != UINT32_MAX; e = b->next[e])
             wait_for_step(b, ((const ingot_edge *)ingot_record(edges, p->edges.first + e))->from, stamp);
+        const uint32_t kernels = b->count;
         for (uint32_t k = 0; k < call->in_count; k++) {
             const uint32_t io = b->io_of_arg[arg + k];
             if (!io || ingot_get_io(&c->engine->file, p, io - 1)->is_output) continue;
@@ -109,10 +115,15 @@ static ingot_status add_steps(builder *b, ingot_error *error) {
             if (serial && b->stamp[c->step_count + io - 1]) continue;
             wait_for(b, c->step_count + io - 1, stamp, cuda->io[io - 1].copy);
         }
+        const int overlaps = b->overlap && kernels == 1 && b->count == 1;
         void *block;
         const CUDA_KERNEL_NODE_PARAMS kernel = kernel_of(c, i, &block);
-        if (!INGOT_CUDA_TRY(status, cuda, step_name(c, i), error, cuGraphAddKernelNode, &cuda->steps[i].node,
-                            cuda->graph, b->after, b->count, &kernel))
+        CUgraphNode *node = &cuda->steps[i].node;
+        if (!INGOT_CUDA_TRY(status, cuda, step_name(c, i), error, cuGraphAddKernelNode, node, cuda->graph, b->after,
+                            overlaps ? 0 : b->count, &kernel))
+            return status;
+        if (overlaps && !INGOT_CUDA_TRY(status, cuda, step_name(c, i), error, cuGraphAddDependencies, cuda->graph,
+                                        b->after, node, &early, 1))
             return status;
         arg += call->in_count + call->out_count;
     }
@@ -140,7 +151,9 @@ static ingot_status add_end(builder *b, ingot_error *error) {
 ingot_status ingot_cuda_build(ingot_context *c, ingot_error *error) {
     ingot_cuda *cuda = c->cuda;
     const size_t steps = c->step_count, ios = c->program->record->io.count, edges = c->program->record->edges.count;
-    builder b = {.context = c};
+    builder b = {.context = c,
+                 .overlap = cuda->overlap && (c->program->record->flags & INGOT_PROGRAM_OVERLAPS) &&
+                            cuda->driver->cuGraphAddDependencies};
     ingot_status status = INGOT_OK;
     b.after = malloc((steps + ios + 1) * sizeof *b.after);
     b.stamp = calloc(steps + ios + 1, sizeof *b.stamp);
@@ -176,17 +189,13 @@ static ingot_status find_place(const ingot_context *c, const char *name, void *d
     ingot_status status = INGOT_OK;
     *place = INGOT_PLACE_STAGED;
     *view = 0;
-    const CUresult known = cuda->driver->cuPointerGetAttribute(&type, CU_POINTER_MEMORY_TYPE, address);
-    if (known == CUDA_ERROR_INVALID_VALUE) return status; /* the host's, of which it never heard */
-    if (known) return ingot_driver_fail(cuda->driver, known, "cuPointerGetAttribute", NULL, error);
-    if (type != CU_MEMORYTYPE_HOST && type != CU_MEMORYTYPE_DEVICE) return status;
-    if (!INGOT_CUDA_TRY(status, cuda, NULL, error, cuPointerGetAttribute, view, CU_POINTER_DEVICE_POINTER, address))
-        return status;
+    /* All at once: of memory of the host's that it never heard of, the driver says zeros. */
+    static const int asked[] = {CU_POINTER_MEMORY_TYPE, CU_POINTER_DEVICE_POINTER, CU_POINTER_DEVICE_ORDINAL};
+    void *answers[] = {&type, view, &ordinal};
+    if (!INGOT_CUDA_TRY(status, cuda, NULL, error, cuPointerGetAttributes, 3, asked, answers, address)) return status;
+    if ((type != CU_MEMORYTYPE_HOST && type != CU_MEMORYTYPE_DEVICE) || !*view) return status;
     *place = type == CU_MEMORYTYPE_HOST ? INGOT_PLACE_PINNED : INGOT_PLACE_DEVICE;
-    if (type == CU_MEMORYTYPE_HOST) return status;
-    if (!INGOT_CUDA_TRY(status, cuda, NULL, error, cuPointerGetAttribute, &ordinal, CU_POINTER_DEVICE_ORDINAL, address))
-        return status;
-    if (ordinal != c->engine->device)
+    if (type == CU_MEMORYTYPE_DEVICE && ordinal != c->engine->device)
         return ingot_fail(error, INGOT_ERR_ARGUMENT, INGOT_NO_OFFSET,
                           "bind: the buffer of %.80s lies on device %d, the engine runs on %d", name, ordinal,
                           c->engine->device);
