@@ -83,8 +83,9 @@ def events_of(call: Callable[[], object]) -> list[Event]:
 def describe(content: dict[str, Any], events: Sequence[Event], runs: int) -> dict[str, Any]:
     """Medians over the runs of an engine that ``content`` (``Engine.inspect``) describes, the first two left out.
 
-    A kernel belongs to the step with its entry; those of several steps with one entry, which may run in any order when
-    no edge is between them, are taken in the order of the file.
+    A kernel may start before the one ends that it waits for, so its time is that from the end of those before it. It
+    belongs to the step with its entry; those of several steps with one entry, which may run in any order
+    when no edge is between them, are taken in the order of the file.
     """
     count, left = divmod(len(events), runs)
     if left:
@@ -101,12 +102,13 @@ def describe(content: dict[str, Any], events: Sequence[Event], runs: int) -> dic
         kernels = [event for event in run if event[2] in numbers]
         for begin, end, entry in kernels:
             i = next(left_over[entry])
+            before = begin if before is None else before
             starts[i].append(begin - run[0][0])
-            lasting[i].append(end - begin)
-            gaps[i].append(max(begin - before, 0.0) if before is not None else 0.0)
-            before = end if before is None else max(before, end)
+            lasting[i].append(max(end - max(begin, before), 0.0))
+            gaps[i].append(max(begin - before, 0.0))
+            before = max(before, end)
         spans.append(max(end for _, end, _ in run) - run[0][0])
-        sums.append(sum(end - begin for begin, end, _ in kernels))
+        sums.append(sum(lasting[i][-1] for i in lasting))
         between.append(sum(gaps[i][-1] for i in gaps))
     rows = [
         {

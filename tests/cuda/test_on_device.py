@@ -25,15 +25,15 @@ def content(*entries: str) -> dict:
 
 
 def test_events_are_joined_to_steps() -> None:
-    """Copies belong to no step; two steps with one entry follow each other."""
-    once = [(0.0, 1.0, "copy"), (2.0, 6.0, "a"), (6.5, 8.5, "b"), (8.5, 9.5, "a")]
+    """Copies belong to no step; two steps with one entry follow each other; the last one starts early."""
+    once = [(0.0, 1.0, "copy"), (2.0, 6.0, "a"), (6.5, 8.5, "b"), (7.5, 9.5, "a")]
     events = [(begin + 20 * run, end + 20 * run, name) for run in range(4) for begin, end, name in once]
     found = describe(content("a", "b", "a"), events, 4)
     assert (found["span"], found["kernels"], found["gaps"], found["predicted"]) == (9.5, 7.0, 0.5, 9.0)
     assert [(s["nodes"], s["us"], s["gap"], s["at"]) for s in found["steps"]] == [
         ("n0", 4.0, 0.0, 2.0),
         ("n1", 2.0, 0.5, 6.5),
-        ("n2", 1.0, 0.0, 8.5),
+        ("n2", 1.0, 0.0, 7.5),
     ]
     assert found["ratio"] == [0.5, 0.8, 2.0]
     assert by_kernel([found, {"failed": "no"}])["all steps"] == found["ratio"]
