@@ -3,6 +3,7 @@ several blocks have a part each."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,7 @@ from ingot.kernels.common.cuda import CPP, ceil_div
 from ingot.kernels.common.cuda_rows import Team, is_real, storage
 from ingot.kernels.common.half import real_attrs
 from ingot.kernels.common.int8 import is_int8
-from ingot.kernels.reduce import int8
+from ingot.kernels.reduce import few_rows_cuda, int8
 from ingot.kernels.spec import DType, Launch, NodeView, Tactic
 from ingot.targets import Target
 
@@ -24,6 +25,8 @@ PART, BLOCKS, PARTS = 32 << 10, 128, 64
 LONG = 4 * PART
 #: of the peak of memory
 EFFICIENCY = 0.6
+#: kernel, grid and block for a way to fold
+Frame = Callable[[NodeView, str, Target], dict[str, Any]]
 
 
 def params(node: NodeView) -> dict[str, int]:
@@ -101,15 +104,15 @@ def _workspace(node: NodeView) -> int:
     return 8 * s.parts * s.results if s.parts > 1 else 0
 
 
-def _launch(node: NodeView, target: Target) -> Launch:
+def _launch(node: NodeView, target: Target, frame_of: Frame = _frame) -> Launch:
     types = storage(node.inputs[0].type.dtype, node.outputs[0].type.dtype)
     exact = node.inputs[0].type.dtype in INTEGERS
-    frame = _frame(node, f"ingot::reduce_fold<{types}, {int(real_attrs(node).kind)}>", target)
+    frame = frame_of(node, f"ingot::reduce_fold<{types}, {int(real_attrs(node).kind)}>", target)
     return Launch("reduce/reduce.cu", **frame, exact=exact)
 
 
-def _launch_s8(node: NodeView, target: Target) -> Launch:
-    frame = _frame(node, f"ingot::reduce_s8_fold<{CPP[node.outputs[0].type.dtype]}>", target)
+def _launch_s8(node: NodeView, target: Target, frame_of: Frame = _frame) -> Launch:
+    frame = frame_of(node, f"ingot::reduce_s8_fold<{CPP[node.outputs[0].type.dtype]}>", target)
     return Launch("reduce/reduce_s8.cu", **frame, exact=True)
 
 
@@ -117,7 +120,7 @@ def _efficiency(node: NodeView, target: Target) -> float:
     return EFFICIENCY
 
 
-TACTICS = (
+_TACTICS = (
     Tactic(
         "reduce_s8_cuda",
         "ingot_reduce_s8_params",
@@ -147,4 +150,9 @@ TACTICS = (
         efficiency=_efficiency,
         launch=_launch,
     ),
+)
+
+TACTICS = (
+    *_TACTICS,
+    *(few_rows_cuda.twin(tactic, _launch_s8 if tactic is _TACTICS[0] else _launch) for tactic in _TACTICS),
 )

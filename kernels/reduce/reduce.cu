@@ -1,4 +1,5 @@
 /* reduce: of float32, of float16 and bfloat16 in float32, of float64, and of integers, which wrap. */
+#include "reduce/few_rows_cuda.h"
 #include "reduce/reduce_cuda.h"
 #include "vmath.h"
 

@@ -1,6 +1,7 @@
 /* reduce_s8: sums of int8 less the zero points are exact; then they are multiplied by scale / count and stored. The
  * bits are those of reduce_s8_cpu.c. */
 #include "cuda_store_s8.h"
+#include "reduce/few_rows_cuda.h"
 #include "reduce/reduce_cuda.h"
 
 namespace ingot {
