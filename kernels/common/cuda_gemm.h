@@ -14,14 +14,15 @@
 namespace ingot {
 
 /* How a block does its tile. WARPS_K: groups of warps that take turns along the depth; their sums are added in order.
- */
+ * The blocks of a grid that lie behind each other (y) cut the depth of a tile into as many parts: `split_depth` says
+ * which stages a block has, cuda_gemm_split.h adds what they have made. */
 template <int ROWS, int COLUMNS, int BYTES, int STAGES, int WARPS_M, int WARPS_N, int WARPS_K> struct gemm_tile {
     static constexpr int rows = ROWS, columns = COLUMNS, bytes = BYTES, stages = STAGES;
     static constexpr int warps_m = WARPS_M, warps_n = WARPS_N, warps_k = WARPS_K;
     static constexpr int threads = 32 * WARPS_M * WARPS_N * WARPS_K;
     static constexpr int stage_bytes = (ROWS + COLUMNS) * BYTES;
     /* Of the tile of sums, which takes the place of the stages; eight more, so that fragments fall into all banks. */
-    static constexpr int sum_pitch = COLUMNS + 8;
+    static constexpr int sum_pitch = COLUMNS + 8, sum_count = ROWS * sum_pitch;
 };
 
 /* Where 16 bytes of a row lie: chunks change places, so that one chunk of eight rows falls into all banks. */
@@ -59,19 +60,40 @@ template <class Tile> struct tile_place {
     }
 };
 
-/* Goes through `steps` stages of the depth. DIRECT: all copies are asynchronous ones of 16 bytes; what other operands
- * take would lie between the instructions of the loop, which has to be short. A core may use a stage for `lag` steps
- * longer than its own. */
+/* The stages of the depth that a block has. */
+struct depth_part {
+    int first, count;
+};
+
+DEVICE depth_part split_depth(int steps) {
+    const int parts = (int)gridDim.y, each = (steps + parts - 1) / parts, first = (int)blockIdx.y * each;
+    return {first, first >= steps ? 0 : steps - first < each ? steps - first : each};
+}
+
+/* Starts the copies of the first stages of B, before A is known: what it takes to find that is hidden behind them. */
+template <bool DIRECT, class Tile, class Core, class B> DEVICE void load_ahead(B &b, uint8_t *shared, int steps) {
+    constexpr int A_BYTES = Tile::rows * Tile::bytes, AHEAD = Tile::stages - 1 - Core::lag;
+#pragma unroll 1
+    for (int i = 0; i < AHEAD && i < steps; i++) b.template load<DIRECT>(shared + i * Tile::stage_bytes + A_BYTES);
+}
+
+template <class Tile, class Core, class B> DEVICE void load_ahead(B &b, uint8_t *shared, int steps) {
+    if constexpr (B::may_be_direct) {
+        if (b.is_direct()) return load_ahead<true, Tile, Core>(b, shared, steps);
+    }
+    load_ahead<false, Tile, Core>(b, shared, steps);
+}
+
+/* Goes through `steps` stages of the depth; B was loaded ahead. DIRECT: all copies are asynchronous ones of 16 bytes;
+ * what other operands take would lie between the instructions of the loop, which has to be short. A core may use a
+ * stage for `lag` steps longer than its own. */
 template <bool DIRECT, class Tile, class Core, class A, class B>
 DEVICE void multiply_stages(Core &core, A &a, B &b, uint8_t *shared, int steps) {
     constexpr int A_BYTES = Tile::rows * Tile::bytes, AHEAD = Tile::stages - 1 - Core::lag;
     static_assert(AHEAD >= 1, "too few stages");
 #pragma unroll 1
     for (int i = 0; i < AHEAD; i++) {
-        if (i < steps) {
-            a.template load<DIRECT>(shared + i * Tile::stage_bytes);
-            b.template load<DIRECT>(shared + i * Tile::stage_bytes + A_BYTES);
-        }
+        if (i < steps) a.template load<DIRECT>(shared + i * Tile::stage_bytes);
         copy_commit();
     }
     int filled = AHEAD, used = 0;

@@ -31,8 +31,13 @@ class Tile:
 
     @property
     def shared(self) -> int:
-        """Bytes of dynamic shared memory: the stages, or the tile of sums in their place."""
-        return max(self.stages * (self.rows + self.columns) * self.bytes, self.rows * (self.columns + 8) * 4)
+        """Bytes of dynamic shared memory: the stages, or the tiles of sums in their place."""
+        return max(self.staged, self.rows * (self.columns + 8) * 4 * self.warps[2])
+
+    @property
+    def staged(self) -> int:
+        """Bytes of the stages."""
+        return self.stages * (self.rows + self.columns) * self.bytes
 
     @property
     def cpp(self) -> str:
@@ -44,13 +49,55 @@ class Tile:
         split = "x".join(map(str, self.warps))
         return f"tile={self.rows}x{self.columns}x{self.bytes} warps={split} stages={self.stages}"
 
-    def grid(self, rows: int, columns: int) -> tuple[int, int, int]:
-        """The blocks of a product with a result of that extent; at least one."""
-        return (max(ceil_div(rows, self.rows) * ceil_div(columns, self.columns), 1), 1, 1)
+    def grid(self, rows: int, columns: int, split: int = 1) -> tuple[int, int, int]:
+        """The blocks of a product with a result of that extent, ``split`` for each tile; at least one."""
+        return (max(ceil_div(rows, self.rows) * ceil_div(columns, self.columns), 1), split, 1)
 
     def suits(self, rows: int, columns: int) -> bool:
         """Whether there is work for more than half of a tile; the smaller tiles are for what is left."""
         return (rows > self.rows // 2 or self.rows <= 32) and (columns > self.columns // 2 or self.columns <= 32)
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A tile, and over how many blocks its depth is spread."""
+
+    tile: Tile
+    split: int = 1
+
+    @property
+    def variant(self) -> str:
+        return self.tile.variant + (f" split={self.split}" if self.split > 1 else "")
+
+    def suits(self, rows: int, columns: int, row_bytes: int) -> bool:
+        """Whether there is work for more than half of a tile; ``row_bytes``: those of the depth. It is spread over
+        blocks where each has some stages of it and there are few tiles."""
+        if not self.tile.suits(rows, columns):
+            return False
+        deep = row_bytes >= 2 * self.split * self.tile.bytes
+        return self.split == 1 or (deep and self.tile.grid(rows, columns)[0] * self.split <= MOST_SPLIT_BLOCKS)
+
+    def counters(self, rows: int, columns: int) -> int:
+        """One for each tile whose blocks have to be counted."""
+        return self.tile.grid(rows, columns)[0] if self.split > 1 else 0
+
+    def workspace(self, rows: int, columns: int) -> int:
+        """Bytes of the sums that blocks hand to the last one."""
+        return self.split * rows * ceil_div(columns, 8) * 8 * 4 if self.split > 1 else 0
+
+
+#: a device that has more blocks to do at once than this needs no split
+MOST_SPLIT_BLOCKS = 512
+#: over how many blocks the depth of the smaller tiles is spread
+SPLITS = (2, 4, 8)
+#: area of the largest tile that is
+MOST_SPLIT_AREA = 64 * 64
+
+
+def ways(tiles: tuple[Tile, ...]) -> tuple[Way, ...]:
+    """The tiles as they are, and then spread over blocks."""
+    small = [tile for tile in tiles if tile.rows * tile.columns <= MOST_SPLIT_AREA]
+    return (*map(Way, tiles), *(Way(tile, split) for tile in small for split in SPLITS))
 
 
 #: tensor cores. The first is the default where nobody knows better: it is never far from the best
@@ -63,7 +110,10 @@ MMA_TILES = (
     Tile(64, 128, 128, 3, (2, 2, 1)),
     Tile(32, 64, 128, 4, (1, 2, 2)),
     Tile(64, 32, 128, 4, (2, 1, 2)),
-    Tile(32, 32, 256, 3, (1, 1, 8)),
+    Tile(64, 64, 128, 4, (2, 2, 2)),
+    Tile(32, 64, 256, 4, (1, 2, 4)),
+    Tile(64, 32, 256, 4, (2, 1, 4)),
+    Tile(32, 32, 256, 5, (1, 1, 8)),
     Tile(16, 64, 128, 4, (1, 2, 4)),
     Tile(16, 32, 128, 4, (1, 1, 4)),
     Tile(16, 32, 256, 4, (1, 1, 8)),
@@ -76,6 +126,7 @@ _GROUP_TILES = {
     MMA_TILES[3]: Tile(128, 128, 128, 3, (8, 1, 1)),
     MMA_TILES[4]: Tile(128, 64, 128, 4, (8, 1, 1)),
     MMA_TILES[5]: Tile(64, 128, 128, 4, (4, 1, 1)),
+    MMA_TILES[1]: Tile(64, 64, 128, 6, (4, 1, 1)),
 }
 
 
@@ -134,22 +185,27 @@ _SM_COUNT, _CLOCK_MHZ, _MEMORY_GBS, _SHARED_PER_SM = 16, 1300, 200.0, 167936
 _OPS = {"f32": 256, "f16": 2048, "bf16": 2048, "i8": 4096}
 #: clocks until the first stage is there, and from the last product to the last store
 _FILL, _DRAIN = 1000, 1000
+#: clocks that blocks of a tile take to hand their sums to the last one
+_JOIN = 2000
+#: clocks of a stage that are not work: waiting for copies, and for each other
+_STEP = 100
 #: bytes a clock that a multiprocessor gets from the second-level cache, and from shared memory
-_L2_BYTES, _SHARED_BYTES = 48, 128
+_L2_BYTES, _SHARED_BYTES = 32, 128
 #: what warps reach on their own where the peak is that of warp groups
 _WARPS_SHARE = 0.6
 #: warps of a multiprocessor that keep its pipes busy
 _BUSY_WARPS = 8
 
 
-def efficiency(tile: Tile, product: Product, target: Target) -> float:
+def efficiency(way: Way, product: Product, target: Target) -> float:
     """The share of the roofline (``builder/tuning/roofline.py``) that a tile should reach: more than 1 where the core
     is faster than the peak that it is drawn with.
 
-    A multiprocessor does ceil(tiles / multiprocessors) tiles. Each takes the longest of its arithmetic, what its
-    fragments read of shared memory, and what its stages read of the second-level cache; too few warps hide no latency.
+    A multiprocessor does ceil(blocks / multiprocessors) parts of tiles. Each takes the longest of its arithmetic, what
+    its fragments read of shared memory, and what its stages read of the second-level cache; too few warps hide no
+    latency. The last block of a tile reads the sums of all.
     """
-    figures = target.figures
+    figures, tile = target.figures, way.tile
     groups = product.size < 4 and target.arch == GROUP_ARCH and tile in _GROUP_TILES
     tile = _GROUP_TILES[tile] if groups else tile
     count, clock = figures.get("sm_count", _SM_COUNT), figures.get("clock_mhz", _CLOCK_MHZ) / 1000.0
@@ -160,14 +216,14 @@ def efficiency(tile: Tile, product: Product, target: Target) -> float:
         * product.slowed
         * (_WARPS_SHARE if target.arch == GROUP_ARCH and not groups else 1.0)
     )
-    tiles = tile.grid(product.rows, product.columns)[0]
-    own = ceil_div(tiles, count)  # of the busiest multiprocessor
+    own = ceil_div(tile.grid(product.rows, product.columns)[0] * way.split, count)  # of the busiest multiprocessor
     resident = min(
         own, figures.get("shared_bytes_per_sm", _SHARED_PER_SM) // (tile.shared + 1024), 2048 // tile.threads
     )
-    hidden = min(1.0, max(resident, 1) * tile.threads / 32 / _BUSY_WARPS) ** 0.5
+    hidden = 1.0 if groups else min(1.0, max(resident, 1) * tile.threads / 32 / _BUSY_WARPS) ** 0.5
 
-    nbytes = ceil_div(product.depth * product.size, tile.bytes) * tile.bytes
+    steps = ceil_div(ceil_div(product.depth * product.size, tile.bytes), way.split)
+    nbytes = steps * tile.bytes
     down, across, _ = tile.warps
     fragments = (tile.rows * across + tile.columns * down) * nbytes if not groups else 0
     clocks = max(
@@ -175,7 +231,8 @@ def efficiency(tile: Tile, product: Product, target: Target) -> float:
         fragments / _SHARED_BYTES,
         (tile.rows + tile.columns) * nbytes / _L2_BYTES,
     )
-    took = (own * clocks / hidden + _FILL + _DRAIN) / clock
+    joins = _JOIN + way.split * tile.rows * tile.columns * 4 / _L2_BYTES if way.split > 1 else 0
+    took = (own * (clocks / hidden + steps * _STEP / max(resident, 1)) + joins + _FILL + _DRAIN) / clock
     moved = product.moved / figures.get("memory_gbs", _MEMORY_GBS)
     ideal = max(2 * product.rows * product.columns * product.depth / (peak * count * clock), moved)
     return max(1e-3, ideal / (max(took, moved / 0.85) + 1e-9))

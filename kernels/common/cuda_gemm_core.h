@@ -27,6 +27,30 @@ struct prompt_core {
     DEVICE void finish() {}
 };
 
+template <class S> struct alignas(16) four_sums { S at[4]; };
+
+/* Each group of warps along the depth has written a tile of sums of its own: adds them to the first, in their order. */
+template <class Tile, class S> DEVICE void add_groups(S *tile) {
+    sync_block();
+    if constexpr (Tile::warps_k > 1) {
+        constexpr int QUADS = Tile::columns / 4;
+#pragma unroll 1
+        for (int i = (int)threadIdx.x; i < Tile::rows * QUADS; i += Tile::threads) {
+            four_sums<S> *const to =
+                reinterpret_cast<four_sums<S> *>(tile + i / QUADS * Tile::sum_pitch + i % QUADS * 4);
+            four_sums<S> all = *to;
+#pragma unroll
+            for (int k = 1; k < Tile::warps_k; k++) {
+                const four_sums<S> more = to[k * Tile::sum_count / 4];
+#pragma unroll
+                for (int n = 0; n < 4; n++) all.at[n] += more.at[n];
+            }
+            *to = all;
+        }
+        sync_block();
+    }
+}
+
 /* -- tensor cores -------------------------------------------------------------------------------------------------
  * All element types have the same fragments when they are counted in bytes: 16 rows of A and 8 columns of B by 32
  * bytes of the  * depth. float32 takes three products of tf32, which leaves the error of float32; but an infinity
@@ -154,32 +178,22 @@ template <class T, class Tile, bool TOTALS = false> struct mma_core : prompt_cor
         }
     }
 
-    /* Writes the sums to the tile of sums. The groups of warps along the depth follow each other. */
+    /* Writes the sums to the tile of sums. */
     DEVICE void place(sum *tile) const {
         const warp_place<Tile> at;
         const int lane = (int)threadIdx.x % 32;
-#pragma unroll 1
-        for (int k = 0; k < Tile::warps_k; k++) {
-            if (k == at.k) {
+        sum *const own = tile + at.k * Tile::sum_count + (at.m * down * 16 + lane / 4) * Tile::sum_pitch +
+                         at.n * across * 8 + lane % 4 * 2;
 #pragma unroll
-                for (int m = 0; m < down; m++) {
+        for (int m = 0; m < down; m++) {
 #pragma unroll
-                    for (int n = 0; n < across; n++) {
-                        sum *to = tile + ((at.m * down + m) * 16 + lane / 4) * Tile::sum_pitch +
-                                  (at.n * across + n) * 8 + lane % 4 * 2;
-                        put(to, k > 0, sums[m][n][0], sums[m][n][1]);
-                        put(to + 8 * Tile::sum_pitch, k > 0, sums[m][n][2], sums[m][n][3]);
-                    }
-                }
+            for (int n = 0; n < across; n++) {
+                sum *const to = own + 16 * m * Tile::sum_pitch + 8 * n;
+                *reinterpret_cast<sum_pair<sum> *>(to) = {sums[m][n][0], sums[m][n][1]};
+                *reinterpret_cast<sum_pair<sum> *>(to + 8 * Tile::sum_pitch) = {sums[m][n][2], sums[m][n][3]};
             }
-            sync_block();
         }
-    }
-
-    static DEVICE void put(sum *to, bool adds, sum low, sum high) {
-        sum_pair<sum> *const pair = reinterpret_cast<sum_pair<sum> *>(to);
-        const sum_pair<sum> before = adds ? *pair : sum_pair<sum>{0, 0};
-        *pair = {before.low + low, before.high + high};
+        add_groups<Tile>(tile);
     }
 };
 
@@ -238,21 +252,13 @@ template <class Tile> struct fma_core : prompt_core {
 
     DEVICE void place(float *tile) const {
         const warp_place<Tile> at;
-        float *const to = tile + first_row(at) * Tile::sum_pitch + first_column(at);
-#pragma unroll 1
-        for (int k = 0; k < Tile::warps_k; k++) {
-            if (k == at.k) {
+        float *const to = tile + at.k * Tile::sum_count + first_row(at) * Tile::sum_pitch + first_column(at);
 #pragma unroll
-                for (int m = 0; m < down; m++) {
+        for (int m = 0; m < down; m++) {
 #pragma unroll
-                    for (int n = 0; n < across; n++) {
-                        float *const p = to + 8 * m * Tile::sum_pitch + 4 * n;
-                        *p = k > 0 ? *p + sums[m][n] : sums[m][n];
-                    }
-                }
-            }
-            sync_block();
+            for (int n = 0; n < across; n++) to[8 * m * Tile::sum_pitch + 4 * n] = sums[m][n];
         }
+        add_groups<Tile>(tile);
     }
 };
 

@@ -84,6 +84,7 @@ template <class T, class Tile> struct packed_weights {
     }
 
     DEVICE bool is_direct() const { return true; }
+    DEVICE void skip(int stages) { at += stages * (Tile::bytes / 16 * VEC); }
 
     template <bool DIRECT> DEVICE void load(uint8_t *stage) {
         const int there = at < depth ? 16 : 0, place = at < depth ? at : 0;
@@ -123,6 +124,11 @@ template <class T, class X, class Tile, int ROWS, bool PARTS = false> struct mat
     }
 
     DEVICE bool is_direct() const { return grain == 16; }
+
+    DEVICE void skip(int stages) {
+        at += stages * (Tile::bytes / 16 * VEC);
+        wrap();
+    }
 
     DEVICE void wrap() {
         if constexpr (!PARTS) return;

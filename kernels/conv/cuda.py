@@ -14,9 +14,11 @@ from ingot.kernels.common.cuda_gemm import (
     SPLIT_TILES,
     Product,
     Tile,
+    Way,
     core_of,
     efficiency,
     pack_rows,
+    ways,
 )
 from ingot.kernels.common.half import takes_weights
 from ingot.kernels.spec import DType, Launch, NodeView, Tactic
@@ -102,61 +104,69 @@ def is_s8_product(node: NodeView) -> bool:
 
 
 def shared(node: NodeView, tile: Tile) -> int:
-    """Bytes of dynamic shared memory: the table of the depth comes behind the stages."""
-    table = 8 * extent(node)[2] if way(node) == "CONV_ELEMENTS" else 0
-    stages = tile.stages * (tile.rows + tile.columns) * tile.bytes
-    return ceil_div(max(tile.shared, stages + table + 8 * CHUNK), 128) * 128 if table else tile.shared
+    """Bytes of dynamic shared memory: tables of the depth, or of windows and taps, come behind the stages."""
+    entries = {"CONV_POINTS": 0, "CONV_CHUNKS": tile.rows + _taps(node) + 1, "CONV_ELEMENTS": extent(node)[2] + CHUNK}
+    return ceil_div(max(tile.shared, tile.staged + 8 * entries[way(node)]), 128) * 128
 
 
-def _real_launch(core: str, tile: Tile, node: NodeView, target: Target) -> Launch:
-    core, tile = core_of(core, tile, target)
+def suits(node: NodeView, own: Way) -> bool:
+    """Whether a tile fits the product, and its depth as many blocks."""
+    rows, columns, depth = extent(node)
+    return own.suits(rows, columns, depth * node.inputs[1].type.dtype.size)
+
+
+def _real_launch(core: str, own: Way, node: NodeView, target: Target) -> Launch:
+    core, tile = core_of(core, own.tile, target)
     stored, multiplied = CPP[node.inputs[0].type.dtype], CPP[node.inputs[1].type.dtype]
     kind = activation_kind(node.attrs.activation)
     rows, columns, _ = extent(node)
     return Launch(
         source="conv/gemm.cu",
         kernel=f"conv_gemm<ingot::{core}, {multiplied}, {stored}, ingot::{way(node)}, {kind}, {tile.cpp}>",
-        grid=tile.grid(rows, columns),
+        grid=tile.grid(rows, columns, own.split),
         block=tile.threads,
         shared=shared(node, tile),
+        counters=Way(tile, own.split).counters(rows, columns),
     )
 
 
-def _real(kernel: str, core: str, dtype: DType, tile: Tile, numerics: str = "fp32") -> Tactic:
+def _real(kernel: str, core: str, dtype: DType, own: Way, numerics: str = "fp32") -> Tactic:
     """A tactic of float32 or half operands, for weights of ``dtype``."""
     pace, slowed = ("f16", 1 / 6) if core == "tf32_core" else (dtype.name.lower(), 1.0)
 
     def reaches(node: NodeView, target: Target) -> float:
-        return efficiency(tile, product(node, pace, slowed), target)
+        return efficiency(own, product(node, pace, slowed), target)
 
     return Tactic(
         kernel=kernel,
         params_type="ingot_conv_params",
         params=conv_params,
-        when=lambda node: is_real(node, dtype) and tile.suits(*extent(node)[:2]),
+        when=lambda node: is_real(node, dtype) and suits(node, own),
         pack={1: pack},
+        workspace=lambda node: own.workspace(*extent(node)[:2]),
         pitched_inputs=(0, 3),
         pitched_outputs=(0,),
         inplace=(3,),
         numerics=numerics,
-        variant=tile.variant,
+        variant=own.variant,
         efficiency=reaches,
-        launch=lambda node, target: _real_launch(core, tile, node, target),
+        launch=lambda node, target: _real_launch(core, own, node, target),
     )
 
 
-def _exact(tile: Tile) -> Tactic:
+def _exact(own: Way) -> Tactic:
     """A tactic of int8."""
 
     def launch(node: NodeView, target: Target) -> Launch:
-        core, own = core_of("s8_core", tile, target)
+        core, tile = core_of("s8_core", own.tile, target)
         rows, columns, _ = extent(node)
         return Launch(
             source="conv/gemm.cu",
-            kernel=f"conv_gemm_s8<ingot::{core}, ingot::{way(node)}, {own.cpp}>",
-            grid=own.grid(rows, columns),
-            block=own.threads,
-            shared=shared(node, own),
+            kernel=f"conv_gemm_s8<ingot::{core}, ingot::{way(node)}, {tile.cpp}>",
+            grid=tile.grid(rows, columns, own.split),
+            block=tile.threads,
+            shared=shared(node, tile),
+            counters=Way(tile, own.split).counters(rows, columns),
             exact=True,
         )
 
@@ -164,22 +174,23 @@ def _exact(tile: Tile) -> Tactic:
         kernel="conv_s8_mma_cuda",
         params_type="ingot_conv_s8_params",
         params=s8_params,
-        when=lambda node: is_s8_product(node) and tile.suits(*extent(node)[:2]),
+        when=lambda node: is_s8_product(node) and suits(node, own),
         pack={1: pack},
+        workspace=lambda node: own.workspace(*extent(node)[:2]),
         pitched_inputs=(0, 3),
         pitched_outputs=(0,),
         inplace=(3,),
         numerics="exact",
-        variant=tile.variant,
-        efficiency=lambda node, target: efficiency(tile, product(node, "i8", 1.0), target),
+        variant=own.variant,
+        efficiency=lambda node, target: efficiency(own, product(node, "i8", 1.0), target),
         launch=launch,
     )
 
 
 TACTICS: tuple[Tactic, ...] = (
-    *(_real("conv_f16_mma_cuda", "f16_core", DType.F16, tile) for tile in MMA_TILES),
-    *(_real("conv_bf16_mma_cuda", "bf16_core", DType.BF16, tile) for tile in MMA_TILES),
-    *(_exact(tile) for tile in MMA_TILES),
-    *(_real("conv_f32_fma_cuda", "fma_core", DType.F32, tile) for tile in FMA_TILES),
-    *(_real("conv_tf32_mma_cuda", "tf32_core", DType.F32, tile, "fast") for tile in SPLIT_TILES),
+    *(_real("conv_f16_mma_cuda", "f16_core", DType.F16, own) for own in ways(MMA_TILES)),
+    *(_real("conv_bf16_mma_cuda", "bf16_core", DType.BF16, own) for own in ways(MMA_TILES)),
+    *(_exact(own) for own in ways(MMA_TILES)),
+    *(_real("conv_f32_fma_cuda", "fma_core", DType.F32, own) for own in ways(FMA_TILES)),
+    *(_real("conv_tf32_mma_cuda", "tf32_core", DType.F32, own, "fast") for own in ways(SPLIT_TILES)),
 )

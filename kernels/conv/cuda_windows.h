@@ -40,8 +40,9 @@ struct window_place {
 #pragma unroll
         for (int i = 2; i >= 0; i--) {
             const int extent = e.in[i];
-            int at = rest % e.out[i] * p.strides[i] - p.pads_begin[i];
-            rest /= e.out[i];
+            const int next = e.out[i] == 1 ? rest : (int)((uint32_t)rest / (uint32_t)e.out[i]);
+            int at = (rest - next * e.out[i]) * p.strides[i] - p.pads_begin[i];
+            rest = next;
             place[i] = at;
             for (int k = 0; k < p.kernel[i]; k++, bit++, at += p.dilations[i]) {
                 inside |= ((uint32_t)at < (uint32_t)extent ? 1u : 0u) << bit;
@@ -62,81 +63,102 @@ struct tap_place {
     }
 };
 
+/* Taps and windows of a block in shared memory, each found once: divisions take longer than the copies that wait for
+ * them. Offsets count elements. */
+struct window_entry {
+    int32_t offset;
+    uint32_t bits; /* of a tap: those that say it is inside; of a window: those that are */
+};
+
+/* Behind the last tap comes one that is never inside. */
+DEVICE void list_taps(window_entry *taps, const image_extents &e, const ingot_conv_params &p, int pitch, int threads) {
+    const int count = p.kernel[0] * p.kernel[1] * p.kernel[2];
+    for (int i = (int)threadIdx.x; i <= count; i += threads) {
+        const int lines = i / p.kernel[2], d = lines / p.kernel[1];
+        const tap_place tap(e, p, d, lines - d * p.kernel[1], i - lines * p.kernel[2]);
+        taps[i] = i < count ? window_entry{tap.pixel * pitch, tap.bits} : window_entry{0, 1u << 31};
+    }
+}
+
+DEVICE void list_windows(window_entry *windows, const image_extents &e, const ingot_conv_params &p, int pitch,
+                         int first, int rows, int count, int threads) {
+    for (int i = (int)threadIdx.x; i < count; i += threads) {
+        const window_place window(e, p, first + i, rows);
+        windows[i] = {window.pixel * pitch, window.inside};
+    }
+}
+
 /* Chunk by chunk. Channels are padded to whole chunks, so that each is of one tap. */
 template <class T, class X, class Tile> struct image_windows {
     typedef copy_share<Tile, Tile::rows> share;
     static constexpr int VEC = vec_of<T>::count, DEPTH = Tile::bytes / 16 * VEC;
-    static constexpr uint32_t NEVER = 1u << 31;
     static constexpr bool may_be_direct = sizeof(T) == sizeof(X);
 
     const X *data;
-    const image_extents &e;
-    const ingot_conv_params &p;
-    int pitch, grain, padded, channel, tap[3];
-    tap_place at;
+    const window_entry *taps;
+    int grain, channels, padded, channel, tap, count;
+    window_entry at; /* the tap of `channel` */
     uint32_t fill;
-    int start[share::count]; /* elements before a window */
-    uint32_t inside[share::count];
+    window_entry window[share::count];
     share mine;
 
-    DEVICE image_windows(const ingot_cuda_arg &x, const image_extents &extents, const ingot_conv_params &params,
-                         int rows, int first, int8_t fill_with)
-        : data(static_cast<const X *>(x.data)), e(extents), p(params), pitch((int)x.pitch), tap{0, 0, 0},
-          at(extents, params, 0, 0, 0) {
+    /* `tables`: in shared memory, for the block's windows and all taps. */
+    DEVICE image_windows(const ingot_cuda_arg &x, const image_extents &e, const ingot_conv_params &p, int rows,
+                         int first, int8_t fill_with, uint8_t *tables)
+        : data(static_cast<const X *>(x.data)), channels(e.channels), tap(0) {
+        window_entry *const windows = reinterpret_cast<window_entry *>(tables), *const all = windows + Tile::rows;
+        list_windows(windows, e, p, (int)x.pitch, first, rows, Tile::rows, Tile::threads);
+        list_taps(all, e, p, (int)x.pitch, Tile::threads);
+        taps = all;
+        count = p.kernel[0] * p.kernel[1] * p.kernel[2];
         grain = grain_of(x.data, x.pitch * (int64_t)sizeof(X));
-        padded = (e.channels + VEC - 1) / VEC * VEC;
+        padded = (channels + VEC - 1) / VEC * VEC;
         channel = mine.chunk * VEC;
         fill = (uint8_t)fill_with * 0x01010101u;
-        wrap();
+        sync_block();
 #pragma unroll
         for (int i = 0; i < share::count; i++) {
-            const window_place window(e, p, first + mine.row + i * share::step, rows);
-            start[i] = window.pixel * pitch;
-            inside[i] = window.inside;
+            window[i] = mine.has(i) ? windows[mine.row + i * share::step] : window_entry{0, 0};
         }
+        at = taps[0];
+        wrap();
     }
 
     /* Brings `channel` back into the channels of one tap. */
     DEVICE void wrap() {
         if (channel < padded) return;
-        while (channel >= padded) {
+        do {
             channel -= padded;
-            if (++tap[2] == p.kernel[2]) {
-                tap[2] = 0;
-                if (++tap[1] == p.kernel[1]) {
-                    tap[1] = 0;
-                    tap[0]++;
-                }
-            }
-        }
-        if (tap[0] < p.kernel[0]) {
-            at = tap_place(e, p, tap[0], tap[1], tap[2]);
-        } else {
-            at.bits = NEVER; /* behind the last one */
-        }
+            tap++;
+        } while (channel >= padded);
+        at = taps[tap < count ? tap : count];
     }
 
-    DEVICE bool there(int i) const { return (inside[i] & at.bits) == at.bits; }
+    DEVICE void skip(int stages) {
+        const int all = channel + stages * DEPTH;
+        tap += all / padded;
+        channel = all % padded;
+        at = taps[tap < count ? tap : count];
+    }
 
     DEVICE bool is_direct() const { return grain == 16; }
 
     template <bool DIRECT> DEVICE void load(uint8_t *stage) {
-        const int left = e.channels - channel, count = left < VEC ? left : VEC;
-        const int place = at.pixel * pitch + channel;
+        const int left = channels - channel, found = left < VEC ? left : VEC, place = at.offset + channel;
 #pragma unroll
         for (int i = 0; i < share::count; i++) {
             if (!mine.has(i)) continue;
             uint8_t *const to = mine.place(stage, i);
-            const bool inner = there(i);
+            const bool inner = (window[i].bits & at.bits) == at.bits;
             if (sizeof(T) == 1 && !inner) {
                 *reinterpret_cast<chunk_of<uint32_t> *>(to) = {{fill, fill, fill, fill}};
                 continue;
             }
-            const int from = inner ? start[i] + place : 0, found = inner ? count : 0;
+            const int from = inner ? window[i].offset + place : 0, there = inner ? found : 0;
             if constexpr (DIRECT) {
-                copy_async<16>(to, data + from, found * (int)sizeof(T));
+                copy_async<16>(to, data + from, there * (int)sizeof(T));
             } else {
-                copy_chunk<T>(to, data + from, found, grain);
+                copy_chunk<T>(to, data + from, there, grain);
             }
         }
         channel += DEPTH;
@@ -151,15 +173,10 @@ template <class T, class X, class Tile> struct image_elements {
     static constexpr uint32_t NEVER = 1u << 31;
     static constexpr bool may_be_direct = false;
 
-    struct entry {
-        int32_t offset;
-        uint32_t bits;
-    };
-
     const X *data;
     int64_t pitch;
     int depth, at;
-    const entry *table;
+    const window_entry *table;
     X fill;
     int pixel[share::count];
     uint32_t inside[share::count];
@@ -168,7 +185,7 @@ template <class T, class X, class Tile> struct image_elements {
     DEVICE image_elements(const ingot_cuda_arg &x, const image_extents &e, const ingot_conv_params &p, int rows,
                           int first, int8_t fill_with, uint8_t *shared)
         : data(static_cast<const X *>(x.data)), pitch(x.pitch) {
-        entry *const entries = reinterpret_cast<entry *>(shared);
+        window_entry *const entries = reinterpret_cast<window_entry *>(shared);
         const int taps = p.kernel[0] * p.kernel[1] * p.kernel[2];
         depth = taps * e.channels;
         for (int i = (int)threadIdx.x; i < (depth + VEC - 1) / VEC * VEC; i += Tile::threads) {
@@ -194,6 +211,8 @@ template <class T, class X, class Tile> struct image_elements {
         sync_block();
     }
 
+    DEVICE void skip(int stages) { at += stages * DEPTH; }
+
     template <bool DIRECT> DEVICE void load(uint8_t *stage) {
 #pragma unroll
         for (int i = 0; i < share::count; i++) {
@@ -203,7 +222,7 @@ template <class T, class X, class Tile> struct image_elements {
                 const X *const from = data + pixel[i] * pitch;
 #pragma unroll
                 for (int k = 0; k < VEC; k++) {
-                    const entry tap = table[at + k];
+                    const window_entry tap = table[at + k];
                     const bool there = (inside[i] & tap.bits) == tap.bits;
                     chunk.at[k] = stored_as<T>(there ? load_constant(from + tap.offset) : fill);
                 }

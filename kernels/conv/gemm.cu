@@ -5,6 +5,7 @@
 #include "conv.h"
 #include "cuda_gemm_core.h"
 #include "cuda_gemm_finish.h"
+#include "cuda_gemm_split.h"
 #include "cuda_windows.h"
 
 namespace ingot {
@@ -12,25 +13,34 @@ namespace ingot {
 /* How windows are read. */
 enum { CONV_POINTS, CONV_CHUNKS, CONV_ELEMENTS };
 
-/* Makes the sums of a tile, and leaves them at the begin of the shared memory. */
+/* Makes the sums of a tile, and leaves them at the begin of the shared memory. Whether this block finishes it. */
 template <int WAY, class T, class X, class Core, class Tile>
-DEVICE void conv_sums(const ingot_cuda_arg &x, const ingot_cuda_arg &w, const ingot_cuda_arg &out,
-                      const ingot_conv_params &p, const tile_place<Tile> &at, int rows, int8_t fill, uint8_t *shared) {
-    const image_extents e(x, out);
+DEVICE bool conv_sums(const ingot_cuda_arg &x, const ingot_cuda_arg &w, const ingot_cuda_arg &out,
+                      const ingot_conv_params &p, const ingot_cuda_tail &tail, const tile_place<Tile> &at, int rows,
+                      int8_t fill, uint8_t *shared) {
+    const depth_part part = split_depth((int)((w.pitch * (int64_t)sizeof(T) + Tile::bytes - 1) / Tile::bytes));
     packed_weights<T, Tile> b(w, at.column);
+    b.skip(part.first);
+    load_ahead<Tile, Core>(b, shared, part.count);
+    const image_extents e(x, out);
+    uint8_t *const tables = shared + Tile::stages * Tile::stage_bytes;
     Core core;
-    const int steps = (int)((w.pitch * (int64_t)sizeof(T) + Tile::bytes - 1) / Tile::bytes);
     if constexpr (WAY == CONV_POINTS) {
         matrix_rows<T, X, Tile, Tile::rows> a(static_cast<const X *>(x.data), x.pitch, rows, e.channels, at.row);
-        multiply_tile<Tile>(core, a, b, shared, steps);
+        a.skip(part.first);
+        multiply_tile<Tile>(core, a, b, shared, part.count);
     } else if constexpr (WAY == CONV_CHUNKS) {
-        image_windows<T, X, Tile> a(x, e, p, rows, at.row, fill);
-        multiply_tile<Tile>(core, a, b, shared, steps);
+        image_windows<T, X, Tile> a(x, e, p, rows, at.row, fill, tables);
+        if (part.first > 0) a.skip(part.first);
+        multiply_tile<Tile>(core, a, b, shared, part.count);
     } else {
-        image_elements<T, X, Tile> a(x, e, p, rows, at.row, fill, shared + Tile::stages * Tile::stage_bytes);
-        multiply_tile<Tile>(core, a, b, shared, steps);
+        image_elements<T, X, Tile> a(x, e, p, rows, at.row, fill, tables);
+        a.skip(part.first);
+        multiply_tile<Tile>(core, a, b, shared, part.count);
     }
-    core.place(reinterpret_cast<typename Core::sum *>(shared));
+    typename Core::sum *const sums = reinterpret_cast<typename Core::sum *>(shared);
+    core.place(sums);
+    return join_parts<Tile>(sums, tail, at, rows, out.dims[out.rank - 1]);
 }
 
 DEVICE int conv_rows(const ingot_cuda_arg &out) {
@@ -52,7 +62,7 @@ template <template <class> class Core, class T, class X, int WAY, int KIND, clas
         const tile_place<Tile> at(rows, out.dims[out.rank - 1]);
         if (!at.exists) return;
         finish_real<KIND, T, Tile> finish(c.arg[2], c.arg[3], out, at, 0, rows);
-        conv_sums<WAY, T, X, Core<Tile>>(c.arg[0], c.arg[1], out, c.params, at, rows, 0, shared);
+        if (!conv_sums<WAY, T, X, Core<Tile>>(c.arg[0], c.arg[1], out, c.params, c.tail, at, rows, 0, shared)) return;
         finish(reinterpret_cast<const float *>(shared), c.params.activation, 1.0f);
     }
 };
@@ -70,8 +80,9 @@ template <template <class> class Core, int WAY, class Tile> struct conv_gemm_s8 
         const tile_place<Tile> at(rows, out.dims[out.rank - 1]);
         if (!at.exists) return;
         finish_s8<Tile> finish(c.arg[2], c.arg[3], c.arg[4], c.arg[5], out, c.params.numbers, at, 0, rows);
-        conv_sums<WAY, int8_t, int8_t, Core<Tile>>(c.arg[0], c.arg[1], out, c.params.conv, at, rows,
-                                                   (int8_t)c.params.numbers.input_zero, shared);
+        if (!conv_sums<WAY, int8_t, int8_t, Core<Tile>>(c.arg[0], c.arg[1], out, c.params.conv, c.tail, at, rows,
+                                                        (int8_t)c.params.numbers.input_zero, shared))
+            return;
         finish(reinterpret_cast<const int32_t *>(shared), c.params.numbers, c.params.conv.activation);
     }
 };

@@ -1,6 +1,7 @@
 /* What the matrix products of gemm.cu ask of a convolution. */
 #include "conv_s8.h"
 #include "gemm_half.h"
+#include "gemm_split.h"
 
 enum { CHUNK_BYTES = 16, MOST_LINES = 31 };
 
@@ -25,7 +26,7 @@ static const char *weights_check(const ingot_call *call, int64_t size, int32_t l
     if (w->dims[0] != s.out_channels || (w->dims[1] != chunked && w->dims[1] != dense)) {
         return "conv: weights";
     }
-    return NULL;
+    return ingot_gemm_split_check(call);
 }
 
 static const char *real_check(const ingot_call *call) {

@@ -14,9 +14,11 @@ from ingot.kernels.common.cuda_gemm import (
     SPLIT_TILES,
     Product,
     Tile,
+    Way,
     core_of,
     efficiency,
     pack_rows,
+    ways,
 )
 from ingot.kernels.common.half import narrow, takes_weights, widen
 from ingot.kernels.conv.int8 import storable
@@ -113,9 +115,28 @@ def product(node: NodeView, stacked: bool, pace: str, slowed: float) -> Product:
     return Product(rows, columns, depth, dtype.size, moved, dtype.name.lower(), pace, slowed)
 
 
-def _launch(kernel: str, tile: Tile, node: NodeView, stacked: bool, exact: bool = False) -> Launch:
-    rows, columns, _ = extent(node, stacked)
-    batches = 1 if stacked else math.prod(node.outputs[0].type.shape[:-2])
+def _suits(node: NodeView, own: Way) -> bool:
+    """Whether a tile fits a product by packed constants, and its depth as many blocks."""
+    rows, columns, depth = extent(node, True)
+    return own.suits(rows, columns, depth * node.inputs[1].type.dtype.size)
+
+
+def _packed_launch(kernel: str, own: Way, node: NodeView, exact: bool = False) -> Launch:
+    rows, columns, _ = extent(node, True)
+    return Launch(
+        source="matmul/gemm.cu",
+        kernel=kernel,
+        grid=own.tile.grid(rows, columns, own.split),
+        block=own.tile.threads,
+        shared=own.tile.shared,
+        counters=own.counters(rows, columns),
+        exact=exact,
+    )
+
+
+def _free_launch(kernel: str, tile: Tile, node: NodeView, exact: bool = False) -> Launch:
+    rows, columns, _ = extent(node, False)
+    batches = math.prod(node.outputs[0].type.shape[:-2])
     return Launch(
         source="matmul/gemm.cu",
         kernel=kernel,
@@ -140,27 +161,53 @@ _PACES = {
 }
 
 
-def _packed(kernel: str, core: str, dtype: DType, tile: Tile, numerics: str = "fp32") -> Tactic:
+def _packed(kernel: str, core: str, dtype: DType, own: Way, numerics: str = "fp32") -> Tactic:
     """A product of float32 or half by a constant of ``dtype``."""
 
     def launch(node: NodeView, target: Target) -> Launch:
         stored, kind = CPP[node.inputs[0].type.dtype], activation_kind(node.attrs.activation)
-        name, own = core_of(core, tile, target)
-        kernel = f"matmul_gemm<ingot::{name}, {CPP[dtype]}, {stored}, {kind}, {own.cpp}>"
-        return _launch(kernel, own, node, stacked=True)
+        name, tile = core_of(core, own.tile, target)
+        kernel = f"matmul_gemm<ingot::{name}, {CPP[dtype]}, {stored}, {kind}, {tile.cpp}>"
+        return _packed_launch(kernel, Way(tile, own.split), node)
 
     return Tactic(
         kernel=kernel,
         params_type="ingot_matmul_params",
         params=packed_fields,
-        when=lambda node: is_packed(node, dtype) and tile.suits(*extent(node, True)[:2]),
+        when=lambda node: is_packed(node, dtype) and _suits(node, own),
         pack={1: pack},
+        workspace=lambda node: own.workspace(*extent(node, True)[:2]),
         pitched_inputs=(0, 3),
         pitched_outputs=(0,),
         inplace=(3,),
         numerics=numerics,
-        variant=tile.variant,
-        efficiency=lambda node, target: efficiency(tile, product(node, True, *_PACES[core]), target),
+        variant=own.variant,
+        efficiency=lambda node, target: efficiency(own, product(node, True, *_PACES[core]), target),
+        launch=launch,
+    )
+
+
+def _packed_s8(own: Way) -> Tactic:
+    """A product of int8 by packed constants."""
+
+    def launch(node: NodeView, target: Target) -> Launch:
+        core, tile = core_of("s8_core", own.tile, target)
+        kernel = f"matmul_gemm_s8<ingot::{core}, {str(node.attrs.parts > 1).lower()}, {tile.cpp}>"
+        return _packed_launch(kernel, Way(tile, own.split), node, exact=True)
+
+    return Tactic(
+        kernel="matmul_s8_mma_cuda",
+        params_type="ingot_matmul_s8_params",
+        params=lambda node: s8_fields(node, False),
+        when=lambda node: is_packed_s8(node) and _suits(node, own),
+        pack={1: pack_s8},
+        workspace=lambda node: own.workspace(*extent(node, True)[:2]),
+        pitched_inputs=(0, 3),
+        pitched_outputs=(0,),
+        inplace=(3,),
+        numerics="exact",
+        variant=own.variant,
+        efficiency=lambda node, target: efficiency(own, product(node, True, "i8", 1.0), target),
         launch=launch,
     )
 
@@ -173,7 +220,7 @@ def _free(kernel: str, core: str, tile: Tile, numerics: str = "fp32") -> Tactic:
 
     def launch(node: NodeView, target: Target) -> Launch:
         kind = activation_kind(node.attrs.activation)
-        return _launch(f"matmul_free<ingot::{core}, {_across(node)}, {kind}, {tile.cpp}>", tile, node, stacked=False)
+        return _free_launch(f"matmul_free<ingot::{core}, {_across(node)}, {kind}, {tile.cpp}>", tile, node)
 
     return Tactic(
         kernel=kernel,
@@ -185,46 +232,39 @@ def _free(kernel: str, core: str, tile: Tile, numerics: str = "fp32") -> Tactic:
         inplace=(3,),
         numerics=numerics,
         variant=tile.variant,
-        efficiency=lambda node, target: efficiency(tile, product(node, False, *_PACES[core]), target),
+        efficiency=lambda node, target: efficiency(Way(tile), product(node, False, *_PACES[core]), target),
         launch=launch,
     )
 
 
-def _s8(kernel: str, tile: Tile, packed: bool) -> Tactic:
-    """A product of int8, by packed constants or of operands as they come."""
-
-    able = is_packed_s8 if packed else _is_free_s8
+def _free_s8(tile: Tile) -> Tactic:
+    """A product of int8 of operands as they come."""
 
     def launch(node: NodeView, target: Target) -> Launch:
-        if not packed:
-            return _launch(f"matmul_free_s8<{_across(node)}, {tile.cpp}>", tile, node, stacked=False, exact=True)
-        core, own = core_of("s8_core", tile, target)
-        kernel = f"matmul_gemm_s8<ingot::{core}, {str(node.attrs.parts > 1).lower()}, {own.cpp}>"
-        return _launch(kernel, own, node, stacked=True, exact=True)
+        return _free_launch(f"matmul_free_s8<{_across(node)}, {tile.cpp}>", tile, node, exact=True)
 
     return Tactic(
-        kernel=kernel,
+        kernel="matmul_free_s8_cuda",
         params_type="ingot_matmul_s8_params",
-        params=lambda node: s8_fields(node, node.attrs.trans_b and not packed),
-        when=lambda node: able(node) and tile.suits(*extent(node, packed)[:2]),
-        pack={1: pack_s8} if packed else {},
-        pitched_inputs=(0, 3) if packed else (0, 1, 3),
+        params=lambda node: s8_fields(node, node.attrs.trans_b),
+        when=lambda node: _is_free_s8(node) and tile.suits(*extent(node, False)[:2]),
+        pitched_inputs=(0, 1, 3),
         pitched_outputs=(0,),
         inplace=(3,),
         numerics="exact",
         variant=tile.variant,
-        efficiency=lambda node, target: efficiency(tile, product(node, packed, "i8", 1.0), target),
+        efficiency=lambda node, target: efficiency(Way(tile), product(node, False, "i8", 1.0), target),
         launch=launch,
     )
 
 
 TACTICS: tuple[Tactic, ...] = (
-    *(_packed("matmul_f16_mma_cuda", "f16_core", DType.F16, tile) for tile in MMA_TILES),
-    *(_packed("matmul_bf16_mma_cuda", "bf16_core", DType.BF16, tile) for tile in MMA_TILES),
-    *(_s8("matmul_s8_mma_cuda", tile, packed=True) for tile in MMA_TILES),
-    *(_packed("matmul_f32_fma_cuda", "fma_core", DType.F32, tile) for tile in FMA_TILES),
-    *(_packed("matmul_tf32_mma_cuda", "tf32_core", DType.F32, tile, "fast") for tile in SPLIT_TILES),
+    *(_packed("matmul_f16_mma_cuda", "f16_core", DType.F16, own) for own in ways(MMA_TILES)),
+    *(_packed("matmul_bf16_mma_cuda", "bf16_core", DType.BF16, own) for own in ways(MMA_TILES)),
+    *(_packed_s8(own) for own in ways(MMA_TILES)),
+    *(_packed("matmul_f32_fma_cuda", "fma_core", DType.F32, own) for own in ways(FMA_TILES)),
+    *(_packed("matmul_tf32_mma_cuda", "tf32_core", DType.F32, own, "fast") for own in ways(SPLIT_TILES)),
     *(_free("matmul_free_f32_cuda", "fma_core", tile) for tile in FMA_TILES),
     *(_free("matmul_free_tf32_cuda", "tf32_core", tile, "fast") for tile in SPLIT_TILES),
-    *(_s8("matmul_free_s8_cuda", tile, packed=False) for tile in FREE_TILES),
+    *(_free_s8(tile) for tile in FREE_TILES),
 )

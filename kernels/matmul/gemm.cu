@@ -3,25 +3,31 @@
  * either may be transposed. */
 #include "cuda_gemm_core.h"
 #include "cuda_gemm_finish.h"
+#include "cuda_gemm_split.h"
 #include "cuda_gemm_source.h"
 #include "matmul.h"
 #include "matmul_batch.h"
 
 namespace ingot {
 
-/* Makes the sums of a tile, and leaves them at the begin of the shared memory. */
+/* Makes the sums of a tile, and leaves them at the begin of the shared memory. Whether this block finishes it. */
 template <bool PARTS, class T, class X, class Core, class Tile>
-DEVICE void packed_sums(const ingot_cuda_arg &a, const ingot_cuda_arg &b, const tile_place<Tile> &at, int rows,
-                        uint8_t *shared) {
+DEVICE bool packed_sums(const ingot_cuda_arg &a, const ingot_cuda_arg &b, const ingot_cuda_tail &tail,
+                        const tile_place<Tile> &at, int rows, uint8_t *shared) {
+    const depth_part part = split_depth((int)((b.pitch * (int64_t)sizeof(T) + Tile::bytes - 1) / Tile::bytes));
+    packed_weights<T, Tile> right(b, at.column);
+    right.skip(part.first);
+    load_ahead<Tile, Core>(right, shared, part.count);
     const int depth = a.dims[a.rank - 1], padded = (depth + vec_of<T>::count - 1) / vec_of<T>::count * vec_of<T>::count;
     const int parts = padded > 0 ? (int)(b.pitch / padded) : 1;
     matrix_rows<T, X, Tile, Tile::rows, PARTS> left(static_cast<const X *>(a.data), a.pitch, rows, depth, at.row,
                                                     parts);
-    packed_weights<T, Tile> right(b, at.column);
+    left.skip(part.first);
     Core core;
-    multiply_tile<Tile>(core, left, right, shared,
-                        (int)((b.pitch * (int64_t)sizeof(T) + Tile::bytes - 1) / Tile::bytes));
-    core.place(reinterpret_cast<typename Core::sum *>(shared));
+    multiply_tile<Tile>(core, left, right, shared, part.count);
+    typename Core::sum *const sums = reinterpret_cast<typename Core::sum *>(shared);
+    core.place(sums);
+    return join_parts<Tile>(sums, tail, at, rows, b.dims[0]);
 }
 
 /* Operands: a, packed b, bias, residual, result; float32 or half. */
@@ -37,7 +43,7 @@ template <template <class> class Core, class T, class X, int KIND, class Tile> s
         const tile_place<Tile> at(rows, out.dims[out.rank - 1]);
         if (!at.exists) return;
         finish_real<KIND, T, Tile> finish(c.arg[2], c.arg[3], out, at, 0, rows);
-        packed_sums<false, T, X, Core<Tile>>(c.arg[0], c.arg[1], at, rows, shared);
+        if (!packed_sums<false, T, X, Core<Tile>>(c.arg[0], c.arg[1], c.tail, at, rows, shared)) return;
         finish(reinterpret_cast<const float *>(shared), c.params.activation, 1.0f);
     }
 };
@@ -55,7 +61,7 @@ template <template <class> class Core, bool PARTS, class Tile> struct matmul_gem
         const tile_place<Tile> at(rows, out.dims[out.rank - 1]);
         if (!at.exists) return;
         finish_s8<Tile> finish(c.arg[2], c.arg[3], c.arg[4], c.arg[5], out, c.params.numbers, at, 0, rows);
-        packed_sums<PARTS, int8_t, int8_t, Core<Tile>>(c.arg[0], c.arg[1], at, rows, shared);
+        if (!packed_sums<PARTS, int8_t, int8_t, Core<Tile>>(c.arg[0], c.arg[1], c.tail, at, rows, shared)) return;
         finish(reinterpret_cast<const int32_t *>(shared), c.params.numbers, c.params.matmul.activation);
     }
 };
@@ -82,8 +88,9 @@ DEVICE void free_sums(Core &core, const ingot_cuda_arg &a, const ingot_cuda_arg 
     const T *const from_b = static_cast<const T *>(b.data) + place.b * (int64_t)b.dims[b.rank - 2] * b.pitch;
     free_operand<ACROSS_A, T, Tile, Tile::rows> left(from_a, a.pitch, rows, depth, at.row);
     free_operand<ACROSS_B, T, Tile, Tile::columns> right(from_b, b.pitch, columns, depth, at.column);
-    const int bytes = depth * (int)sizeof(T);
-    multiply_tile<Tile>(core, left, right, shared, (bytes + Tile::bytes - 1) / Tile::bytes);
+    const int steps = (depth * (int)sizeof(T) + Tile::bytes - 1) / Tile::bytes;
+    load_ahead<Tile, Core>(right, shared, steps);
+    multiply_tile<Tile>(core, left, right, shared, steps);
 }
 
 /* Operands: a, b, bias, residual, result; float32. */

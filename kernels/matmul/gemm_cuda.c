@@ -1,5 +1,6 @@
 /* What the CUDA kernels of gemm.cu ask of a matrix product. */
 #include "gemm_half.h"
+#include "gemm_split.h"
 #include "matmul_s8.h"
 #include "matmul_shape.h"
 
@@ -25,7 +26,7 @@ static const char *packed_check(const ingot_call *call, int64_t size, int64_t mo
         b->dims[1] != parts * padded) {
         return "matmul: weights";
     }
-    return NULL;
+    return ingot_gemm_split_check(call);
 }
 
 static const char *real_check(const ingot_call *call) {

@@ -12,7 +12,7 @@ import pytest
 from ingot import kernels, targets
 from ingot._kernel import Description, make_params, refusal
 from ingot.builder.ir import Node
-from ingot.kernels.common.cuda_gemm import MMA_TILES, core_of
+from ingot.kernels.common.cuda_gemm import MMA_TILES, SPLITS, core_of
 from ingot.kernels.conv import half as conv_half
 from ingot.kernels.conv import int8 as conv_int8
 from ingot.kernels.conv import op as conv
@@ -37,6 +37,10 @@ PROBLEMS = {
     "matmul bf16": ("matmul", matmul_half._sample("tiles", (150, 130), (130, 136), half=DType.BF16, bias=True)),
     "matmul f32": ("matmul", matmul._sample("tiles", (150, 50), (50, 70), constant=(1, 2), bias=True)),
     "free f32": ("matmul", matmul._sample("tiles", (2, 50, 70), (50, 66), trans_a=True, alpha=0.5)),
+    "deep conv f16": ("conv", conv_half._sample("tiles", (5, 7), 130, 43, (3, 3), half=DType.F16, pads=(1,) * 4)),
+    "deep conv int8": ("conv", conv_int8._sample("tiles", (5, 7), 260, 43, (3, 3), pads=(1,) * 4)),
+    "deep matmul f32": ("matmul", matmul._sample("tiles", (20, 700), (700, 43), constant=(1, 2), bias=True)),
+    "deep matmul int8": ("matmul", matmul_int8._sample("tiles", (33, 2100), (2100, 41))),
     "matmul int8": ("matmul", matmul_int8._sample("tiles", (150, 200), (200, 136))),
 }
 
@@ -52,7 +56,9 @@ def test_every_tile_gives_the_numbers_of_the_cpu(name: str) -> None:
     node, arrays = make(name)
     tactics = [t for t in test_samples.tactics_for(node, "cuda") if "tile=" in t.variant]
     pairs = {tactic.launch(node, harness.TARGETS[arch]): (tactic, arch) for tactic in tactics for arch in ARCHS}
-    if "f32" not in name:  # other cores have other tiles
+    if "deep" in name:
+        assert {t.variant.partition(" split=")[2] for t in tactics} == {"", *map(str, SPLITS)}
+    elif "f32" not in name:  # other cores have other tiles
         assert {t.variant for t in tactics} >= {tile.variant for tile in MMA_TILES}
     harness.warm(pairs)
     (portable, *_) = test_samples.tactics_for(node, "cpu")
@@ -129,7 +135,7 @@ def test_launches_are_the_same_once_weights_are_packed(name: str) -> None:
 
 def test_warp_groups_are_for_one_architecture() -> None:
     wide = [tile for tile in MMA_TILES if core_of("f16_core", tile, targets.get("h200"))[0] == "f16_group_core"]
-    assert len(wide) == 4
+    assert len(wide) == 5
     for name in ("jetson-orin-nano-8gb", "jetson-thor"):
         assert all(core_of("f16_core", tile, targets.get(name)) == ("f16_core", tile) for tile in MMA_TILES)
 
