@@ -12,13 +12,12 @@ import numpy as np
 import onnx
 
 from ingot._kernel import kernels
-from ingot._native import lib
 from ingot.builder import onnx_model, select
 from ingot.builder.cuda import predict
 from ingot.builder.cuda.edges import edges_of
 from ingot.builder.cuda.instance import Compiler
 from ingot.builder.cuda.levels import side_by_side
-from ingot.builder.cuda.link import arch_number, driver_number, link
+from ingot.builder.cuda.link import link, variant_of
 from ingot.builder.ir import Graph
 from ingot.builder.onnx_import import import_model
 from ingot.builder.passes import half, quantize
@@ -38,7 +37,7 @@ from ingot.builder.quantization.ranges import (
 from ingot.builder.quantization.request import HALVES, PRECISIONS, Request
 from ingot.builder.selftest import make_self_test
 from ingot.builder.tuning import tuner
-from ingot.builder.tuning.local import Local
+from ingot.builder.tuning.local import Local, require_device
 from ingot.builder.tuning.report import Report
 from ingot.builder.tuning.roofline import Roofline
 from ingot.builder.twin import for_cpu
@@ -191,11 +190,8 @@ def build(
     request = None if request.precisions == {"fp32"} else request
     twin = graph.copy() if self_test and device.backend != "cpu" else None
     if tune and effort and device.backend == "cuda" and measurer is None:
-        raise BuildError(
-            f"target {device.name}: kernels of CUDA are measured on the device alone, and this machine has none that "
-            "can be measured: leave tune out, or give times as timing_cache"
-        )
-    report = tune_graph(graph, device, tuning, output_names, measurer or Local(), log)
+        require_device(device)
+    report = tune_graph(graph, device, tuning, output_names, measurer or Local(compiler), log, compiler)
     program = lower(graph, graph.name, output_names, dump_after=dump_after, log=log)
     metadata = _metadata(source, device, shapes, graph, program, request, output_names)
     if report is not None:
@@ -256,6 +252,7 @@ def tune_graph(
     output_names: list[str],
     measurer: tuner.Measurer,
     log: Callable[[str], None] | None,
+    compiler: Compiler | None = None,
 ) -> Report | None:
     """Choose the tactics of the graph by measured or modelled times, in place; None where nothing speaks of them."""
     if not (request.tune or request.cache) and Roofline.of(device).assumed:
@@ -263,7 +260,9 @@ def tune_graph(
 
     def compile(graph: Graph) -> bytes:
         program = lower(graph, graph.name, output_names)
-        return write_engine([Variant(device.name, [program])], {}, abi)
+        if device.backend == "cuda":
+            link([program], device, compiler, log)
+        return write_engine([_variant(device, program)], {}, abi)
 
     abi = {k.name: (k.abi, k.params_size) for k in kernels().values()}
     report = tuner.Tuner(device, request, measurer, log).run(graph, compile)
@@ -304,16 +303,7 @@ def _target(name: str) -> Target:
 
 
 def _variant(device: Target, program: Program) -> Variant:
-    if device.backend != "cuda":
-        return Variant(device.name, [program])
-    return Variant(
-        device.name,
-        [program],
-        backend=lib.INGOT_BACKEND_CUDA,
-        arch=arch_number(device),
-        min_driver=driver_number(device),
-        sm_count=device.figures["sm_count"],
-    )
+    return variant_of(device, [program]) if device.backend == "cuda" else Variant(device.name, [program])
 
 
 def _metadata(

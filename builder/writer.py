@@ -238,8 +238,11 @@ def write_engine(
     """The bytes of an engine. ``kernel_abi`` gives (abi, size of the parameters) of every kernel used."""
     t = _Tables()
     for v in variants:
-        programs = t.count("ingot_program")
+        programs, group = t.count("ingot_program"), 0
         for program in v.programs:
+            if v.backend and program.group != group:
+                t.constant_offsets.clear()  # a device takes all bytes from a program's first constant to its last
+            group = program.group
             _add_program(t, program, kernel_abi)
         t.add(
             "ingot_variant",

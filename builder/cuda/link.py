@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from ingot._native import lib
 from ingot.builder.cuda.cache import Cache, cache_folder
 from ingot.builder.cuda.compiler import NvrtcCompiler
 from ingot.builder.cuda.instance import Compiled, CompileError, Compiler, Instance, Log
 from ingot.builder.cuda.nvrtc import cuda_of, find
 from ingot.builder.plan import Module, Program, StepLaunch
+from ingot.builder.writer import Variant
 from ingot.errors import BuildError
 from ingot.targets import Target
 
@@ -29,6 +31,18 @@ def driver_number(target: Target) -> int:
     """The oldest driver for the target's code as CUDA counts: 12060."""
     major, minor = cuda_of(target)
     return 1000 * major + 10 * minor
+
+
+def variant_of(target: Target, programs: Sequence[Program]) -> Variant:
+    """The programs as a variant for the target, and what that asks of a device."""
+    return Variant(
+        target.name,
+        programs,
+        backend=lib.INGOT_BACKEND_CUDA,
+        arch=arch_number(target),
+        min_driver=driver_number(target),
+        sm_count=target.figures["sm_count"],
+    )
 
 
 def nvrtc_for(target: Target) -> Compiler:

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from ingot.builder.tuning.keys import Candidate, Key, Timing
+from ingot.builder.tuning.keys import Candidate, Key, Timing, named
 from ingot.builder.tuning.roofline import Roofline
 
 #: a guess replaces a default that takes more than this many times as long
@@ -56,8 +56,8 @@ class Costs:
         self.factors: dict[str, float] = {}
 
     def key(self, candidate: Candidate) -> Key:
-        kernel = candidate.tactic.kernel
-        return Key(self.target, candidate.problem, candidate.tactic.key, self.abis.get(kernel, 0), self.threads)
+        tactic = named(candidate.tactic, candidate.node, self.model.target)
+        return Key(self.target, candidate.problem, tactic, self.abis.get(candidate.tactic.kernel, 0), self.threads)
 
     def timing(self, candidate: Candidate) -> Timing | None:
         return self.timings.get(self.key(candidate))
@@ -67,7 +67,7 @@ class Costs:
         ratios: dict[str, list[float]] = {}
         for candidate in candidates:
             timing = self.timings.get(self.key(candidate))
-            if timing and candidate.tactic.kernel:
+            if timing and not timing.is_wrong and candidate.tactic.kernel:
                 ratio = timing.median_ns / self.model.ns(candidate.node)
                 ratios.setdefault(candidate.tactic.kernel, []).append(ratio)
                 ratios.setdefault("", []).append(ratio)

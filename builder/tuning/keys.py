@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from dataclasses import dataclass
 
+from ingot._native import lib
+from ingot.builder.cuda.instance import FOLDERS, included, kernel_folder
 from ingot.builder.ir import Node
 from ingot.kernels.spec import Tactic
 from ingot.targets import Target
@@ -15,8 +18,8 @@ from ingot.targets import Target
 class Key:
     """A tactic doing a problem on a target. ``problem`` says all that time may depend on, and no name or address.
 
-    ``target`` is a :func:`fingerprint`, ``tactic`` a ``Tactic.key``, ``abi`` that of its kernel. No field holds a tab
-    or a line break.
+    ``target`` is a :func:`fingerprint`, ``tactic`` what :func:`named` gives, ``abi`` that of its kernel. No field holds
+    a tab or a line break.
     """
 
     target: str
@@ -50,6 +53,11 @@ class Timing:
     spread_ns: float
     samples: int
 
+    @property
+    def is_wrong(self) -> bool:
+        """Whether this is no time: the candidate computed something else than it should."""
+        return self.median_ns >= lib.INGOT_TUNER_WRONG_NS
+
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
@@ -65,3 +73,27 @@ def fingerprint(target: Target) -> str:
     declared = {"backend": target.backend, "arch": target.arch, **target.figures}
     text = json.dumps(declared, sort_keys=True, separators=(",", ":"))
     return f"{target.name}/{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+def named(tactic: Tactic, node: Node, target: Target) -> str:
+    """``Tactic.key``; of CUDA with ``@`` and eight digits of the SHA-256 of the kernel's source and all it includes."""
+    if not tactic.launch:
+        return tactic.key
+    return f"{tactic.key} @{code_digest(tactic.launch(node, target).source)}"
+
+
+@functools.cache
+def code_digest(source: str) -> str:
+    """Eight digits that change with the source, below ``kernels/``, or what it includes."""
+    folder = kernel_folder()
+    text = f'#include "cuda_device.h"\n#include "{source}"\n'
+    digest = hashlib.sha256()
+    for name, content in included(text, [folder / each for each in FOLDERS]).items():
+        digest.update(f"{len(name)}:{name}{len(content)}:".encode() + content)
+    return digest.hexdigest()[:8]
+
+
+def code_digests() -> frozenset[str]:
+    """Those of all sources that there are."""
+    folder = kernel_folder()
+    return frozenset(code_digest(path.relative_to(folder).as_posix()) for path in sorted(folder.glob("*/*.cu")))

@@ -11,9 +11,12 @@ from pathlib import Path
 import numpy as np
 
 import ingot
+from ingot.builder.cuda.instance import Compiler
 from ingot.builder.tuning.keys import Candidate, Key, Timing
-from ingot.builder.tuning.measure import machine, measure
+from ingot.builder.tuning.measure import Pack, measure
 from ingot.builder.tuning.pack import make_packs
+from ingot.device import devices
+from ingot.errors import BuildError
 from ingot.targets import Target
 
 #: whole engines: a sample lasts so long; rounds end when the spread is this share of the time, or after so many seconds
@@ -22,12 +25,30 @@ SAMPLE_SECONDS, CERTAIN, SECONDS = 0.01, 0.0025, 8.0
 PLACES, LEAST_ROUNDS, MOST_ROUNDS = 4, 12, 400
 
 
+def require_device(target: Target) -> None:
+    """:class:`BuildError` where this machine has no CUDA device of the target's kind: times of others say nothing."""
+    wanted = target.arch.rstrip("abcdefghijklmnopqrstuvwxyz"), target.figures["sm_count"]
+    found, reason = devices()
+    if any((each["arch"], each["multiprocessors"]) == wanted for each in found):
+        return
+    here = ", ".join(f"{d['name']}: {d['arch']} with {d['multiprocessors']}" for d in found) or f"none ({reason})"
+    raise BuildError(
+        f"target {target.name}: kernels are measured on a device of its kind alone: wanted {wanted[0]} with "
+        f"{wanted[1]} multiprocessors, found {here}; ingot tune --pack writes what ingot-tune measures there, or give "
+        "times as timing_cache"
+    )
+
+
 class Local:
-    """A :class:`ingot.builder.tuning.tuner.Measurer`."""
+    """A :class:`ingot.builder.tuning.tuner.Measurer`. ``compiler`` makes machine code of CUDA instead of NVRTC."""
+
+    def __init__(self, compiler: Compiler | None = None) -> None:
+        self.compiler = compiler
+        self._pack: Pack | None = None
 
     def remark(self) -> str:
-        """A line about this machine."""
-        return f"# machine {machine()}"
+        """A line about the machine that was measured on last."""
+        return f"# machine {self._pack.machine}"
 
     def steps(
         self,
@@ -39,12 +60,18 @@ class Local:
     ) -> Iterator[Mapping[Key, Timing]]:
         """Times of the candidates, problem by problem as they are done."""
         total, before = len({candidate.problem for candidate in candidates}), 0
-        for raw in make_packs(candidates, target, between_bytes=between_bytes):
-            for times in measure(raw, threads=threads):
+        for raw in make_packs(candidates, target, between_bytes=between_bytes, compiler=self.compiler, log=log):
+            for times in measure(raw, threads=threads, opened=self._open):
                 before += 1
                 if log:
                     log(f"measuring tactics: {before} of {total} steps")
                 yield times
+            if log:
+                for key, why in self._pack.dropped.items():
+                    log(f"left out: {key.tactic} for {key.problem}: {why}")
+
+    def _open(self, pack: Pack) -> None:
+        self._pack = pack
 
     def programs(self, engines: Sequence[bytes], threads: int) -> list[Timing]:
         """Times of whole engines, one sample of each in turn; equal inputs, equal numbers of runs.
@@ -70,7 +97,8 @@ class Local:
 class Packer(Local):
     """Measures nothing: what would be measured is written into tuning packs, ``path`` and, if need be, more."""
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], compiler: Compiler | None = None) -> None:
+        super().__init__(compiler)
         self.path = Path(path)
         self.written: list[Path] = []
 
@@ -83,7 +111,8 @@ class Packer(Local):
         log: Callable[[str], None] | None,
     ) -> Iterator[Mapping[Key, Timing]]:
         """No times."""
-        for index, raw in enumerate(make_packs(candidates, target, between_bytes=between_bytes)):
+        packs = make_packs(candidates, target, between_bytes=between_bytes, compiler=self.compiler, log=log)
+        for index, raw in enumerate(packs):
             name = f"{self.path.stem}.{index + 1}{self.path.suffix}" if index else self.path.name
             path = self.path.with_name(name)
             path.write_bytes(raw)

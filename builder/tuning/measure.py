@@ -27,6 +27,10 @@ class Pack:
         self.count = lib.ingot_tuner_count(self.tuner)
         names = [ffi.string(lib.ingot_tuner_name(self.tuner, i)).decode() for i in range(self.count)]
         self.keys = [Key.parse(f"{name}\t{threads}") for name in names]
+        #: one line about the machine that this measures on, for the head of a timing cache
+        self.machine = ffi.string(lib.ingot_tuner_machine(self.tuner)).decode("utf-8", "replace")
+        #: why candidates of what was measured have no time, or a wrong result
+        self.dropped: dict[Key, str] = {}
 
     def __enter__(self) -> Pack:
         return self
@@ -46,6 +50,10 @@ class Pack:
         """The candidates of a problem that can run."""
         timings, error = ffi.new("ingot_timing[]", len(problem)), new_error()
         check(lib.ingot_tuner_measure(self.tuner, problem.start, seconds, ffi.NULL, timings, error), error)
+        reasons = {self.keys[index]: lib.ingot_tuner_reason(self.tuner, index) for index in problem}
+        self.dropped |= {
+            key: ffi.string(why).decode("utf-8", "replace") for key, why in reasons.items() if why != ffi.NULL
+        }
         return {
             self.keys[index]: Timing(timing.median_ns, timing.spread_ns, timing.samples)
             for index, timing in zip(problem, timings)
@@ -60,14 +68,17 @@ def measure(
     seconds: float | None = None,
     known: Collection[Key] = (),
     progress: Callable[[int, int], None] | None = None,
+    opened: Callable[[Pack], None] | None = None,
 ) -> Iterator[dict[Key, Timing]]:
     """Times of the pack's candidates, problem by problem as they are done: who stops in between has lost nothing.
 
     ``seconds`` bounds all of it, as far as three samples of each candidate allow. Problems whose keys are all ``known``
     are left out; else all candidates of one are measured again, so that they compare. ``progress`` is told how many of
-    how many problems are done.
+    how many problems are done, ``opened`` the pack before the first.
     """
     with Pack(raw, threads) as pack:
+        if opened:
+            opened(pack)
         problems = [p for p in pack.problems() if any(pack.keys[i] not in known for i in p)]
         end = None if seconds is None else time.monotonic() + seconds
         for done, problem in enumerate(problems):
@@ -77,10 +88,3 @@ def measure(
             yield pack.measure(problem, share)
             if progress:
                 progress(done + 1, len(problems))
-
-
-def machine() -> str:
-    """One line about this machine, for the head of a timing cache."""
-    line = ffi.new("char[]", 256)
-    lib.ingot_tuner_machine(line, 256)
-    return ffi.string(line).decode()

@@ -9,10 +9,13 @@ import numpy as np
 
 from ingot._kernel import kernels, make_params
 from ingot._native import lib
+from ingot.builder.cuda.instance import Compiler, Log
+from ingot.builder.cuda.link import link, variant_of
 from ingot.builder.ir import Node, Value
 from ingot.builder.plan import ARENA, CONSTANT, GENERATED, INPUT, NO_INDEX, OUTPUT, Buffer, Fill, Program, Step, Tensor
-from ingot.builder.tuning.keys import Candidate, Key, fingerprint
-from ingot.builder.writer import CONSTANT_ALIGN, TAIL, Variant, write_engine
+from ingot.builder.tuning.expected import Expected
+from ingot.builder.tuning.keys import Candidate, Key, fingerprint, named
+from ingot.builder.writer import CONSTANT_ALIGN, TAIL, SelfTest, Variant, write_engine
 from ingot.errors import BuildError
 from ingot.kernels.spec import DType, Layout, Tactic, TensorType
 from ingot.targets import Target
@@ -37,39 +40,62 @@ LEVELS = {
 
 
 def make_packs(
-    candidates: Iterable[Candidate], target: Target, *, between_bytes: int, limit: int = LIMIT
+    candidates: Iterable[Candidate],
+    target: Target,
+    *,
+    between_bytes: int,
+    limit: int = LIMIT,
+    compiler: Compiler | None = None,
+    log: Log | None = None,
 ) -> list[bytes]:
     """Engine files that hold the candidates, those of one problem side by side in one file.
 
     ``between_bytes`` is what the model touches between two runs of a step: its constants and its arena. A file is as
     large as ``limit`` bytes, more only where a single problem is. Candidates of the same key are taken once, and those
     without a kernel, which cost nothing, not at all. The same candidates in the same order give the same bytes on any
-    machine.
+    machine. On CUDA a pack has the candidates' machine code, which ``compiler`` makes instead of NVRTC, and what they
+    must compute.
     """
-    device, level = fingerprint(target), _level(target)
+    on_cuda = target.backend == "cuda"
+    device, level = fingerprint(target), None if on_cuda else _level(target)
     abi = {k.name: (k.abi, k.params_size) for k in kernels().values()}
-    problems: dict[str, dict[str, Program]] = {}
+    problems: dict[str, dict[str, tuple[Program, Candidate]]] = {}
     for candidate in candidates:
         tactic = candidate.tactic
         if not tactic.kernel:
             continue
-        name = Key(device, candidate.problem, tactic.key, abi[tactic.kernel][0], threads=1).program
+        if tactic.backend != target.backend:
+            raise BuildError(f"target {target.name}: {tactic.key} is no kernel for backend {target.backend}")
+        key = Key(device, candidate.problem, named(tactic, candidate.node, target), abi[tactic.kernel][0], threads=1)
         programs = problems.setdefault(candidate.problem, {})
-        if name not in programs:
-            programs[name] = _program(candidate, name, between_bytes)
-    packs = []
-    for part in _split([list(programs.values()) for programs in problems.values()], limit):
+        if key.program not in programs:
+            programs[key.program] = _program(candidate, key.program, between_bytes, target), candidate
+    given = {id(program): candidate for programs in problems.values() for program, candidate in programs.values()}
+    grouped = [[program for program, _ in programs.values()] for programs in problems.values()]
+    if on_cuda:
+        link(list(itertools.chain(*grouped)), target, compiler, log)
+    packs, known = [], Expected()
+    for part in _split(grouped, limit):
         for group, programs in enumerate(part):
             for program in programs:
                 program.group = group
-        variant = Variant(target.name, list(itertools.chain(*part)), arch=level)
-        packs.append(write_engine([variant], {"pack": {"target": device, "problems": len(part)}}, abi))
+        every = list(itertools.chain(*part))
+        tests = _expected(every, given, known) if on_cuda else []
+        variant = variant_of(target, every) if on_cuda else Variant(target.name, every, arch=level)
+        packs.append(write_engine([variant], {"pack": {"target": device, "problems": len(part)}}, abi, tests))
     return packs
 
 
+def _expected(programs: Sequence[Program], candidates: Mapping[int, Candidate], known: Expected) -> list[SelfTest]:
+    """What each candidate of a file must compute. Equal results are stored once."""
+    tests, first_io = [], 0
+    for program in programs:
+        tests += known.records(candidates[id(program)], first_io)
+        first_io += len(program.io_names)
+    return tests
+
+
 def _level(target: Target) -> int:
-    if target.backend != "cpu":
-        raise BuildError(f"target {target.name}: tuning packs for backend {target.backend} are not supported")
     level = lib.INGOT_CPU_AARCH64 if target.arch.startswith("armv8") else LEVELS.get(target.arch)
     if level is None:
         known = ", ".join([*LEVELS, "armv8..."])
@@ -95,13 +121,15 @@ def _split(problems: Sequence[list[Program]], limit: int) -> list[list[list[Prog
 def _stored_bytes(program: Program) -> int:
     """About what a program takes in a file: its constants and some hundred bytes a record."""
     constants = sum(b.size + CONSTANT_ALIGN for b in program.buffers if b.data is not None)
+    constants += sum(len(step.launch.module.image) for step in program.steps if step.launch)
     return constants + 256 * (len(program.tensors) + 2) + len(program.name)
 
 
-def _program(candidate: Candidate, name: str, between_bytes: int) -> Program:
+def _program(candidate: Candidate, name: str, between_bytes: int, target: Target | None = None) -> Program:
     """One step: activations are inputs and outputs, constants are stored or generated."""
     node, tactic = candidate.node, candidate.tactic
-    maker = _Maker(Program(name, is_candidate=True, between_bytes=between_bytes), node)
+    launch = tactic.launch and tactic.launch(node, target)
+    maker = _Maker(Program(name, is_candidate=True, between_bytes=between_bytes), node, stores=launch is not None)
     inputs = [maker.operand(index, value, tactic) for index, value in enumerate(node.inputs)]
     outputs = []
     for index, value in enumerate(node.outputs):
@@ -111,7 +139,7 @@ def _program(candidate: Candidate, name: str, between_bytes: int) -> Program:
     workspace = maker.tensor("workspace", TensorType(DType.U8, (size,)), ARENA) if size else NO_INDEX
     params = make_params(tactic.params_type, tactic.params(node))
     program = maker.program
-    program.steps.append(Step(tactic.key, tactic.kernel, tuple(inputs), tuple(outputs), workspace, params))
+    program.steps.append(Step(tactic.key, tactic.kernel, tuple(inputs), tuple(outputs), workspace, params, launch))
     program.inputs = list(maker.activations.values())
     program.outputs = outputs
     program.io_names = [program.tensors[t].name for t in [*program.inputs, *outputs]]
@@ -122,9 +150,11 @@ def _program(candidate: Candidate, name: str, between_bytes: int) -> Program:
 class _Maker:
     """A program in the making."""
 
-    def __init__(self, program: Program, node: Node) -> None:
+    def __init__(self, program: Program, node: Node, stores: bool) -> None:
         self.program = program
         self.node = node
+        #: all constants are stored: results are compared
+        self.stores = stores
         #: by id of the value and layout: one that is read twice is one input
         self.activations: dict[tuple[int, TensorType], int] = {}
 
@@ -152,7 +182,8 @@ class _Maker:
         dtype = value.type.dtype if array.dtype == value.type.dtype.numpy else DType.of(array.dtype)
         kind = TensorType(dtype, array.shape)
         name, p = f"x{index}", self.program
-        if kind.nbytes <= STORED or dtype not in WEIGHTS or np.count_nonzero(array) < DENSE * array.size:
+        small = kind.nbytes <= STORED or dtype not in WEIGHTS
+        if self.stores or small or np.count_nonzero(array) < DENSE * array.size:
             return self.tensor(name, kind, CONSTANT, array)
         tensor = self.tensor(name, kind, GENERATED, offset=p.generated_size)
         p.generated_size += -(-(kind.nbytes + TAIL) // CONSTANT_ALIGN) * CONSTANT_ALIGN

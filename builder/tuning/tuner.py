@@ -7,7 +7,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from ingot._kernel import kernels
@@ -18,7 +18,7 @@ from ingot.builder.tuning.cache import PLAN, Outdated, TimingCache, as_kept, usa
 from ingot.builder.tuning.candidates import ABSORBED, Option, options_of, unique
 from ingot.builder.tuning.choose import Plan, conversions, defaults
 from ingot.builder.tuning.costs import Cost, Costs
-from ingot.builder.tuning.keys import Candidate, Key, Timing, fingerprint
+from ingot.builder.tuning.keys import Candidate, Key, Timing, fingerprint, named
 from ingot.builder.tuning.report import Report
 from ingot.builder.tuning.roofline import Roofline
 from ingot.errors import BuildError
@@ -83,6 +83,8 @@ class Tuner:
 
     def __init__(self, target: Target, request: Request, measurer: Measurer, log: Log | None = None) -> None:
         request.check()
+        if target.backend != "cpu":
+            request = replace(request, threads=1)  # the device does the work
         self.target, self.request, self.measurer, self.log = target, request, measurer, log
         self.name = fingerprint(target)
         self.abis = {info.name: info.abi for info in kernels().values()}
@@ -220,10 +222,14 @@ class Tuner:
         problems, tactics = [], []
         for choice in plan.choices:
             problems.append(choice.default.candidate.problem)
-            tactic = choice.option.tactic
-            tactics.append(f"{tactic.key} {self.abis.get(tactic.kernel, 0)}" if tactic else "")
+            option = choice.option
+            tactics.append(self._described(option.candidate) if option.tactic else "")
         names = [hashlib.sha256("\n".join(each).encode()).hexdigest()[:16] for each in (problems, tactics)]
         return Key(self.name, f"program {names[0]}", f"{PLAN} {names[1]}", 0, self.request.threads)
+
+    def _described(self, candidate: Candidate) -> str:
+        name = named(candidate.tactic, candidate.node, self.target)
+        return f"{name} {self.abis.get(candidate.tactic.kernel, 0)}"
 
     def _tried(self, options: Mapping[Node, Sequence[Option]]) -> dict[str, dict[str, Cost]]:
         found: dict[str, dict[str, Cost]] = {}

@@ -329,7 +329,7 @@ typedef enum ingot_tolerance { INGOT_SELFTEST_EXACT = 0, INGOT_SELFTEST_TOLERANC
  * size 0 is made of its seed as a fill of kind 1 (integers: all zero). An output is compared at every stride-th
  * element, from the first on. */
 typedef struct ingot_selftest {
-    uint32_t io;     /* relative to the program's io */
+    uint32_t io;     /* relative to the first program's io, which stands first; in a tuning pack of any program's */
     uint32_t mode;   /* ingot_tolerance; outputs only */
     uint64_t data;   /* bytes from the start of CONSTANTS, a multiple of 64; 0 when size is 0 */
     uint64_t size;   /* bytes there */

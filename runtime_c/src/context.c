@@ -132,7 +132,8 @@ ingot_status ingot_context_memory(const ingot_engine *engine, const ingot_contex
         if (error) *error = engine->unfit;
         return engine->unfit.status;
     }
-    if (engine->variant->backend == INGOT_BACKEND_CUDA) return ingot_cuda_need(engine, need, error);
+    if (engine->variant->backend == INGOT_BACKEND_CUDA)
+        return ingot_cuda_need(engine, &engine->programs[0], need, error);
     *need = (ingot_memory){.size = sizeof *need,
                            .host_size = count(engine, &engine->programs[0], filled.threads, filled.threads)};
     return INGOT_OK;
@@ -315,7 +316,8 @@ ingot_status ingot_context_init(const ingot_engine *engine, const ingot_context_
                           (unsigned long long)need.host_size);
     ingot_context_options filled;
     check_options(engine, options, &filled, NULL);
-    if (engine->variant->backend == INGOT_BACKEND_CUDA) return ingot_cuda_make(engine, &filled, memory, context, error);
+    if (engine->variant->backend == INGOT_BACKEND_CUDA)
+        return ingot_cuda_make(engine, &engine->programs[0], &filled, memory, context, error);
     ingot_context *c;
     void *workers_memory;
     status = fill_in(engine, &engine->programs[0], filled.threads, filled.threads, memory->host, need.host_size, &c,

@@ -108,6 +108,10 @@ ingot_status ingot_shape_run(const ingot_file *file, const ingot_program *progra
 void ingot_fill_random(void *memory, uint32_t dtype, uint64_t bytes, uint64_t seed);
 void ingot_fill_moderate(void *memory, uint32_t dtype, uint64_t bytes, uint64_t seed);
 
+/* selftest.c: compares what came out of a program's input or output `index` with what `test` expects. */
+ingot_status ingot_self_test_output(const ingot_file *file, const ingot_program *program, uint32_t index,
+                                    const ingot_selftest *test, const void *got, ingot_error *error);
+
 /* kernel_table.c */
 const ingot_kernel *ingot_kernel_find(uint32_t backend, const char *name);
 const ingot_kernel *ingot_kernel_at(uint32_t index); /* NULL past the end; those of the CPU first */

@@ -80,6 +80,22 @@ static int fits(const ingot_selftest *test, const ingot_io_info *info) {
     return test->size == count * width;
 }
 
+ingot_status ingot_self_test_output(const ingot_file *f, const ingot_program *p, uint32_t index,
+                                    const ingot_selftest *test, const void *got, ingot_error *error) {
+    const ingot_io *io = ingot_get_io(f, p, index);
+    const ingot_tensor *t = ingot_get_tensor(f, p, io->tensor);
+    const ingot_io_info info = {.dtype = t->dtype,
+                                .name = ingot_file_string(f, io->name),
+                                .is_output = io->is_output,
+                                .bytes = ingot_get_buffer(f, p, t->buffer)->size};
+    if (!info.is_output || !fits(test, &info))
+        return ingot_fail(error, INGOT_ERR_FORMAT, INGOT_NO_OFFSET, "the self-test is of another program");
+    const uint64_t width = ingot_dtype_bits(info.dtype) / 8;
+    const uint8_t *expected = f->tables[INGOT_SECTION_CONSTANTS].base + test->data;
+    const comparison c = {got, expected, test->size / width, test->stride, width, info.dtype};
+    return compare(&c, test, info.name, error);
+}
+
 ingot_status ingot_self_test(const ingot_engine *engine, ingot_error *error) {
     ingot_clear(error);
     if (!engine) return ingot_fail(error, INGOT_ERR_ARGUMENT, INGOT_NO_OFFSET, "engine is NULL");
@@ -111,17 +127,9 @@ ingot_status ingot_self_test(const ingot_engine *engine, ingot_error *error) {
     if (!status) status = ingot_context_run(context, error);
     for (uint32_t i = 0; !status && i < table->count; i++) {
         const ingot_selftest *test = (const ingot_selftest *)ingot_record(table, i);
-        ingot_io_info info = {.size = sizeof info};
-        ingot_engine_io_info(engine, test->io, &info);
-        if (!info.is_output) continue;
-        uint64_t width = ingot_dtype_bits(info.dtype) / 8;
-        comparison c = {ingot_context_data(context, test->io),
-                        constants + test->data,
-                        test->size / width,
-                        test->stride,
-                        width,
-                        info.dtype};
-        status = compare(&c, test, info.name, error);
+        const ingot_program *p = engine->programs[0].record;
+        if (!ingot_get_io(f, p, test->io)->is_output) continue;
+        status = ingot_self_test_output(f, p, test->io, test, ingot_context_data(context, test->io), error);
     }
     ingot_context_destroy(context);
     return status;

@@ -133,7 +133,9 @@ static ingot_status measure_all(ingot_tuner *tuner, const arguments *a, char **k
         int complete = !stopped || sampled == next - first; /* an interrupt may leave some with too few */
         for (uint32_t i = 0; complete && i < next - first; i++) {
             if (found[i].samples) ingot_timings_put(timings, keys[first + i], &found[i]);
-            if (!found[i].samples) fprintf(stderr, "ingot-tune: %s: cannot run, left out\n", keys[first + i]);
+            const char *reason = ingot_tuner_reason(tuner, first + i);
+            if (reason || !found[i].samples)
+                fprintf(stderr, "ingot-tune: %s: left out: %s\n", keys[first + i], reason ? reason : "cannot run");
         }
         if (complete) t->done++, t->measured += sampled, t->failed += next - first - sampled;
         status = ingot_timings_save(timings, a->output, 0, error);
@@ -145,8 +147,8 @@ static ingot_status measure_all(ingot_tuner *tuner, const arguments *a, char **k
 }
 
 static int tune(ingot_tuner *tuner, const arguments *a) {
-    char machine[256] = "# machine ";
-    ingot_tuner_machine(machine + strlen(machine), sizeof machine - strlen(machine));
+    char machine[300];
+    snprintf(machine, sizeof machine, "# machine %.280s", ingot_tuner_machine(tuner));
     const uint32_t count = ingot_tuner_count(tuner);
     char **keys = make_keys(tuner, a->threads);
     ingot_timing *found = calloc(count, sizeof *found);

@@ -24,7 +24,7 @@ from ingot.builder.cuda.instance import Compiled, CompileError, Instance, includ
 from ingot.builder.cuda.link import arch_number, driver_number
 from ingot.builder.cuda.nvrtc import Library, find
 from ingot.builder.tuning.cache import TimingCache
-from ingot.builder.tuning.keys import Key, Timing, fingerprint
+from ingot.builder.tuning.keys import Key, Timing, code_digest, fingerprint
 from ingot.cli import main
 from ingot.errors import BuildError
 from ingot.inspect import inspect_engine
@@ -193,7 +193,9 @@ class TestEngines:
             builder.build(branches(named=True), target="jetson-thor", compiler=Broken())
 
     def test_no_tuning_without_the_device(self) -> None:
-        with pytest.raises(BuildError, match="jetson-thor: kernels of CUDA are measured on the device"):
+        with pytest.raises(
+            BuildError, match="jetson-thor: kernels are measured on a device of its kind alone: wanted sm_110 with 20 "
+        ):
             builder.build(branches(), target="jetson-thor", tune=True, compiler=Host())
 
     def test_times_of_a_cache_choose_the_tactic(self, tmp_path: Path) -> None:
@@ -204,7 +206,9 @@ class TestEngines:
         cache = TimingCache()
         for tactic, median in ((slow, 9000.0), (quick, 1000.0)):
             kernel = tactic.partition(" ")[0]
-            key = Key(fingerprint(get("jetson-thor")), row["problem"], tactic, kernels()[kernel].abi, 1)
+            code = code_digest(f"matmul/{'few_rows' if 'few' in kernel else 'gemm'}.cu")
+            named = f"{tactic} @{code}"
+            key = Key(fingerprint(get("jetson-thor")), row["problem"], named, kernels()[kernel].abi, 1)
             cache.add(key, Timing(median, 1.0, 20))
         cache.save(tmp_path / "thor.timings")
         builder.build(

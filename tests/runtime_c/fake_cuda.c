@@ -643,6 +643,14 @@ EXPORT CUresult cuMemcpyDtoHAsync_v2(void *to, CUdeviceptr from, size_t size, CU
     close_device();
     return result;
 }
+EXPORT CUresult cuMemcpyDtoDAsync_v2(CUdeviceptr to, CUdeviceptr from, size_t size, CUstream stream) {
+    CALL;
+    REQUIRE(stream);
+    CUresult result = do_work();
+    if (!result) memcpy(reach(to, size), reach(from, size), size);
+    close_device();
+    return result;
+}
 EXPORT CUresult cuMemsetD8Async(CUdeviceptr to, unsigned char value, size_t size, CUstream stream) {
     CALL;
     REQUIRE(stream);

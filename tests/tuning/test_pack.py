@@ -17,7 +17,7 @@ from ingot._native import ffi, lib
 from ingot.builder.plan import CONSTANT, GENERATED, INPUT, NO_INDEX, Program, Tensor
 from ingot.builder.tuning import pack as packing
 from ingot.builder.tuning.keys import Candidate, Key, fingerprint
-from ingot.builder.tuning.measure import Pack, machine, measure
+from ingot.builder.tuning.measure import Pack, measure
 from ingot.builder.tuning.pack import make_packs
 from ingot.errors import ArgumentError, BuildError, IngotError
 from ingot.kernels.conv.op import ConvAttrs
@@ -180,7 +180,8 @@ class TestMeasuring:
         assert {replace(key, threads=2) for key in one} == two
 
     def test_the_machine_is_one_line(self) -> None:
-        assert machine().split() and "\n" not in machine() and machine().isascii()
+        with Pack(make_packs(candidates(), CPU, between_bytes=0)[0]) as pack:
+            assert pack.machine.split() and "\n" not in pack.machine and pack.machine.isascii()
 
 
 class TestPacks:

@@ -83,9 +83,8 @@ static uint64_t calls_size(const ingot_bound_program *program) {
     return size;
 }
 
-static ingot_context *lay_out_host(ingot_layout *l, const ingot_engine *engine, ingot_context *c, ingot_cuda *cuda,
-                                   ingot_cuda **cuda_place, uint8_t **calls) {
-    const ingot_bound_program *program = &engine->programs[0];
+static ingot_context *lay_out_host(ingot_layout *l, const ingot_engine *engine, const ingot_bound_program *program,
+                                   ingot_context *c, ingot_cuda *cuda, ingot_cuda **cuda_place, uint8_t **calls) {
     const ingot_program *p = program->record;
     ingot_context *place = ingot_context_lay_out(l, engine, program, c);
     *cuda_place = ingot_take(l, 1, sizeof *cuda, 64);
@@ -110,8 +109,9 @@ static ingot_status is_integrated(const ingot_driver *driver, int ordinal, CUdev
     return INGOT_OK;
 }
 
-ingot_status ingot_cuda_need(const ingot_engine *engine, ingot_memory *need, ingot_error *error) {
-    const ingot_program *p = engine->programs[0].record;
+ingot_status ingot_cuda_need(const ingot_engine *engine, const ingot_bound_program *program, ingot_memory *need,
+                             ingot_error *error) {
+    const ingot_program *p = program->record;
     if (ingot_context_varies(&engine->file, p))
         return ingot_fail(error, INGOT_ERR_UNSUPPORTED, INGOT_NO_OFFSET,
                           "shapes that vary are not supported on CUDA: build the engine with one shape a profile");
@@ -125,7 +125,7 @@ ingot_status ingot_cuda_need(const ingot_engine *engine, ingot_memory *need, ing
     ingot_context context = {0};
     ingot_cuda cuda = {0}, *place;
     uint8_t *calls;
-    lay_out_host(&l, engine, &context, &cuda, &place, &calls);
+    lay_out_host(&l, engine, program, &context, &cuda, &place, &calls);
     *need = (ingot_memory){.size = sizeof *need,
                            .host_size = l.used,
                            .pinned_size = lay_out_pinned(engine, p, NULL, NULL),
@@ -310,10 +310,11 @@ static ingot_status fill_in(ingot_context *c, const ingot_memory *memory, uint8_
     return status;
 }
 
-ingot_status ingot_cuda_make(const ingot_engine *engine, const ingot_context_options *options,
-                             const ingot_memory *memory, ingot_context **context, ingot_error *error) {
+ingot_status ingot_cuda_make(const ingot_engine *engine, const ingot_bound_program *program,
+                             const ingot_context_options *options, const ingot_memory *memory, ingot_context **context,
+                             ingot_error *error) {
     ingot_memory need = {.size = sizeof need};
-    ingot_status status = ingot_cuda_need(engine, &need, error);
+    ingot_status status = ingot_cuda_need(engine, program, &need, error);
     if (status) return status;
     if ((memory->pinned && ((uintptr_t)memory->pinned % PINNED_ALIGN || memory->pinned_size < need.pinned_size)) ||
         (memory->device && ((uintptr_t)memory->device % DEVICE_ALIGN || memory->device_size < need.device_size)))
@@ -332,12 +333,12 @@ ingot_status ingot_cuda_make(const ingot_engine *engine, const ingot_context_opt
                        .device_size = need.device_size},
                *place;
     uint8_t *calls;
-    ingot_context *c = lay_out_host(&l, engine, &pointers, &cuda, &place, &calls);
+    ingot_context *c = lay_out_host(&l, engine, program, &pointers, &cuda, &place, &calls);
     *c = pointers;
     *place = cuda;
     c->cuda = place;
     c->engine = engine;
-    c->program = &engine->programs[0];
+    c->program = program;
     c->step_count = c->program->record->steps.count;
     c->threads = 1;
     c->host_size = need.host_size;

@@ -73,10 +73,13 @@ typedef struct ingot_cuda {
     const char *failed_in;
 } ingot_cuda;
 
-/* context.c: sizes of the blocks, a context in them, its end, and bytes of the blocks it has. */
-ingot_status ingot_cuda_need(const ingot_engine *engine, ingot_memory *need, ingot_error *error);
-ingot_status ingot_cuda_make(const ingot_engine *engine, const ingot_context_options *options,
-                             const ingot_memory *memory, ingot_context **context, ingot_error *error);
+/* context.c: sizes of the blocks, a context of a program in them, its end, and bytes of the blocks it has. Public
+ * contexts are of the first program. */
+ingot_status ingot_cuda_need(const ingot_engine *engine, const ingot_bound_program *program, ingot_memory *need,
+                             ingot_error *error);
+ingot_status ingot_cuda_make(const ingot_engine *engine, const ingot_bound_program *program,
+                             const ingot_context_options *options, const ingot_memory *memory, ingot_context **context,
+                             ingot_error *error);
 void ingot_cuda_end(ingot_context *context);
 void ingot_cuda_sizes(const ingot_context *context, uint64_t *device_bytes, uint64_t *pinned_bytes);
 /* graph.c: the executable graph, and binding, which changes it. The caller of ingot_cuda_build has made the primary

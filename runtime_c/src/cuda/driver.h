@@ -31,8 +31,10 @@ enum {
 };
 
 enum { /* CUdevice_attribute */
+       CU_ATTRIBUTE_CLOCK_RATE = 13, /* kHz, the most */
        CU_ATTRIBUTE_MULTIPROCESSOR_COUNT = 16,
        CU_ATTRIBUTE_INTEGRATED = 18,
+       CU_ATTRIBUTE_L2_BYTES = 38,
        CU_ATTRIBUTE_MAJOR = 75,
        CU_ATTRIBUTE_MINOR = 76,
        CU_ATTRIBUTE_MAX_SHARED_OPTIN = 97, /* bytes of shared memory that a block may ask for */
@@ -113,6 +115,7 @@ _Static_assert(sizeof(CUgraphEdgeData) == 8, "CUgraphEdgeData");
     F(cuPointerGetAttributes, , (unsigned count, const int *attributes, void **values, CUdeviceptr address))           \
     F(cuMemcpyHtoDAsync, _v2, (CUdeviceptr to, const void *from, size_t size, CUstream stream))                        \
     F(cuMemcpyDtoHAsync, _v2, (void *to, CUdeviceptr from, size_t size, CUstream stream))                              \
+    F(cuMemcpyDtoDAsync, _v2, (CUdeviceptr to, CUdeviceptr from, size_t size, CUstream stream))                        \
     F(cuMemsetD8Async, , (CUdeviceptr to, unsigned char value, size_t size, CUstream stream))                          \
     F(cuModuleLoadData, , (CUmodule * module, const void *image))                                                      \
     F(cuModuleUnload, , (CUmodule module))                                                                             \

@@ -27,8 +27,7 @@ static ingot_status check_pack(const ingot_engine *engine, const ingot_machine *
         return ingot_fail(error, INGOT_ERR_UNSUPPORTED, INGOT_NO_OFFSET,
                           "this is an engine to run, not a tuning pack: ingot tune --pack writes one");
     const ingot_variant *v = engine->variant;
-    if (v->backend != INGOT_BACKEND_CPU)
-        return ingot_fail(error, INGOT_ERR_UNSUPPORTED, INGOT_NO_OFFSET, "the pack is for CUDA: wanted one for a CPU");
+    if (v->backend == INGOT_BACKEND_CUDA) return INGOT_OK; /* the loader has found a device, or refused */
     if (v->arch >= INGOT_CPU_LEVEL_COUNT)
         return ingot_fail(error, INGOT_ERR_FORMAT, INGOT_NO_OFFSET, "the pack asks for an unknown processor (%u)",
                           v->arch);
@@ -39,20 +38,59 @@ static ingot_status check_pack(const ingot_engine *engine, const ingot_machine *
     return INGOT_OK;
 }
 
+static uint32_t largest_group(const ingot_engine *engine) {
+    uint32_t members = 0, largest = 0;
+    for (uint32_t i = 0; i < engine->program_count; i++) {
+        if (i && engine->programs[i].record->group != engine->programs[i - 1].record->group) members = 0;
+        if (++members > largest) largest = members;
+    }
+    return largest;
+}
+
+static void write_machine(const ingot_machine *m, char *line) {
+    snprintf(line, INGOT_TUNE_MACHINE, "%s %s, %u cores, l1d %llu, l2 %llu, last cache %llu: %s", m->arch, m->isa,
+             m->cores, (unsigned long long)m->l1d, (unsigned long long)m->l2, (unsigned long long)m->last, m->model);
+}
+
 /* Candidates of a problem lie side by side: their contexts must fit together. */
 static void find_sizes(const ingot_engine *engine, uint32_t threads, uint64_t cache, ingot_tuner *t) {
     uint64_t together = 0;
-    uint32_t members = 0;
     for (uint32_t i = 0; i < engine->program_count; i++) {
         const ingot_bound_program *program = &engine->programs[i];
-        if (i && program->record->group != engine->programs[i - 1].record->group) together = members = 0;
+        if (i && program->record->group != engine->programs[i - 1].record->group) together = 0;
         together += ingot_context_need(engine, program, threads);
-        members++;
         if (together > t->block_size) t->block_size = together;
-        if (members > t->largest_group) t->largest_group = members;
         uint64_t between = program->record->between_bytes < cache ? program->record->between_bytes : cache;
         if (between > t->other_size) t->other_size = between;
     }
+}
+
+/* Memory, threads and the clock. */
+static ingot_status create_on_cpu(ingot_tuner *t, const ingot_machine *machine, ingot_error *error) {
+    const ingot_engine *engine = t->engine;
+    const uint32_t threads = t->threads;
+    const size_t page = INGOT_CONTEXT_ALIGN;
+    t->isas = engine->isas & ~levels[engine->variant->arch].without;
+    t->last = 2 * (machine->last ? machine->last : INGOT_TUNE_LAST_CACHE);
+    t->l2 = machine->l2 ? machine->l2 : INGOT_TUNE_L2_CACHE;
+    write_machine(machine, t->machine);
+    find_sizes(engine, threads, t->last, t);
+    t->block = aligned_alloc(page, ingot_align(t->block_size, page));
+    t->other = aligned_alloc(page, ingot_align(t->other_size + 1, page));
+    t->workers_memory = threads > 1 ? aligned_alloc(page, ingot_align(ingot_workers_memory(threads), page)) : NULL;
+    if (!t->block || !t->other || (threads > 1 && !t->workers_memory))
+        return ingot_fail(error, INGOT_ERR_MEMORY, INGOT_NO_OFFSET,
+                          "no memory for %llu bytes, what the candidates of the largest problem take together",
+                          (unsigned long long)(t->block_size + t->other_size));
+    memset(t->other, 1, t->other_size); /* pages of their own, not the one page of zeros */
+    const char *failed = NULL;
+    const ingot_workers_options wanted = {.threads = threads, .spin_limit = INGOT_WORKERS_SPIN_LIMIT};
+    int system = threads > 1 ? ingot_workers_start(t->workers_memory, &wanted, &t->workers, &failed) : 0;
+    if (system)
+        return ingot_fail(error, INGOT_ERR_THREAD, INGOT_NO_OFFSET, "cannot start %u threads: %s: %s", threads - 1,
+                          failed, strerror(system));
+    ingot_sample_clock(&t->clock);
+    return INGOT_OK;
 }
 
 ingot_status ingot_tuner_create(const ingot_engine *engine, uint32_t threads, ingot_tuner **tuner, ingot_error *error) {
@@ -63,45 +101,34 @@ ingot_status ingot_tuner_create(const ingot_engine *engine, uint32_t threads, in
     *tuner = NULL;
     ingot_machine machine;
     ingot_machine_read(&machine);
+    const int on_cuda = engine->variant->backend == INGOT_BACKEND_CUDA;
     ingot_status status = check_pack(engine, &machine, error);
+    if (!status && on_cuda && threads > 1)
+        status = ingot_fail(error, INGOT_ERR_ARGUMENT, INGOT_NO_OFFSET,
+                            "a pack for CUDA is measured with 1 thread: the device does the work");
     if (status) return status;
     ingot_tuner *t = calloc(1, sizeof *t);
     if (!t) return ingot_fail(error, INGOT_ERR_MEMORY, INGOT_NO_OFFSET, "no memory for the tuner");
     t->engine = engine;
-    t->isas = engine->isas & ~levels[engine->variant->arch].without;
     t->threads = threads;
-    t->last = 2 * (machine.last ? machine.last : INGOT_TUNE_LAST_CACHE);
-    t->l2 = machine.l2 ? machine.l2 : INGOT_TUNE_L2_CACHE;
-    find_sizes(engine, threads, t->last, t);
-    const size_t page = INGOT_CONTEXT_ALIGN;
-    t->block = aligned_alloc(page, ingot_align(t->block_size, page));
-    t->other = aligned_alloc(page, ingot_align(t->other_size + 1, page));
+    t->way = on_cuda ? &ingot_tune_on_cuda : &ingot_tune_cpu;
+    t->largest_group = largest_group(engine);
     t->entries = calloc(t->largest_group, sizeof *t->entries);
-    t->workers_memory = threads > 1 ? aligned_alloc(page, ingot_align(ingot_workers_memory(threads), page)) : NULL;
-    if (!t->block || !t->other || !t->entries || (threads > 1 && !t->workers_memory)) {
-        status = ingot_fail(error, INGOT_ERR_MEMORY, INGOT_NO_OFFSET,
-                            "no memory for %llu bytes, what the candidates of the largest problem take together",
-                            (unsigned long long)(t->block_size + t->other_size));
+    if (!t->entries)
+        status = ingot_fail(error, INGOT_ERR_MEMORY, INGOT_NO_OFFSET, "no memory for the tuner");
+    else
+        status = on_cuda ? ingot_tune_cuda_create(t, error) : create_on_cpu(t, &machine, error);
+    if (status)
         ingot_tuner_destroy(t);
-        return status;
-    }
-    memset(t->other, 1, t->other_size); /* pages of their own, not the one page of zeros */
-    const char *failed = NULL;
-    const ingot_workers_options wanted = {.threads = threads, .spin_limit = INGOT_WORKERS_SPIN_LIMIT};
-    int system = threads > 1 ? ingot_workers_start(t->workers_memory, &wanted, &t->workers, &failed) : 0;
-    if (system) {
-        status = ingot_fail(error, INGOT_ERR_THREAD, INGOT_NO_OFFSET, "cannot start %u threads: %s: %s", threads - 1,
-                            failed, strerror(system));
-        ingot_tuner_destroy(t);
-        return status;
-    }
-    ingot_sample_clock(&t->clock);
-    *tuner = t;
-    return INGOT_OK;
+    else
+        *tuner = t;
+    return status;
 }
 
 void ingot_tuner_destroy(ingot_tuner *t) {
     if (!t) return;
+    if (t->entries && t->way->finish) t->way->finish(t);
+    if (t->way->destroy) t->way->destroy(t);
     ingot_workers_stop(t->workers);
     free(t->workers_memory), free(t->entries), free(t->other), free(t->block);
     free(t);
@@ -125,9 +152,10 @@ ingot_context *ingot_tuner_context(ingot_tuner *t, uint32_t candidate) {
     return candidate - t->first < t->count ? t->entries[candidate - t->first].context : NULL;
 }
 
-void ingot_tuner_machine(char *line, size_t size) {
-    ingot_machine m;
-    ingot_machine_read(&m);
-    snprintf(line, size, "%s %s, %u cores, l1d %llu, l2 %llu, last cache %llu: %s", m.arch, m.isa, m.cores,
-             (unsigned long long)m.l1d, (unsigned long long)m.l2, (unsigned long long)m.last, m.model);
+const char *ingot_tuner_reason(const ingot_tuner *t, uint32_t candidate) {
+    if (candidate - t->first >= t->count) return NULL;
+    const char *reason = t->entries[candidate - t->first].reason;
+    return *reason ? reason : NULL;
 }
+
+const char *ingot_tuner_machine(const ingot_tuner *t) { return t->machine; }
