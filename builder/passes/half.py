@@ -7,6 +7,7 @@ types. Layers whose weights or results float16 cannot hold stay float32 altogeth
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -14,13 +15,14 @@ import numpy as np
 
 from ingot.builder.evaluate import select_tactic
 from ingot.builder.ir import Graph, Node, Value
-from ingot.builder.passes.rewrite import Names, frozen, plural
+from ingot.builder.passes.rewrite import Names, frozen, op, plural
 from ingot.builder.quantization.forms import in_int8
 from ingot.builder.quantization.half_weights import round_half
 from ingot.builder.quantization.overflow import obstacle
 from ingot.builder.quantization.request import HALVES, Request
 from ingot.builder.quantization.weights import weight_axes
 from ingot.kernels.common.half import narrow
+from ingot.kernels.elementwise.op import cast_program
 from ingot.kernels.spec import DType, TensorType, Unsupported
 
 
@@ -46,6 +48,8 @@ def run(graph: Graph, request: Request) -> None:
         value.type = replace(value.type, dtype=dtype)
     changed = 0
     names = Names(graph)
+    if request.backend == "cuda":
+        stored |= _narrow_operands(graph, wanted, stored, names)
     constants: dict[tuple[Value, DType], Value] = {}
     for node, dtype in wanted.items():
         if any(value in stored for value in _data(node)) or node.op.half.weights(node):
@@ -155,6 +159,40 @@ def _stored(graph: Graph, wanted: dict[Node, DType], request: Request) -> dict[V
         together.setdefault(root(value), set()).update(types[value])
     found = {value: together[root(value)] for value in made}
     return {value: next(iter(kinds)) for value, kinds in found.items() if len(kinds) == 1 and DType.F32 not in kinds}
+
+
+#: operators whose kernels on tensor cores read half at once and float32 slowly, each with those inputs
+_MULTIPLIES = {"matmul": (0, 1), "attention": (0, 1, 2)}
+#: up to so many rows the kernels of few rows read float32 as fast
+_FEW_ROWS = 8
+
+
+def _narrow_operands(
+    graph: Graph, wanted: dict[Node, DType], stored: dict[Value, DType], names: Names
+) -> dict[Value, DType]:
+    """Puts casts before products whose operand stays in float32, as an input of the graph does; gives their results.
+
+    The product is the same: what it reads in float32 is rounded to half before it is multiplied.
+    """
+    made: dict[tuple[Value, DType], Value] = {}
+    nodes: list[Node] = []
+    for node in graph.nodes:
+        for index in _MULTIPLIES.get(node.op.name, ()) if node in wanted else ():
+            value, dtype = node.inputs[index], wanted[node]
+            if value is None or value.is_constant or value.type.dtype is not DType.F32 or value in stored:
+                continue
+            if node.op.name == "matmul" and math.prod(value.type.shape[:-1]) <= _FEW_ROWS:
+                continue
+            if (value, dtype) not in made:
+                cast = Node(op("elementwise"), cast_program(DType.F32, dtype), [value], [], node.source)
+                kind = TensorType(dtype, value.type.shape)
+                cast.outputs = [Value(names.fresh(f"{value.name}.{dtype.name.lower()}"), kind, None, cast)]
+                nodes.append(cast)
+                made[value, dtype] = cast.output
+            node.inputs[index] = made[value, dtype]
+        nodes.append(node)
+    graph.nodes = nodes
+    return {value: dtype for (_, dtype), value in made.items()}
 
 
 def _change(

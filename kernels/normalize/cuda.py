@@ -18,6 +18,8 @@ from ingot.targets import Target
 FEW, COLUMNS = 1024, 8
 #: of a row that is read more than once
 LONGEST = Team(512, 16)
+#: elements of a row that a warp has in registers: its lanes wait for no other warp
+WARP_MAX = 512
 #: of the peak of memory
 EFFICIENCY = 0.6
 
@@ -34,6 +36,8 @@ class _Rows:
 
     @property
     def team(self) -> Team:
+        if self.flat and self.length <= WARP_MAX:
+            return Team(32, 4 * max(ceil_div(self.length, 128), 1))
         return team_for(self.count, self.length) or LONGEST
 
     def few(self) -> tuple[int, int, int] | None:

@@ -47,29 +47,37 @@ template <class In, class Out, int OUTS, bool FLAT, int TEAM, int EACH> struct n
         }
         return sum;
     }
-    static DEVICE void apply(const call &c, const normalized &s, const T (&v)[CHUNKS][V], T mean, T inverse, int row,
-                             int from, bool whole) {
+    /* Factors and offsets of the elements of a row that are this thread's. */
+    static DEVICE void load_factors(const call &c, const normalized &s, T (&factor)[CHUNKS][V], T (&offset)[CHUNKS][V],
+                                    int row, int from, bool whole) {
         const T *scale = static_cast<const T *>(c.arg[1].data), *bias = static_cast<const T *>(c.arg[2].data);
-        Out *y = static_cast<Out *>(c.arg[3].data) + s.begin(row);
         const bool whole_factors = whole && is_whole<V>(scale) && is_whole<V>(bias);
 #pragma unroll
         for (int k = 0; k < CHUNKS; k++) {
             const int i = from + place(k), left = s.n - i;
-            if (left <= 0) break;
-            T factor[V], offset[V], out[V];
             if (FLAT || whole) {
-                const int column = FLAT ? i : s.column(row, i);
-                load_some(factor, scale + column, whole_factors, scale ? left : 0, (T)1);
-                load_some(offset, bias + column, whole_factors, bias ? left : 0, (T)0);
+                const int column = left <= 0 ? 0 : FLAT ? i : s.column(row, i);
+                load_some(factor[k], scale + column, whole_factors, scale ? left : 0, (T)1);
+                load_some(offset[k], bias + column, whole_factors, bias ? left : 0, (T)0);
             } else {
 #pragma unroll
                 for (int j = 0; j < V; j++) {
-                    factor[j] = scale && j < left ? scale[s.column(row, i + j)] : (T)1;
-                    offset[j] = bias && j < left ? bias[s.column(row, i + j)] : (T)0;
+                    factor[k][j] = scale && j < left ? scale[s.column(row, i + j)] : (T)1;
+                    offset[k][j] = bias && j < left ? bias[s.column(row, i + j)] : (T)0;
                 }
             }
+        }
+    }
+    static DEVICE void apply(const call &c, const normalized &s, const T (&v)[CHUNKS][V], const T (&factor)[CHUNKS][V],
+                             const T (&offset)[CHUNKS][V], T mean, T inverse, int row, int from, bool whole) {
+        Out *y = static_cast<Out *>(c.arg[3].data) + s.begin(row);
 #pragma unroll
-            for (int j = 0; j < V; j++) out[j] = (v[k][j] - mean) * inverse * factor[j] + offset[j];
+        for (int k = 0; k < CHUNKS; k++) {
+            const int i = from + place(k), left = s.n - i;
+            if (left <= 0) break;
+            T out[V];
+#pragma unroll
+            for (int j = 0; j < V; j++) out[j] = (v[k][j] - mean) * inverse * factor[k][j] + offset[k][j];
             if (FLAT || whole) {
                 store_some(y + (FLAT ? i : s.place(i)), out, whole, left);
             } else {
@@ -87,12 +95,13 @@ template <class In, class Out, int OUTS, bool FLAT, int TEAM, int EACH> struct n
         const bool whole = is_whole<V>(x) && is_whole<V>(static_cast<const Out *>(c.arg[3].data)) && s.run % V == 0 &&
                            s.pitch % V == 0;
         const int step = (int)gridDim.x * (threads / TEAM);
-        T v[CHUNKS][V];
+        T v[CHUNKS][V], factor[CHUNKS][V], offset[CHUNKS][V];
         for (int row = (int)(blockIdx.x * (threads / TEAM) + threadIdx.x / TEAM); row < s.rows; row += step) {
             const In *from = x + s.begin(row);
             T sum = 0, mean = 0, squares = 0;
             for (int i = 0; i < s.n; i += SWEEP) {
                 load(v, s, from, i, whole);
+                if (FLAT && s.n <= SWEEP) load_factors(c, s, factor, offset, row, i, whole); /* waits for nothing */
                 sum += sum_of(v);
             }
             if (c.params.kind != INGOT_NORMALIZE_RMS) mean = join_team<TEAM>(sum, parts, add<T>) / (T)s.n;
@@ -104,7 +113,8 @@ template <class In, class Out, int OUTS, bool FLAT, int TEAM, int EACH> struct n
             const T inverse = inverse_root(squares / (T)s.n + (T)c.params.epsilon);
             for (int i = 0; i < s.n; i += SWEEP) {
                 if (s.n > SWEEP) load(v, s, from, i, whole);
-                apply(c, s, v, mean, inverse, row, i, whole);
+                if (!FLAT || s.n > SWEEP) load_factors(c, s, factor, offset, row, i, whole);
+                apply(c, s, v, factor, offset, mean, inverse, row, i, whole);
             }
             if constexpr (OUTS > 1) {
                 T *means = static_cast<T *>(c.arg[4].data), *inverses = static_cast<T *>(c.arg[2 + OUTS].data);
