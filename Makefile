@@ -20,10 +20,13 @@ test: $(VENV)
 	$(PIP) '.[test]'
 	$(BIN)/python -m pytest
 
-# Speed in FP32 and INT8 beside onnxruntime, on the models of ../shared/models and two ResNets: about four minutes.
+# Speed beside onnxruntime, OpenVINO and ncnn (and LiteRT, where ai-edge-litert and onnx2tf are installed), on the models of
+# ../shared/models and networks of random weights, and what loading costs: about an hour. Of pnnx the program is enough.
 bench: $(VENV)
 	$(PIP) '.[bench]'
+	$(PIP) --no-deps pnnx
 	$(BIN)/python tests/bench/bench_models.py
+	$(BIN)/python tests/bench/footprint.py
 
 lint: $(VENV)
 	$(PIP) '$(RUFF)' '$(CLANG_FORMAT)' 'cmake>=3.20' ninja

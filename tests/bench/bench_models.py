@@ -1,8 +1,9 @@
-"""Latency of whole models beside onnxruntime, interleaved in one run: ``python tests/bench/bench_models.py``.
+"""Latency of whole models beside other runtimes, interleaved in one run: ``python tests/bench/bench_models.py``.
 
-Every round measures each runner once for a slice of time, in turn, so that all see the same disturbances; the ratio of
-the medians is what counts. A ratio above 1 means that Ingot is faster. In INT8 onnxruntime runs the QDQ form that is
-its fastest, quantised by its own tools; both calibrate on the sample that is then measured.
+Every round measures each runner once for a slice of time, in turn, so that all see the same disturbances; ratios of
+medians are what counts, and one above 1 means that Ingot is faster than the best of the others. Peers are those that
+are installed (``tests/bench/peers``), each in the precision said; in INT8 all calibrate on the sample that is then
+measured. ``share`` is operations over time over what the machine's cores can do at most in that precision.
 """
 
 from __future__ import annotations
@@ -10,23 +11,26 @@ from __future__ import annotations
 import argparse
 import fnmatch
 import json
+import statistics
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import networks
 import numpy as np
 import onnx
+from ceilings import ceiling, operations
+from peers import Call, CannotError, Inputs, peers
 
 import ingot
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "models"))
-from peers import Inputs, constants_fixed, quantised, session_call
-from resnets import STAGES, resnet
 from zoo import float_models
 
-Medians = dict[str, float]
+PRECISIONS = ("fp32", "bf16", "int8")
 
 
 @dataclass(frozen=True)
@@ -38,50 +42,33 @@ class Case:
     inputs: Callable[[], Inputs]
 
 
-@dataclass(frozen=True)
-class Column:
-    """A number of a row, of the medians by runner, in milliseconds; None where a runner is missing."""
-
-    title: str
-    precision: str
-    of: Callable[[Medians], float | None]
-    mean: bool = False
-    """Whether the geometric mean over all models says something."""
-
-
-def fastest(medians: Medians, prefix: str) -> float | None:
-    """The least median of the runners whose names begin so."""
-    return min((ms for name, ms in medians.items() if name.startswith(prefix)), default=None)
-
-
-def ratio(peer: str, own: str) -> Callable[[Medians], float | None]:
-    """How many times faster ``own`` is."""
-
-    def of(medians: Medians) -> float | None:
-        slow, fast = fastest(medians, peer), fastest(medians, own)
-        return None if slow is None or fast is None else slow / fast
-
-    return of
-
-
-COLUMNS = (
-    Column("onnxruntime fp32", "fp32", lambda m: fastest(m, "onnxruntime fp32")),
-    Column("Ingot fp32", "fp32", lambda m: fastest(m, "ingot fp32")),
-    Column("ratio", "fp32", ratio("onnxruntime fp32", "ingot fp32"), mean=True),
-    Column("onnxruntime int8", "int8", lambda m: fastest(m, "onnxruntime int8")),
-    Column("Ingot int8", "int8", lambda m: fastest(m, "ingot int8")),
-    Column("ratio", "int8", ratio("onnxruntime int8", "ingot int8"), mean=True),
-    Column("int8 over fp32", "int8", ratio("ingot fp32", "ingot int8"), mean=True),
-)
-
-
 def cases() -> Iterator[Case]:
-    """The float models of ``../shared/models`` and two large residual networks with random weights."""
+    """The float models of ``../shared/models`` and the networks of networks.py."""
     for found in float_models():
         yield Case(found.name, lambda found=found: onnx.load(found.path), lambda found=found: found.sample()[0])
-    image = np.random.default_rng(0).normal(size=(1, 3, 224, 224)).astype(np.float32)
-    for depth in STAGES:
-        yield Case(f"resnet{depth}_random", lambda depth=depth: resnet(depth), lambda: {"image": image})
+    for name in networks.NETWORKS:
+        yield Case(name, lambda name=name: networks.model(name), lambda name=name: networks.sample(name))
+
+
+@dataclass(frozen=True)
+class Row:
+    """Latencies in milliseconds by runner, ``ingot`` among them, and the share of the ceiling that Ingot reaches."""
+
+    model: str
+    precision: str
+    threads: int
+    taken: dict[str, dict[str, float]]
+    share: float | None
+
+    @property
+    def best_peer(self) -> tuple[str, float] | None:
+        """Name and median of the fastest of the others."""
+        others = {name: t["p50"] for name, t in self.taken.items() if name != "ingot"}
+        return min(others.items(), key=lambda item: item[1]) if others else None
+
+    @property
+    def ratio(self) -> float | None:
+        return self.best_peer[1] / self.taken["ingot"]["p50"] if self.best_peer else None
 
 
 def timed(call: Callable[[], object], seconds: float, samples: list[float]) -> None:
@@ -95,28 +82,40 @@ def timed(call: Callable[[], object], seconds: float, samples: list[float]) -> N
         count += 1
 
 
-def runners(case: Case, precision: str, threads: int) -> dict[str, Callable[[], object]]:
-    """One call per runner, inputs bound or held ready. INT8 always stands beside our own FP32."""
-    model, inputs = constants_fixed(case.model()), case.inputs()
-    calls = {}
-    if precision != "int8":
-        calls["onnxruntime fp32"] = session_call(model, inputs, threads)
-    if precision != "fp32":
-        for form, quantised_model in quantised(model, inputs).items():
-            calls[f"onnxruntime int8 {form}"] = session_call(quantised_model, inputs, threads)
+def own_call(model: onnx.ModelProto, inputs: Inputs, precision: str, threads: int, tune: bool) -> Callable[[], object]:
+    """Ingot, inputs held in place."""
+    options = {"calibration": [inputs]} if precision == "int8" else {}
+    if precision == "bf16":
+        options["max_error"] = 1.0  # the others keep nothing in FP32 either
     shapes = [{n: a.shape for n, a in inputs.items()}]
-    for own in ("fp32", "int8") if precision != "fp32" else ("fp32",):
-        options = {"precision": own, "calibration": [inputs]} if own == "int8" else {}
-        engine = ingot.build(model, profiles=shapes, self_test=False, **options)
-        # Workers that spin between runs would take the other runtime's cores.
-        context = engine.context(threads=threads, wait="block")
-        for name, array in inputs.items():
-            context.inputs[name][...] = array
-        calls[f"ingot {own}"] = context.run
+    engine = ingot.build(model, profiles=shapes, precision=precision, self_test=False, tune=tune, **options)
+    # Workers that spin between runs would take the other runtimes' cores.
+    context = engine.context(threads=threads, wait="block")
+    for name, array in inputs.items():
+        context.inputs[name][...] = array
+    return context.run
+
+
+def peer_calls(case: Case, precision: str, threads: int, only: str, folder: Path) -> dict[str, Call]:
+    """A call for each peer and form; what a peer cannot do is said on stderr."""
+    calls: dict[str, Call] = {}
+    for peer in peers().values():
+        if precision not in peer.precisions or not fnmatch.fnmatch(peer.name, only):
+            continue
+        own = folder / peer.name
+        own.mkdir()
+        try:
+            for form, path in peer.forms(case.model(), case.inputs(), precision, own).items():
+                call = peer.load(path, case.inputs(), precision, threads)
+                call()
+                calls[f"{peer.name} {form}".strip()] = call
+        except Exception as error:  # whatever the peer raises
+            what = str(error) if isinstance(error, CannotError) else repr(error)
+            print(f"{case.name} {precision}: {peer.name} cannot: {what[:300]}", file=sys.stderr)
     return calls
 
 
-def measure(calls: dict[str, Callable[[], object]], rounds: int, seconds: float) -> dict[str, list[float]]:
+def measure(calls: dict[str, Callable[[], object]], rounds: int, seconds: float) -> dict[str, dict[str, float]]:
     """Latencies in milliseconds by runner."""
     samples: dict[str, list[float]] = {name: [] for name in calls}
     for call in calls.values():
@@ -124,52 +123,78 @@ def measure(calls: dict[str, Callable[[], object]], rounds: int, seconds: float)
     for _ in range(rounds):
         for name, call in calls.items():
             timed(call, seconds, samples[name])
-    return {name: [1e3 * taken for taken in some] for name, some in samples.items()}
+    return {
+        name: {
+            "p50": 1e3 * float(np.median(some)),
+            "p99": 1e3 * float(np.percentile(some, 99)),
+            "max": 1e3 * max(some),
+        }
+        for name, some in samples.items()
+    }
 
 
-def statistics(taken: list[float]) -> dict[str, float]:
-    return {"p50": float(np.median(taken)), "p99": float(np.percentile(taken, 99)), "max": max(taken)}
+def row_of(case: Case, precision: str, threads: int, args: argparse.Namespace) -> Row:
+    with tempfile.TemporaryDirectory() as folder:
+        calls: dict[str, Callable[[], object]] = dict(peer_calls(case, precision, threads, args.peer, Path(folder)))
+        calls["ingot"] = own_call(case.model(), case.inputs(), precision, threads, args.tune)
+        taken = measure(calls, args.rounds, args.seconds)
+    most = ceiling(precision) * threads
+    ops = operations(case.model(), case.inputs())
+    share = ops / (1e6 * taken["ingot"]["p50"]) / most if most and ops else None
+    return Row(case.name, precision, threads, taken, share)
 
 
-def line(name: str, columns: list[Column], values: list[float | None]) -> str:
-    """A row of the table as docs/benchmarks.md has it."""
-    shown = ["-" if v is None else f"{v:.2f}" if c.mean else f"{v:.4f}" for c, v in zip(columns, values)]
-    return f"| {name} | " + " | ".join(shown) + " |"
+def title(names: list[str]) -> str:
+    columns = ["model", *names, "Ingot", "p99", "max", "ratio to the best", "share of the ceiling"]
+    return "| " + " | ".join(columns) + " |\n|" + " --- |" * len(columns)
+
+
+def line(row: Row, names: list[str]) -> str:
+    """A row of the table as docs/benchmarks.md has it; of several forms of a peer the fastest."""
+    cells = []
+    for name in names:
+        some = [t["p50"] for runner, t in row.taken.items() if runner.startswith(name)]
+        cells.append(f"{min(some):.4f}" if some else "-")
+    own = row.taken["ingot"]
+    cells += [f"{own[key]:.4f}" for key in ("p50", "p99", "max")]
+    cells.append("-" if row.ratio is None else f"{row.ratio:.2f}")
+    cells.append("-" if row.share is None else f"{100 * row.share:.0f} %")
+    return f"| {row.model} | " + " | ".join(cells) + " |"
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="*", help="pattern of names, e.g. 'resnet*'; all when absent")
-    parser.add_argument("--precision", choices=("fp32", "int8", "all"), default="all")
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--peer", default="*", help="pattern of names of peers")
+    parser.add_argument("--precision", choices=PRECISIONS, action="append", help="may be given again; all when absent")
+    parser.add_argument("--threads", type=int, action="append", help="may be given again; 1 and 2 when absent")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=0.15, help="slice of each runner in a round")
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--tune", action=argparse.BooleanOptionalAction, default=True, help="tune Ingot's engines")
+    parser.add_argument("--json", type=Path, help="keep all figures in this file")
     args = parser.parse_args()
     chosen = [case for case in cases() if fnmatch.fnmatch(case.name, args.model)]
     if not chosen:
         print(f"no model is called {args.model}; for those of ../shared/models set INGOT_SHARED", file=sys.stderr)
         return 1
-    columns = [c for c in COLUMNS if args.precision in (c.precision, "all")]
-    if not args.json:
-        print("| model | " + " | ".join(c.title for c in columns) + " |\n|" + " --- |" * (1 + len(columns)))
-    latencies, rows = {}, []
-    for case in chosen:
-        taken = measure(runners(case, args.precision, args.threads), args.rounds, args.seconds)
-        latencies[case.name] = {name: statistics(some) for name, some in taken.items()}
-        medians = {name: s["p50"] for name, s in latencies[case.name].items()}
-        rows.append([c.of(medians) for c in columns])
-        if not args.json:
-            print(line(case.name, columns, rows[-1]), flush=True)
-    means = [
-        float(np.exp(np.mean(np.log([v for v in values if v is not None])))) if c.mean and any(values) else None
-        for c, values in zip(columns, zip(*rows))
-    ]
-    if args.json:
-        named = {f"{c.title} {c.precision}": v for c, v in zip(columns, means) if c.mean}
-        print(json.dumps({"threads": args.threads, "models": latencies, "geometric_mean": named}))
-    else:
-        print(line("geometric mean", columns, means))
+    ceilings = {kind: ceiling(kind) for kind in (*PRECISIONS, "l2", "l3", "dram")}
+    print("ceilings of one core, GFLOP/s, GOP/s and GB/s: " + ", ".join(f"{k} {v:.0f}" for k, v in ceilings.items()))
+    rows: list[Row] = []
+    for threads in args.threads or (1, 2):
+        for precision in args.precision or PRECISIONS:
+            names = [p.name for p in peers().values() if precision in p.precisions]
+            print(f"\n{precision}, {threads} thread{'s' * (threads > 1)}, milliseconds\n\n{title(names)}", flush=True)
+            part = []
+            for case in chosen:
+                part.append(row_of(case, precision, threads, args))
+                print(line(part[-1], names), flush=True)
+            ratios = [row.ratio for row in part if row.ratio]
+            if ratios:
+                print(f"\ngeometric mean of ratios: {statistics.geometric_mean(ratios):.3f}; lowest: {min(ratios):.2f}")
+            rows += part
+            if args.json:
+                found = [{**vars(row), "ratio": row.ratio} for row in rows]
+                args.json.write_text(json.dumps({"ceilings": ceilings, "rows": found}, indent=1))
     return 0
 
 
