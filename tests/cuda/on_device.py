@@ -1,6 +1,6 @@
 """What a real GPU has to show: ``python tests/cuda/on_device.py --target h200 samples models runs speed gemm``.
 
-Needs a device of the target and NVRTC, PyTorch for ``runs``, ``speed``, ``gemm`` and ``profile``, and the toolkit for
+Needs a device of the target and NVRTC, PyTorch for ``runs``, ``speed``, ``gemm``, ``profile`` and ``overhead``, and the toolkit for
 ``sanitizer``. Prints a table for each part and ends with status 1 when something is wrong; ``--json FILE`` keeps all
 figures. docs/cuda.md has those that were taken.
 
@@ -12,6 +12,7 @@ figures. docs/cuda.md has those that were taken.
 - ``compiled``: the same, beside PyTorch's compiler as well, which takes minutes
 - ``profile``: the time of each of their kernels, beside the predicted one
 - ``gemm``: large matrix products beside the vendor's library
+- ``overhead``: what a run from C costs beside its graph's own time
 
 ``--jobs N`` lets the first four do N models at once.
 """
@@ -28,6 +29,7 @@ from pathlib import Path
 
 from device_common import Rows, bound_call, interleaved, program_of, relative, say, wrong
 from device_models import models_part
+from device_overhead import overhead_part
 from device_profile import profile_part
 from device_runs import runs_part
 from device_samples import samples_part
@@ -47,6 +49,7 @@ PARTS: dict[str, Callable[..., Rows]] = {
     "compiled": partial(speed_part, compiled=True),
     "profile": profile_part,
     "gemm": gemm_part,
+    "overhead": overhead_part,
 }
 
 

@@ -170,16 +170,16 @@ EXPORT CUresult cuMemHostGetDevicePointer_v2(CUdeviceptr *address, void *host, u
     *address = (CUdeviceptr)(uintptr_t)host + VIEW;
     return CUDA_SUCCESS;
 }
-EXPORT CUresult cuPointerGetAttribute(void *value, int attribute, CUdeviceptr address) {
+EXPORT CUresult cuPointerGetAttributes(unsigned count, const int *attributes, void **values, CUdeviceptr address) {
     CALL;
     const struct block *b = block_of(address);
-    if (!b) return INVALID;
-    if (attribute == CU_POINTER_MEMORY_TYPE)
-        *(unsigned *)value = b->kind == DEVICE ? CU_MEMORYTYPE_DEVICE : CU_MEMORYTYPE_HOST;
-    else if (attribute == CU_POINTER_DEVICE_POINTER)
-        *(CUdeviceptr *)value = b->kind == DEVICE ? address : address + VIEW;
-    else
-        *(int *)value = 0;
+    for (unsigned i = 0; i < count; i++)
+        if (attributes[i] == CU_POINTER_MEMORY_TYPE)
+            *(unsigned *)values[i] = !b ? 0 : b->kind == DEVICE ? CU_MEMORYTYPE_DEVICE : CU_MEMORYTYPE_HOST;
+        else if (attributes[i] == CU_POINTER_DEVICE_POINTER)
+            *(CUdeviceptr *)values[i] = !b ? 0 : b->kind == DEVICE ? address : address + VIEW;
+        else
+            *(int *)values[i] = b ? 0 : -2;
     return CUDA_SUCCESS;
 }
 
