@@ -148,61 +148,67 @@ DEVICE void put_words(int8_t *p, const eight_words<int8_t> &x, int count, bool w
     }
 }
 
+/* Rows of a tile as rows of the result, which are numbered through: row r is r pitches from the first. Here they follow
+ * each other. */
+struct rows_in_order {
+    int64_t first;
+    int count;
+
+    DEVICE bool has(int row) const { return row < count; }
+    DEVICE int64_t at(int row) const { return first + row; }
+};
+
 /* The rows of the residual that a thread takes, some ahead of the one that it is at. */
-template <class T, class Tile> struct rows_ahead {
+template <class T, class Tile, class Rows> struct rows_ahead {
     typedef finish_share<Tile> share;
     static constexpr int all = (Tile::rows + share::step - 1) / share::step, most = sizeof(T) == 4 ? 2 : 4;
     static constexpr int depth = all < most ? all : most;
 
-    const T *next;
-    int64_t step;
-    int left, count;
+    const T *data;
+    int64_t pitch;
+    int next, count;
     bool wide;
-    eight_words<T> rows[depth];
+    eight_words<T> kept[depth];
 
-    /* Every share::step-th of `rows_left` rows, `pitch` elements apart, of which `columns` elements are taken. */
-    DEVICE void begin(const T *first, int64_t pitch, int rows_left, int columns, bool in_eights) {
-        next = first;
-        step = pitch * share::step;
-        left = rows_left;
+    /* Of `columns` elements from `column` on. */
+    DEVICE void begin(const ingot_cuda_arg &a, const Rows &rows, int row, int column, int columns) {
+        data = static_cast<const T *>(a.data) + column;
+        pitch = a.pitch;
+        next = row;
         count = columns;
-        wide = in_eights;
+        wide = in_eights<T>(a);
 #pragma unroll
-        for (int i = 0; i < depth; i++) rows[i] = read();
+        for (int i = 0; i < depth; i++) kept[i] = read(rows);
     }
-    DEVICE eight_words<T> read() {
-        const eight_words<T> x = get_words(next, left > 0 ? count : 0, wide);
-        next += step;
-        left -= share::step;
+    DEVICE eight_words<T> read(const Rows &rows) {
+        const bool there = next < Tile::rows && rows.has(next);
+        const eight_words<T> x = get_words(data + (there ? rows.at(next) * pitch : 0), there ? count : 0, wide);
+        next += share::step;
         return x;
     }
-    DEVICE eight_words<T> take() {
-        const eight_words<T> x = rows[0];
+    DEVICE eight_words<T> take(const Rows &rows) {
+        const eight_words<T> x = kept[0];
 #pragma unroll
-        for (int i = 0; i + 1 < depth; i++) rows[i] = rows[i + 1];
-        if constexpr (all > depth) rows[depth - 1] = read();
+        for (int i = 0; i + 1 < depth; i++) kept[i] = kept[i + 1];
+        if constexpr (all > depth) kept[depth - 1] = read(rows);
         return x;
     }
 };
 
-/* activation(alpha * sum + bias + residual), in float32; results and residual in it or in H. Rows of the result are
- * numbered through: row r is r pitches from the first. `first` is that of the tile, of `rows`. */
-template <int KIND, class H, class Tile> struct finish_real {
+/* activation(alpha * sum + bias + residual), in float32; results and residual in it or in H. */
+template <int KIND, class H, class Tile, class Rows = rows_in_order> struct finish_real {
     const ingot_cuda_arg &residual, &out;
     finish_share<Tile> mine;
-    int column, row, rows;
-    int64_t first;
+    Rows rows;
+    int column;
     float add[8];
     bool is_ahead;
-    rows_ahead<H, Tile> ahead;
+    rows_ahead<H, Tile, Rows> ahead;
 
     DEVICE finish_real(const ingot_cuda_arg &bias, const ingot_cuda_arg &residual_, const ingot_cuda_arg &out_,
-                       const tile_place<Tile> &at, int64_t first_, int rows_)
-        : residual(residual_), out(out_), mine(out_.dims[out_.rank - 1] - at.column) {
-        column = at.column + mine.column;
-        row = at.row + mine.row;
-        rows = rows_ < at.row + Tile::rows ? rows_ : at.row + Tile::rows;
-        first = first_;
+                       int column_, const Rows &rows_)
+        : residual(residual_), out(out_), mine(out_.dims[out_.rank - 1] - column_), rows(rows_) {
+        column = column_ + mine.column;
 #pragma unroll
         for (int i = 0; i < 8; i++) add[i] = 0.0f;
         if (bias.dtype != DTYPE_NONE) {
@@ -210,11 +216,12 @@ template <int KIND, class H, class Tile> struct finish_real {
                        ((uintptr_t)bias.data & 15) == 0);
         }
         is_ahead = residual.dtype != DTYPE_NONE && (sizeof(H) == 4 || residual.dtype != DTYPE_F32);
-        if (is_ahead) {
-            ahead.begin(static_cast<const H *>(residual.data) + (first + row) * residual.pitch + column, residual.pitch,
-                        rows - row, mine.count, in_eights<H>(residual));
-        }
+        if (is_ahead) ahead.begin(residual, rows, mine.row, column, mine.count);
     }
+    /* `first` is the first row of the result that the tile is one of, of `count`. */
+    DEVICE finish_real(const ingot_cuda_arg &bias, const ingot_cuda_arg &residual_, const ingot_cuda_arg &out_,
+                       const tile_place<Tile> &at, int64_t first, int count)
+        : finish_real(bias, residual_, out_, at.column, Rows{first + at.row, count - at.row}) {}
 
     DEVICE void operator()(const float *sums, const ingot_activation &kind, float alpha) {
         const int count = mine.count;
@@ -222,48 +229,44 @@ template <int KIND, class H, class Tile> struct finish_real {
         const activation<KIND> act(kind);
         const real_rows<H> to(out);
         const bool wide = in_eights<float>(residual);
-        const float *from = sums + mine.row * Tile::sum_pitch + mine.column;
 #pragma unroll 1
-        for (int r = row; r < rows; r += finish_share<Tile>::step) {
+        for (int r = mine.row; r < Tile::rows; r += finish_share<Tile>::step) {
+            if (!rows.has(r)) continue;
             float x[8], old[8];
-            load_eight(x, from, 8, true);
+            load_eight(x, sums + r * Tile::sum_pitch + mine.column, 8, true);
             if (is_ahead) {
-                const eight_words<H> taken = ahead.take();
+                const eight_words<H> taken = ahead.take(rows);
 #pragma unroll
                 for (int i = 0; i < 8; i++) old[i] = taken.real(i);
             } else if (residual.dtype != DTYPE_NONE) {
-                load_eight(old, static_cast<const float *>(residual.data) + (first + r) * residual.pitch + column,
-                           count, wide);
+                load_eight(old, static_cast<const float *>(residual.data) + rows.at(r) * residual.pitch + column, count,
+                           wide);
             } else {
 #pragma unroll
                 for (int i = 0; i < 8; i++) old[i] = 0.0f;
             }
 #pragma unroll
             for (int i = 0; i < 8; i++) x[i] = act(fma_f32(alpha, x[i], add[i]) + old[i]);
-            to.store(x, (first + r) * out.pitch + column, count);
-            from += finish_share<Tile>::step * Tile::sum_pitch;
+            to.store(x, rows.at(r) * out.pitch + column, count);
         }
     }
 };
 
 /* Exact integers, as gemm_s8.h says. Sums of the weights may be absent; the scale is one number, or one a column. */
-template <class Tile> struct finish_s8 {
+template <class Tile, class Rows = rows_in_order> struct finish_s8 {
     const ingot_cuda_arg &residual, &out;
     finish_share<Tile> mine;
-    int column, row, rows;
-    int64_t first;
+    Rows rows;
+    int column;
     uint32_t offset[8];
     float scales[8], add[8];
-    rows_ahead<int8_t, Tile> ahead;
+    rows_ahead<int8_t, Tile, Rows> ahead;
 
     DEVICE finish_s8(const ingot_cuda_arg &bias, const ingot_cuda_arg &residual_, const ingot_cuda_arg &weight_sums,
                      const ingot_cuda_arg &scale, const ingot_cuda_arg &out_, const ingot_s8_numbers &numbers,
-                     const tile_place<Tile> &at, int64_t first_, int rows_)
-        : residual(residual_), out(out_), mine(out_.dims[out_.rank - 1] - at.column) {
-        column = at.column + mine.column;
-        row = at.row + mine.row;
-        rows = rows_ < at.row + Tile::rows ? rows_ : at.row + Tile::rows;
-        first = first_;
+                     int column_, const Rows &rows_)
+        : residual(residual_), out(out_), mine(out_.dims[out_.rank - 1] - column_), rows(rows_) {
+        column = column_ + mine.column;
         const eight<uint32_t> sums = columns_of<uint32_t>(weight_sums, weight_sums.dtype != DTYPE_NONE);
         const eight<uint32_t> biases = columns_of<uint32_t>(bias, bias.dtype != DTYPE_NONE);
         const bool whole = bias.dtype == DTYPE_I32, one = scale.dims[0] == 1;
@@ -275,11 +278,13 @@ template <class Tile> struct finish_s8 {
             add[i] = whole ? 0.0f : float_of(biases.at[i]);
             scales[i] = one ? same : each.at[i];
         }
-        if (residual.dtype != DTYPE_NONE) {
-            ahead.begin(static_cast<const int8_t *>(residual.data) + (first + row) * residual.pitch + column,
-                        residual.pitch, rows - row, mine.count, in_eights<int8_t>(residual));
-        }
+        if (residual.dtype != DTYPE_NONE) ahead.begin(residual, rows, mine.row, column, mine.count);
     }
+    DEVICE finish_s8(const ingot_cuda_arg &bias, const ingot_cuda_arg &residual_, const ingot_cuda_arg &weight_sums,
+                     const ingot_cuda_arg &scale, const ingot_cuda_arg &out_, const ingot_s8_numbers &numbers,
+                     const tile_place<Tile> &at, int64_t first, int count)
+        : finish_s8(bias, residual_, weight_sums, scale, out_, numbers, at.column,
+                    Rows{first + at.row, count - at.row}) {}
 
     /* Of an operand of one number a column; zeros where it is not `there`. */
     template <class T> DEVICE eight<T> columns_of(const ingot_cuda_arg &a, bool there) const {
@@ -293,19 +298,20 @@ template <class Tile> struct finish_s8 {
         const end_s8 end(numbers, kind);
         const bool stores = out.dtype == DTYPE_I8, adds = residual.dtype != DTYPE_NONE;
         const bool wide = stores ? in_eights<int8_t>(out) : in_eights<float>(out);
-        const int32_t *from = sums + mine.row * Tile::sum_pitch + mine.column;
 #pragma unroll 1
-        for (int r = row; r < rows; r += finish_share<Tile>::step) {
-            const eight<int32_t> x = *reinterpret_cast<const eight<int32_t> *>(from);
+        for (int r = mine.row; r < Tile::rows; r += finish_share<Tile>::step) {
+            if (!rows.has(r)) continue;
+            const eight<int32_t> x =
+                *reinterpret_cast<const eight<int32_t> *>(sums + r * Tile::sum_pitch + mine.column);
             float y[8];
 #pragma unroll
             for (int i = 0; i < 8; i++) y[i] = end.scaled((int32_t)((uint32_t)x.at[i] + offset[i]), scales[i], add[i]);
             if (adds) {
-                const eight_words<int8_t> old = ahead.take();
+                const eight_words<int8_t> old = ahead.take(rows);
 #pragma unroll
                 for (int i = 0; i < 8; i++) y[i] = end.with_residual(y[i], old.real(i));
             }
-            const int64_t to = (first + r) * out.pitch + column;
+            const int64_t to = rows.at(r) * out.pitch + column;
             if (stores) {
                 const eight_words<int8_t> z = {
                     {end.stored4(y[0], y[1], y[2], y[3]), end.stored4(y[4], y[5], y[6], y[7])}};
@@ -315,7 +321,6 @@ template <class Tile> struct finish_s8 {
                 for (int i = 0; i < 8; i++) y[i] = end.real(y[i]);
                 store_eight(static_cast<float *>(out.data) + to, y, count, wide);
             }
-            from += finish_share<Tile>::step * Tile::sum_pitch;
         }
     }
 };

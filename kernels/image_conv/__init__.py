@@ -1,0 +1,1 @@
+"""Convolution of an image as it comes."""

@@ -1,0 +1,25 @@
+/* Convolution of an image as it comes, channels first: parameters shared by C and the builder. */
+#ifndef INGOT_IMAGE_CONV_H
+#define INGOT_IMAGE_CONV_H
+
+#include <stdint.h>
+
+#include "conv/conv.h"
+
+/* cffi:begin */
+/* Operands: x [N, C, H, W], weights, bias and, of int8, the sums of the weights and scales that
+ * ingot_conv_s8_params says. */
+typedef struct ingot_image_conv_params {
+    ingot_conv_params conv;   /* two spatial axes, without groups and dilation */
+    ingot_s8_numbers numbers; /* of int8 alone */
+    float scale;              /* x of float32 becomes int8 as QuantizeLinear makes it: x / scale + input_zero */
+    uint32_t reserved;        /* 0 */
+} ingot_image_conv_params;
+/* cffi:end */
+
+_Static_assert(sizeof(ingot_image_conv_params) == 112, "ingot_image_conv_params");
+
+/* Channels of a pixel in shared memory, taps that are taken at once, and columns of the weights that lie together. */
+enum { INGOT_IMAGE_CHANNELS = 4, INGOT_IMAGE_TAPS = 4, INGOT_IMAGE_COLUMNS = 32 };
+
+#endif
