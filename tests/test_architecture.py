@@ -126,7 +126,7 @@ class TestOperators:
         assert spec.name == folder.name
         assert spec.tactics and list(spec.samples()), "an operator without tactics or samples"
         lists = folder / "kernels.inc"
-        sources = list(folder.glob("*_cpu*.c"))
+        sources = [*folder.glob("*_cpu*.c"), *folder.glob("*_cuda.c")]
         assert lists.exists() == bool(sources), "kernels.inc and C sources come together"
         if sources:
             assert list(folder.glob("*.h"))
