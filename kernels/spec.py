@@ -249,6 +249,8 @@ class Tactic:
     absorbs: tuple[int, ...] = ()
     #: the share of the target's peak, of arithmetic or of memory, that it is expected to reach; None: nobody knows
     efficiency: Callable[[NodeView, Target], float] | None = None
+    #: the architecture of CUDA that alone has what the kernel needs; empty: all have it
+    arch: str = ""
     #: how a CUDA kernel is started; None: a kernel of the CPU
     launch: Callable[[NodeView, Target], Launch] | None = None
 
@@ -257,8 +259,9 @@ class Tactic:
         """Which targets it is for: those of this backend. A tactic without a kernel is for all."""
         return "cuda" if self.launch else "cpu"
 
-    def is_for(self, backend: str) -> bool:
-        return not self.kernel or self.backend == backend
+    def is_for(self, backend: str, arch: str = "") -> bool:
+        """Whether some target of the backend has it; ``arch``: one of that architecture."""
+        return not self.kernel or (self.backend == backend and (not arch or self.arch in ("", arch)))
 
     @property
     def key(self) -> str:

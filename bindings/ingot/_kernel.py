@@ -39,6 +39,8 @@ class KernelInfo:
     flags: int
     inplace: int
     backend: str = "cpu"
+    #: how many of the first inputs tensor maps bring (``cuda_call.h``)
+    maps: int = 0
 
 
 #: ingot_backend -> what targets call it
@@ -65,6 +67,7 @@ def kernels() -> dict[str, KernelInfo]:
             record.flags,
             record.inplace,
             BACKENDS[record.backend],
+            record.maps,
         )
         index += 1
     return found

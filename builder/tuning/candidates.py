@@ -48,10 +48,11 @@ def options_of(graph: Graph, *, fast_math: bool = True) -> dict[Node, list[Optio
     found: dict[Node, list[Option]] = {}
     absorbed: set[Node] = set()
     checks = Checks(graph.target)
+    arch = graph.target.arch if graph.target else ""
     for node in graph.nodes:
         if node.tactic is not None:
             continue
-        mine = [t for t in node.op.tactics if t.is_for(graph.backend) and (fast_math or t.numerics != "fast")]
+        mine = [t for t in node.op.tactics if t.is_for(graph.backend, arch) and (fast_math or t.numerics != "fast")]
         able = [t for t in mine if _can(node, t, users, outputs)]
         able.sort(key=lambda tactic: not tactic.is_plain)  # stable: the default is the first that fits anywhere
         if not able or not able[0].is_plain:

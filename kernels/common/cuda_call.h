@@ -17,6 +17,17 @@ typedef struct ingot_cuda_arg {
     uint32_t dtype; /* ingot_dtype; 0 when absent */
 } ingot_cuda_arg;
 
+/* A family with `maps` (kernel.h) gets that many tensor maps behind the parameters, at a multiple of 64 bytes, which is
+ * also where the block then ends: of the first inputs, each a matrix of its rows (all axes but the last) of which boxes
+ * of 64 rows by 128 bytes are copied, in the swizzle of 128 bytes. Base and pitch are multiples of 16 bytes. */
+enum {
+    INGOT_CUDA_MAP_BYTES = 128,
+    INGOT_CUDA_MAP_ALIGN = 64,
+    INGOT_CUDA_BOX_ROWS = 64,
+    INGOT_CUDA_BOX_BYTES = 128,
+    INGOT_CUDA_MAPPED_ALIGN = 16
+};
+
 /* Follows the operands. The family's parameter struct comes next, at a multiple of 16 bytes, and the block ends at
  * one: zero bytes fill it. */
 typedef struct ingot_cuda_tail {

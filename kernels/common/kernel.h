@@ -67,6 +67,7 @@ typedef struct ingot_family {
     uint32_t params_size;
     uint32_t flags;
     uint32_t in_min, in_max, out_min, out_max; /* accepted operand counts, absent ones included */
+    uint32_t maps;                             /* CUDA: how many of the first inputs tensor maps bring (cuda_call.h) */
     uint32_t inplace;                          /* bit i: input i may occupy exactly the bytes of output 0 */
     const char *(*check)(const ingot_call *);  /* NULL when the step is sound, else the reason, a static string */
     uint32_t (*units)(const ingot_call *);     /* independent of the number of threads */

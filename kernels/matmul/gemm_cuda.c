@@ -77,6 +77,15 @@ static const char *s8_check(const ingot_call *call) {
     return reason != NULL ? reason : packed_check(call, 1, PARTS_MAX);
 }
 
+/* Tensor maps bring both operands as they are. */
+static const char *tma_check(const ingot_call *call) {
+    const ingot_arg *b = &call->in[INGOT_MATMUL_B];
+    if (b->dtype == INGOT_F32 || call->in[INGOT_MATMUL_A].dtype != b->dtype) {
+        return "matmul: element type";
+    }
+    return real_check(call);
+}
+
 static const char *free_check(const ingot_call *call) {
     ingot_matmul_shape s;
     const char *reason = ingot_matmul_operands_check(call, INGOT_F32);
@@ -89,7 +98,7 @@ static const char *free_s8_check(const ingot_call *call) {
     return reason != NULL ? reason : ingot_matmul_shape_read(call, 0, &s);
 }
 
-#define FAMILY(name, params, count, more, test)                                                                        \
+#define FAMILY(name, params, count, more, mapped, test)                                                                \
     const ingot_family ingot_family_##name = {                                                                         \
         .params_size = sizeof(params),                                                                                 \
         .flags = INGOT_KERNEL_PITCHED | (more),                                                                        \
@@ -97,11 +106,14 @@ static const char *free_s8_check(const ingot_call *call) {
         .in_max = count,                                                                                               \
         .out_min = 1,                                                                                                  \
         .out_max = 1,                                                                                                  \
+        .maps = mapped,                                                                                                \
         .inplace = 1u << INGOT_MATMUL_RESIDUAL,                                                                        \
         .check = test,                                                                                                 \
     }
 
-FAMILY(matmul_gemm_cuda, ingot_matmul_params, 4, 0, real_check);
-FAMILY(matmul_gemm_s8_cuda, ingot_matmul_s8_params, 6, INGOT_KERNEL_EXACT, s8_check);
-FAMILY(matmul_free_cuda, ingot_matmul_params, 4, 0, free_check);
-FAMILY(matmul_free_s8_cuda, ingot_matmul_s8_params, 6, INGOT_KERNEL_EXACT, free_s8_check);
+FAMILY(matmul_gemm_cuda, ingot_matmul_params, 4, 0, 0, real_check);
+FAMILY(matmul_gemm_s8_cuda, ingot_matmul_s8_params, 6, INGOT_KERNEL_EXACT, 0, s8_check);
+FAMILY(matmul_tma_cuda, ingot_matmul_params, 4, 0, 2, tma_check);
+FAMILY(matmul_tma_s8_cuda, ingot_matmul_s8_params, 6, INGOT_KERNEL_EXACT, 2, s8_check);
+FAMILY(matmul_free_cuda, ingot_matmul_params, 4, 0, 0, free_check);
+FAMILY(matmul_free_s8_cuda, ingot_matmul_s8_params, 6, INGOT_KERNEL_EXACT, 0, free_s8_check);

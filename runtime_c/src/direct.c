@@ -179,7 +179,8 @@ int ingot_direct_kernel_at(uint32_t index, ingot_direct_kernel *out) {
                                  .params_size = kernel->family->params_size,
                                  .flags = kernel->family->flags,
                                  .inplace = kernel->family->inplace,
-                                 .backend = kernel->backend};
+                                 .backend = kernel->backend,
+                                 .maps = kernel->family->maps};
     for (uint32_t i = 0; i < INGOT_ISA_COUNT; i++)
         if (ingot_kernel_run(kernel, (ingot_isa)i)) out->isas |= 1u << i;
     return 1;

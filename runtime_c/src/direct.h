@@ -44,6 +44,7 @@ typedef struct ingot_direct_kernel {
     uint32_t flags;
     uint32_t inplace;
     uint32_t backend; /* ingot_backend */
+    uint32_t maps;    /* inputs that tensor maps bring */
 } ingot_direct_kernel;
 /* The kernel at `index` of the table; returns 0 past the end. */
 int ingot_direct_kernel_at(uint32_t index, ingot_direct_kernel *kernel);

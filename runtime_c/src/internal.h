@@ -97,7 +97,7 @@ ingot_status ingot_check_step(const ingot_file *file, const ingot_program *progr
                               const ingot_call *call, uint32_t index, ingot_error *error);
 /* Bytes of what a CUDA kernel is launched with (cuda_call.h), and the most that every driver takes. */
 enum { INGOT_CUDA_MAX_BLOCK = 4096 };
-uint32_t ingot_cuda_block_size(uint32_t operands, uint32_t params_size);
+uint32_t ingot_cuda_block_size(uint32_t operands, const ingot_family *family);
 ingot_status ingot_verify_steps(const ingot_file *file, const ingot_bound_program *bound, ingot_error *error);
 
 /* shape.c: runs the shape program on the extents of the inputs; registers has register_count entries. */

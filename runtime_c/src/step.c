@@ -56,14 +56,16 @@ static int spans_overlap(const span *a, const span *b) {
     return 1;
 }
 
-uint32_t ingot_cuda_block_size(uint32_t operands, uint32_t params_size) {
+uint32_t ingot_cuda_block_size(uint32_t operands, const ingot_family *family) {
     uint64_t head = ingot_align(operands * sizeof(ingot_cuda_arg) + sizeof(ingot_cuda_tail), 16);
-    return (uint32_t)(head + ingot_align(params_size ? params_size : 1, 16)); /* C++ has no empty structs */
+    head += ingot_align(family->params_size ? family->params_size : 1, 16); /* C++ has no empty structs */
+    if (family->maps) head = ingot_align(head, INGOT_CUDA_MAP_ALIGN) + family->maps * INGOT_CUDA_MAP_BYTES;
+    return (uint32_t)head;
 }
 
 /* What CUDA kernels may rely on beside: extents and counts are 32 bits wide there, and what a launch hands over is
  * limited. */
-static const char *check_cuda(const ingot_call *call, uint32_t params_size) {
+static const char *check_cuda(const ingot_call *call, const ingot_family *family) {
     for (uint32_t k = 0; k < call->in_count + call->out_count; k++) {
         const ingot_arg *arg = &call->in[k]; /* outputs follow */
         int64_t elements = arg->pitch;
@@ -73,8 +75,15 @@ static const char *check_cuda(const ingot_call *call, uint32_t params_size) {
             if (__builtin_mul_overflow(elements, arg->dims[d], &elements)) return "an operand is too large for CUDA";
         if (arg->count > INT32_MAX || elements > INT32_MAX) return "an operand is too large for CUDA";
     }
-    if (ingot_cuda_block_size(call->in_count + call->out_count, params_size) > INGOT_CUDA_MAX_BLOCK)
+    if (ingot_cuda_block_size(call->in_count + call->out_count, family) > INGOT_CUDA_MAX_BLOCK)
         return "it has too many operands or parameters for a launch";
+    for (uint32_t k = 0; k < family->maps; k++) {
+        const ingot_arg *arg = &call->in[k];
+        const int64_t size = ingot_dtype_bits(arg->dtype) / 8;
+        if (k >= call->in_count || arg->rank == 0 || (size != 1 && size != 2 && size != 4) ||
+            arg->pitch * size % INGOT_CUDA_MAPPED_ALIGN)
+            return "tensor maps take rows that are multiples of 16 bytes apart";
+    }
     return NULL;
 }
 
@@ -113,6 +122,10 @@ ingot_status ingot_check_step(const ingot_file *f, const ingot_program *p, const
                               "step %u (%.60s): kernel %s reads past its inputs and so takes "
                               "none that the caller binds",
                               index, name, step->kernel->name);
+        if (call->grid && k < family->maps && t->offset % INGOT_CUDA_MAPPED_ALIGN)
+            return ingot_fail(error, INGOT_ERR_STEP, at,
+                              "step %u (%.60s): operand %u of kernel %s must begin at a multiple of %d bytes", index,
+                              name, k, step->kernel->name, INGOT_CUDA_MAPPED_ALIGN);
         spans[count] = operand_span(t, b, arg);
         operands[count] = k;
         for (uint32_t j = 0; j < count && k >= s->in_count; j++) {
@@ -128,7 +141,7 @@ ingot_status ingot_check_step(const ingot_file *f, const ingot_program *p, const
         }
         count++;
     }
-    const char *reason = call->grid ? check_cuda(call, family->params_size) : NULL;
+    const char *reason = call->grid ? check_cuda(call, family) : NULL;
     if (!reason && family->check) reason = family->check(call);
     if (reason)
         return ingot_fail(error, INGOT_ERR_STEP, at, "step %u (%.60s): kernel %s: %s", index, name, step->kernel->name,

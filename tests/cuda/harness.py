@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ingot import targets
-from ingot._kernel import Description, make_params, refusal
+from ingot._kernel import Description, kernels, make_params, refusal
 from ingot.builder.ir import Node
 from ingot.kernels.spec import DENSE, DType, Launch, Tactic, TensorType
 from ingot.targets import Target
@@ -106,6 +106,7 @@ def run_node(
             params,
             counters.address if counters else 0,
             launch.counters,
+            [h.mapped() for h in held[: kernels()[tactic.kernel].maps]],
         ),
         grid or launch.grid,
         launch.block,

@@ -27,7 +27,7 @@ JOBS = 2
 MACHINE = tuple(
     f"{part}.cpp" for part in ("machine", "fiber", "threads", "shared", "boxes", "faults", "warp", "memory", "module")
 )
-DRIVER = tuple(f"driver_{part}.cpp" for part in ("control", "device", "memory", "module", "stream", "graph"))
+DRIVER = tuple(f"driver_{part}.cpp" for part in ("control", "device", "memory", "maps", "module", "stream", "graph"))
 _MACHINE = ("-O2", "-Wall", "-Wextra")
 _LIBRARIES = ("-ldl", "-lpthread")
 _COMMON = ("-std=c++17", "-fPIC", "-shared", "-fno-strict-aliasing", "-fsigned-char")

@@ -59,6 +59,15 @@ class Operand:
         return struct.pack("<Qq8iII", self.memory.address, self.pitch, *shape, self.kind.rank, self.kind.dtype.value)
 
 
+    def mapped(self) -> bytes:
+        """The tensor map of its rows, as the emulator has it (``machine.h``)."""
+        size, (rows, columns) = self.kind.dtype.size, self.rows.shape
+        place = (self.memory.address, rows, columns, self.pitch * size, size)
+        return struct.pack("<6Q80x", MAP_MARK, *place)
+
+
+#: INGOT_EMULATED_MAP
+MAP_MARK = 0x70616D20666F2061
 ABSENT = struct.pack("<Qq8iII", 0, 0, *[1] * 8, 0, 0)
 
 
@@ -70,9 +79,11 @@ def pack_call(
     params: bytes,
     counters: int = 0,
     counter_count: int = 0,
+    maps: Sequence[bytes] = (),
 ) -> bytes:
     """The block of bytes of ``cuda_call.h``."""
     head = b"".join(operands) + struct.pack("<QQQII", workspace, status, counters, step, counter_count)
     head += bytes(-len(head) % 16)
     params = params or bytes(16)
-    return head + params + bytes(-len(params) % 16)
+    block = head + params + bytes(-len(params) % 16)
+    return block + bytes(-len(block) % 64) + b"".join(maps) if maps else block

@@ -78,7 +78,7 @@ static uint64_t calls_size(const ingot_bound_program *program) {
     uint64_t size = 0;
     for (uint32_t i = 0; i < program->record->steps.count; i++) {
         const ingot_step *s = program->steps[i].record;
-        size += ingot_cuda_block_size((uint32_t)s->in_count + s->out_count, s->params_size);
+        size += ingot_cuda_block_size((uint32_t)s->in_count + s->out_count, program->steps[i].kernel->family);
     }
     return size;
 }
@@ -240,7 +240,7 @@ static ingot_status load_code(ingot_context *c, ingot_error *error) {
 }
 
 /* What each kernel is launched with; operands in memory of the caller's may change later. */
-static void fill_calls(ingot_context *c, uint8_t *call) {
+static ingot_status fill_calls(ingot_context *c, uint8_t *call, ingot_error *error) {
     ingot_cuda *cuda = c->cuda;
     uint32_t *counters = (uint32_t *)(uintptr_t)cuda->counters;
     for (uint32_t i = 0; i < c->step_count; i++) {
@@ -263,8 +263,11 @@ static void fill_calls(ingot_context *c, uint8_t *call) {
         counters += counter_count;
         memcpy(call + ingot_align(count * sizeof *args + sizeof(ingot_cuda_tail), 16), own->params, s->params_size);
         cuda->steps[i].call = call;
-        call += ingot_cuda_block_size(count, s->params_size);
+        call += ingot_cuda_block_size(count, c->program->steps[i].kernel->family);
+        const ingot_status status = ingot_cuda_map(c, i, error);
+        if (status) return status;
     }
+    return INGOT_OK;
 }
 
 /* Streams, events, code and memory; the primary context is current. */
@@ -302,8 +305,8 @@ static ingot_status fill_in(ingot_context *c, const ingot_memory *memory, uint8_
         for (uint32_t k = c->io_uses_first[i]; k < c->io_uses_first[i + 1]; k++)
             c->args[c->io_uses[k].arg].data = (uint8_t *)(uintptr_t)io->view + c->io_uses[k].offset;
     }
-    fill_calls(c, calls);
-    status = load_code(c, error);
+    status = fill_calls(c, calls, error);
+    if (!status) status = load_code(c, error);
     if (!status) status = fill_device(c, &d, error);
     if (!status) status = ingot_cuda_build(c, error);
     if (!status) INGOT_CUDA_TRY(status, cuda, NULL, error, cuStreamSynchronize, cuda->stream);

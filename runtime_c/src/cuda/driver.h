@@ -30,7 +30,7 @@ enum {
     CUDA_ERROR_NOT_READY = 600,
 };
 
-enum { /* CUdevice_attribute */
+enum {                               /* CUdevice_attribute */
        CU_ATTRIBUTE_CLOCK_RATE = 13, /* kHz, the most */
        CU_ATTRIBUTE_MULTIPROCESSOR_COUNT = 16,
        CU_ATTRIBUTE_INTEGRATED = 18,
@@ -51,6 +51,9 @@ enum { CU_MEMHOSTALLOC_PORTABLE = 1, CU_MEMHOSTALLOC_DEVICEMAP = 2 }; /* the sam
 enum { CU_STREAM_NON_BLOCKING = 1 };
 enum { CU_EVENT_DEFAULT = 0, CU_EVENT_BLOCKING_SYNC = 1, CU_EVENT_DISABLE_TIMING = 2 };
 enum { CU_FUNC_MAX_DYNAMIC_SHARED = 8 }; /* CUfunction_attribute */
+
+enum { CU_TENSOR_MAP_UINT8 = 0, CU_TENSOR_MAP_UINT16 = 1, CU_TENSOR_MAP_UINT32 = 2 };
+enum { CU_TENSOR_MAP_SWIZZLE_128 = 3, CU_TENSOR_MAP_PROMOTION_256 = 3 }; /* of what an access brings into the cache */
 
 typedef struct CUDA_KERNEL_NODE_PARAMS { /* version 1 */
     CUfunction func;
@@ -152,10 +155,13 @@ _Static_assert(sizeof(CUgraphEdgeData) == 8, "CUgraphEdgeData");
     F(cuGraphUpload, , (CUgraphExec executable, CUstream stream))                                                      \
     F(cuGraphLaunch, , (CUgraphExec executable, CUstream stream))
 
-/* The same; NULL where the driver has none of it. Edges with data: CUDA 12.3. */
+/* The same; NULL where the driver has none of it. Edges with data: CUDA 12.3; tensor maps: 12.0. */
 #define INGOT_CUDA_OPTIONAL(F)                                                                                         \
     F(cuGraphAddDependencies, _v2,                                                                                     \
-      (CUgraph graph, const CUgraphNode *from, const CUgraphNode *to, const CUgraphEdgeData *data, size_t count))
+      (CUgraph graph, const CUgraphNode *from, const CUgraphNode *to, const CUgraphEdgeData *data, size_t count))      \
+    F(cuTensorMapEncodeTiled, ,                                                                                        \
+      (void *map, int type, uint32_t rank, void *address, const uint64_t *extents, const uint64_t *strides,            \
+       const uint32_t *box, const uint32_t *steps, int interleave, int swizzle, int promotion, int fill))
 
 typedef struct ingot_driver {
 #define INGOT_CUDA_MEMBER(name, version, arguments) CUresult(*name) arguments;

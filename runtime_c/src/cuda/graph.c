@@ -219,6 +219,8 @@ static ingot_status move_view(ingot_context *c, uint32_t index, CUdeviceptr view
         }
         first = behind;
         if (!moved) continue;
+        status = ingot_cuda_map(c, s, error);
+        if (status) return status;
         void *block;
         const CUDA_KERNEL_NODE_PARAMS kernel = kernel_of(c, s, &block);
         if (!INGOT_CUDA_TRY(status, cuda, step_name(c, s), error, cuGraphExecKernelNodeSetParams, cuda->executable,
@@ -237,11 +239,12 @@ ingot_status ingot_cuda_bind(ingot_context *c, uint32_t index, void *data, ingot
     uint32_t place = INGOT_PLACE_OWN;
     CUdeviceptr view = 0;
     if (data) status = find_place(c, ingot_file_string(&c->engine->file, record->name), data, &place, &view, error);
+    const int direct = place == INGOT_PLACE_DEVICE || (place == INGOT_PLACE_PINNED && cuda->integrated);
+    if (!status && direct) status = ingot_cuda_check_maps(c, index, view, error);
     if (status) {
         ingot_cuda_leave(cuda);
         return status;
     }
-    const int direct = place == INGOT_PLACE_DEVICE || (place == INGOT_PLACE_PINNED && cuda->integrated);
     if (io->copy) {
         /* Nodes stay for good: that of a buffer which is used directly copies one byte that nobody reads. */
         const CUDA_MEMCPY3D copy = copy_of(!record->is_output, place == INGOT_PLACE_PINNED ? data : io->host, io->view,

@@ -1,0 +1,92 @@
+"""Tiles of the products whose operands tensor maps bring (``cuda_gemm_tma.h``), for sm_90a alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ingot.kernels.common.cuda import ceil_div
+from ingot.kernels.common.cuda_gemm import Product
+from ingot.targets import Target
+
+ARCH = "sm_90a"
+#: bytes that rows and bases of the operands are multiples of
+ALIGN = 16
+_ROW_BYTES = 128
+_SM_COUNT = 132
+
+
+@dataclass(frozen=True, slots=True)
+class TmaTile:
+    """The template arguments of ``ingot::tma_tile``: a tile of the result, stages of the ring, blocks of a cluster."""
+
+    rows: int
+    columns: int
+    stages: int
+    cluster: int = 1
+
+    threads = 384
+
+    @property
+    def shared(self) -> int:
+        """Bytes of dynamic shared memory: the stages, and two barriers each."""
+        return self.stages * ((self.rows + self.columns) * _ROW_BYTES + 16)
+
+    @property
+    def cpp(self) -> str:
+        return f"ingot::tma_tile<{self.rows}, {self.columns}, {self.stages}, {self.cluster}>"
+
+    @property
+    def variant(self) -> str:
+        return f"tile={self.rows}x{self.columns} stages={self.stages} cluster={self.cluster}"
+
+    @property
+    def prelude(self) -> str:
+        """What makes blocks of the entry clusters."""
+        if self.cluster == 1:
+            return ""
+        return f"#undef INGOT_ENTRY_CLUSTER\n#define INGOT_ENTRY_CLUSTER __cluster_dims__({self.cluster}, 1, 1)"
+
+    def units(self, rows: int, columns: int) -> int:
+        """The tiles of a product, or pairs of them."""
+        return ceil_div(rows, self.rows * self.cluster) * ceil_div(columns, self.columns)
+
+    def grid(self, rows: int, columns: int, target: Target) -> tuple[int, int, int]:
+        """One block for each multiprocessor, or less where there is not so much to do."""
+        most = target.figures.get("sm_count", _SM_COUNT) // self.cluster
+        return (max(min(self.units(rows, columns), most), 1) * self.cluster, 1, 1)
+
+    def suits(self, rows: int, columns: int) -> bool:
+        """Whether there is work for more than half of a tile."""
+        return rows > self.rows * self.cluster // 2 and columns > self.columns // 2
+
+
+TMA_TILES = (
+    TmaTile(128, 256, 4, 1),
+    TmaTile(128, 256, 4, 2),
+    TmaTile(128, 128, 6, 1),
+    TmaTile(256, 128, 4, 2),
+)
+
+#: clocks from the start of a kernel to its first product, and of the end of a tile
+_FILL, _DRAIN = 1500, 2500
+#: bytes a clock that a multiprocessor gets from the second-level cache
+_L2_BYTES = 44
+#: what warp groups reach of the peak
+_SHARE = 0.88
+
+
+def efficiency(tile: TmaTile, product: Product, target: Target) -> float:
+    """The share of the roofline that a tile should reach: see ``cuda_gemm.efficiency``."""
+    figures = target.figures
+    count, clock = figures.get("sm_count", _SM_COUNT), figures.get("clock_mhz", 1830) / 1000.0
+    rate = figures.get("ops_per_clock", {}).get(product.peak, 4096)
+    own = ceil_div(tile.units(product.rows, product.columns), count // tile.cluster)
+    nbytes = ceil_div(product.depth * product.size, _ROW_BYTES) * _ROW_BYTES
+    clocks = max(
+        2 * tile.rows * tile.columns * (nbytes / product.size) / rate / _SHARE,
+        (tile.rows + tile.columns / tile.cluster) * nbytes / _L2_BYTES,
+    )
+    took = (own * (clocks + _DRAIN) + _FILL) / clock
+    moved = product.moved / figures.get("memory_gbs", 4800.0)
+    ideal = max(2 * product.rows * product.columns * product.depth / (rate * count * clock), moved)
+    return max(1e-3, ideal / (max(took, moved / 0.85) + 1e-9))

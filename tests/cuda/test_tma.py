@@ -1,0 +1,120 @@
+"""Products whose operands tensor maps bring: every tile beside the portable kernel of the CPU, through the runtime too."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ingot import kernels, targets
+from ingot._kernel import kernels as all_kernels
+from ingot.builder import _variant
+from ingot.builder.cuda.link import link
+from ingot.builder.ir import Node
+from ingot.builder.writer import write_engine
+from ingot.kernels.common.cuda_gemm_tma import TMA_TILES
+from ingot.kernels.matmul import cuda_tma
+from ingot.kernels.matmul import half as matmul_half
+from ingot.kernels.matmul import int8 as matmul_int8
+from ingot.kernels.spec import DType, Tactic
+
+sys.path.extend([str(Path(__file__).parent), str(Path(__file__).parents[1] / "kernels")])
+import device_common
+import harness
+import samples
+import test_samples
+from driver import in_process
+from host_compiler import HostCompiler
+
+SPECS = kernels.load()
+DEVICE = targets.get("h200")
+#: rows for two clusters of the tallest tile, ends within a box in each direction
+PROBLEMS = {
+    "f16": matmul_half._sample("tma", (300, 200), (200, 264), half=DType.F16, bias=True),
+    "bf16": matmul_half._sample("tma", (300, 72), (72, 136), half=DType.BF16, bias=True),
+    "int8": matmul_int8._sample("tma", (300, 272), (272, 264)),
+}
+CASES = [
+    pytest.param(name, tactic, id=f"{name} {tactic.variant}")
+    for name, kernel in (("f16", "f16"), ("bf16", "bf16"), ("int8", "s8"))
+    for tactic in cuda_tma.TACTICS
+    if f"_{kernel}_" in tactic.kernel
+]
+
+
+def make(name: str) -> tuple[Node, list[np.ndarray | None]]:
+    return samples.make_node(SPECS["matmul"], PROBLEMS[name])
+
+
+@pytest.mark.parametrize(("name", "tactic"), CASES)
+def test_every_tile_gives_the_numbers_of_the_cpu(name: str, tactic: Tactic) -> None:
+    node, arrays = make(name)
+    assert tactic.when(node)
+    (wanted,) = test_samples.portable_results(node, arrays)
+    grid = tactic.launch(node, DEVICE).grid[0]
+    for seed, blocks in ((1, grid), (2, 2)):  # the latter: one tile after the other
+        (got,) = harness.run_node(node, tactic, DEVICE, arrays, seed=seed, grid=(blocks, 1, 1))
+        test_samples.assert_close(got, wanted, node.output.type.dtype, test_samples.least_exact(node))
+
+
+#: runs, binds an aligned address, which gives new maps, another one, which is refused, and the own buffer again
+PROGRAM = """
+import ctypes
+import numpy as np
+import ingot
+
+driver.set(arch=90, version=13000)
+path, given = sys.argv[1:3]
+x, y = (np.load(given)[name] for name in ("x", "y"))
+cuda = ctypes.CDLL("libcuda.so.1")
+context = ingot.load(path).context()
+
+class OnDevice:
+    def __init__(self, array, skip):
+        self.like, self.address = array, ctypes.c_uint64()
+        assert cuda.cuMemAlloc_v2(ctypes.byref(self.address), ctypes.c_size_t(array.nbytes + skip)) == 0
+        self.address.value += skip
+        copied = ctypes.c_void_p(array.ctypes.data), ctypes.c_size_t(array.nbytes)
+        assert cuda.cuMemcpyHtoD_v2(self.address, *copied) == 0
+    @property
+    def __cuda_array_interface__(self):
+        return {"shape": self.like.shape, "typestr": self.like.dtype.str, "data": (self.address.value, False),
+                "strides": None, "version": 3}
+
+def result():
+    context.outputs["out0"][...] = 0
+    context.run()
+    return context.outputs["out0"]
+
+(name,) = context.inputs
+context.inputs[name][...] = x
+assert (result() == y).all()
+held = ctypes.c_void_p()
+assert cuda.cuDevicePrimaryCtxRetain(ctypes.byref(held), 0) == 0 and cuda.cuCtxSetCurrent(held) == 0
+context.bind(name, OnDevice(np.roll(x, 1, axis=0), 32))
+assert (result() == np.roll(y, 1, axis=0)).all()
+try:
+    context.bind(name, OnDevice(x, 8))
+except ingot.IngotError as error:
+    print(error)
+assert (result() == np.roll(y, 1, axis=0)).all()
+context.bind(name, None)
+context.inputs[name][...] = x
+assert (result() == y).all()
+assert len(context.profile()) == 1
+"""
+
+
+def test_the_runtime_makes_maps_and_moves_them(tmp_path: Path) -> None:
+    node, arrays = make("int8")
+    tactic = next(t for t in cuda_tma.TACTICS if t.kernel == "matmul_s8_tma_cuda")
+    (wanted,) = test_samples.portable_results(node, arrays)
+    program = device_common.program_of(node, tactic, DEVICE)
+    link([program], DEVICE, HostCompiler(), None)
+    abi = {info.name: (info.abi, info.params_size) for info in all_kernels().values()}
+    (tmp_path / "engine").write_bytes(write_engine([_variant(DEVICE, program)], {}, abi))
+    np.savez(tmp_path / "given.npz", x=arrays[0], y=wanted)
+    said = in_process(PROGRAM, str(tmp_path / "engine"), str(tmp_path / "given.npz"))
+    assert "must be aligned to 16 bytes" in said
