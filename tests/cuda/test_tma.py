@@ -1,4 +1,4 @@
-"""Products whose operands tensor maps bring: every tile beside the portable kernel of the CPU, through the runtime too."""
+"""Products whose operands tensor maps bring: every tile beside the portable kernel of the CPU, and the runtime."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from ingot.builder import _variant
 from ingot.builder.cuda.link import link
 from ingot.builder.ir import Node
 from ingot.builder.writer import write_engine
-from ingot.kernels.common.cuda_gemm_tma import TMA_TILES
 from ingot.kernels.matmul import cuda_tma
 from ingot.kernels.matmul import half as matmul_half
 from ingot.kernels.matmul import int8 as matmul_int8

@@ -58,7 +58,6 @@ class Operand:
         shape = (*self.kind.shape, *[1] * (8 - self.kind.rank))
         return struct.pack("<Qq8iII", self.memory.address, self.pitch, *shape, self.kind.rank, self.kind.dtype.value)
 
-
     def mapped(self) -> bytes:
         """The tensor map of its rows, as the emulator has it (``machine.h``)."""
         size, (rows, columns) = self.kind.dtype.size, self.rows.shape
