@@ -42,6 +42,12 @@ static ingot_status copy_constants(ingot_context *c, uint32_t step, ingot_cuda_a
     return status;
 }
 
+/* A kernel may start before the one ends that it waits for, as in the graph of a program. */
+static const CUgraphEdgeData early_edge = {.from_port = CU_PORT_PROGRAMMATIC, .type = CU_DEPENDENCY_PROGRAMMATIC};
+static int overlaps(const ingot_context *c) {
+    return c->program->record->flags & INGOT_PROGRAM_OVERLAPS && c->cuda->driver->cuGraphAddDependencies;
+}
+
 /* One node for each step of a run; `*last` is the one before and then the last. */
 static ingot_status add_run(ingot_context *c, CUgraph graph, CUgraphNode *last, CUdeviceptr *copies, uint8_t *block,
                             ingot_error *error) {
@@ -60,9 +66,13 @@ static ingot_status add_run(ingot_context *c, CUgraph graph, CUgraphNode *last, 
                                                 .block = {g->block[0], g->block[1], g->block[2]},
                                                 .shared_bytes = g->shared_bytes,
                                                 .params = &params};
+        const char *name = ingot_file_string(&c->engine->file, s->name);
+        const int early = overlaps(c) && *last;
         CUgraphNode node;
-        INGOT_CUDA_TRY(status, cuda, ingot_file_string(&c->engine->file, s->name), error, cuGraphAddKernelNode, &node,
-                       graph, last, *last ? 1 : 0, &kernel);
+        if (INGOT_CUDA_TRY(status, cuda, name, error, cuGraphAddKernelNode, &node, graph, last, *last && !early,
+                           &kernel) &&
+            early)
+            INGOT_CUDA_TRY(status, cuda, name, error, cuGraphAddDependencies, graph, last, &node, &early_edge, 1);
         *last = node;
     }
     return status;
