@@ -470,16 +470,6 @@ DEVICE void copy_box_to(uint32_t blocks, void *to, const tensor_map &map, int co
 /* The map will be used soon. */
 DEVICE void prefetch_map(const tensor_map &map) { asm volatile("prefetch.tensormap [%0];" ::"l"(&map) : "memory"); }
 
-/* The number of this block in its cluster. */
-DEVICE uint32_t cluster_rank() {
-    uint32_t rank;
-    asm volatile("mov.u32 %0, %%cluster_ctarank;" : "=r"(rank));
-    return rank;
-}
-/* All threads of all blocks of a cluster wait for each other. */
-DEVICE void sync_cluster() {
-    asm volatile("barrier.cluster.arrive.release.aligned; barrier.cluster.wait.acquire.aligned;" ::: "memory");
-}
 /* Arrives at the barrier that a block of the cluster has at the same place. */
 DEVICE void barrier_arrive_at(uint32_t rank, uint64_t *barrier) {
     asm volatile("{ .reg .b32 there; mapa.shared::cluster.u32 there, %0, %1; "
@@ -491,6 +481,31 @@ DEVICE void barrier_arrive_at(uint32_t rank, uint64_t *barrier) {
 /* The threads of a warp group give registers back, or take more: N, a multiple of 8, are what each then has. */
 template <int N> DEVICE void fewer_registers() { asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(N)); }
 template <int N> DEVICE void more_registers() { asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(N)); }
+#endif
+
+/* -- clusters of blocks that run together, from sm_90 on ----------------------------------------------------------- */
+
+#if __CUDA_ARCH__ >= 900
+/* The number of this block in its cluster. */
+DEVICE uint32_t cluster_rank() {
+    uint32_t rank;
+    asm volatile("mov.u32 %0, %%cluster_ctarank;" : "=r"(rank));
+    return rank;
+}
+/* All threads of all blocks of a cluster wait for each other. */
+DEVICE void sync_cluster() {
+    asm volatile("barrier.cluster.arrive.release.aligned; barrier.cluster.wait.acquire.aligned;" ::: "memory");
+}
+/* A number that a block of the cluster has at that place of its shared memory: written before a sync_cluster and kept
+ * until the next one. */
+DEVICE float load_from_block(uint32_t rank, const float *p) {
+    float x;
+    asm volatile("{ .reg .b32 there; mapa.shared::cluster.u32 there, %1, %2; ld.shared::cluster.f32 %0, [there]; }"
+                 : "=f"(x)
+                 : "r"(shared_address(p)), "r"(rank)
+                 : "memory");
+    return x;
+}
 #endif
 
 } // namespace ingot

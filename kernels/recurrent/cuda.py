@@ -1,4 +1,4 @@
-"""CUDA tactics of recurrent layers: a block does a direction of some batch rows, all steps in one launch."""
+"""CUDA tactics of recurrent layers: a block or a cluster does a direction of some batch rows, all steps in a launch."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ AHEAD_ROWS = 8
 ROWS = (1, 4)
 #: dynamic shared memory that every device gives a block; what does not fit lies in a workspace
 SHARED = 96 << 10
+#: blocks of a cluster that shares units, where there are at least so many; threads of such a block; who has clusters
+TEAM, TEAM_HIDDEN, TEAM_THREADS, TEAM_ARCHS = 8, 192, 128, ("sm_90a", "sm_110")
 
 
 def _rows(node: NodeView) -> int:
@@ -34,6 +36,16 @@ def _bytes(node: NodeView) -> int:
     width = attrs.kind.gates * padded
     apart = padded if attrs.kind is RecurrentKind.GRU and attrs.linear_before_reset else 0
     return 4 * (AHEAD_ROWS * (width + apart) + _rows(node) * (width + 3 * padded))
+
+
+def _bytes_team(node: NodeView) -> int:
+    """Of a block of a cluster, which has the most units: recurrent_cuda.c counts the same."""
+    attrs: RecurrentAttrs = node.attrs
+    padded = ceil_div(attrs.hidden, 16) * 16
+    most, rows = ceil_div(padded // 16, TEAM) * 16, _rows(node)
+    apart = attrs.kind is RecurrentKind.GRU and attrs.linear_before_reset
+    own = AHEAD_ROWS * (attrs.kind.gates + apart) + rows * (attrs.kind.gates + 5)
+    return 4 * (own * most + 2 * rows * padded)
 
 
 def _bytes_s8(node: NodeView) -> int:
@@ -71,9 +83,14 @@ def _launch(node: NodeView, source: str, kernel: str, threads: int, shared: int,
     return Launch(f"recurrent/{source}", kernel, (_blocks(node), 1, 1), threads, shared, exact=exact)
 
 
-def launch(node: NodeView, plain: bool) -> Launch:
+def launch(node: NodeView, target: Target, plain: bool) -> Launch:
     """``plain``: weights lie as in ONNX."""
     rows, usual = _rows(node), _is_usual(node)
+    shares = target.arch in TEAM_ARCHS and node.attrs.hidden >= TEAM_HIDDEN and _bytes_team(node) <= SHARED
+    if shares and usual and not plain:
+        kernel = f"recurrent_team<{CPP[node.inputs[1].type.dtype]}, {len(node.outputs)}, {rows}>"
+        grid = (_blocks(node) * TEAM, 1, 1)
+        return Launch("recurrent/recurrent_team.cu", kernel, grid, TEAM_THREADS, _bytes_team(node))
     weights = "recurrent_plain" if plain else f"recurrent_packed<{CPP[node.inputs[1].type.dtype]}>"
     kernel = f"recurrent<ingot::{weights}, {len(node.outputs)}, {rows}, {'true' if usual else 'false'}>"
     threads = 512 if rows == 1 and usual and not plain else 256

@@ -25,15 +25,15 @@ struct recurrent_extents {
     }
 };
 
-/* The direction and the batch rows of a block. */
+/* The direction and the batch rows of a block, or of several that share them. */
 struct recurrent_part {
     int32_t direction, first, rows;
     bool reverse;
 
-    DEVICE recurrent_part(const recurrent_extents &s, uint32_t direction_kind, int32_t most) {
+    DEVICE recurrent_part(const recurrent_extents &s, uint32_t direction_kind, int32_t most, uint32_t block) {
         const int32_t parts = (s.batch + most - 1) / most;
-        direction = blockIdx.x / (uint32_t)(parts > 0 ? parts : 1);
-        first = (blockIdx.x - direction * parts) * most;
+        direction = block / (uint32_t)(parts > 0 ? parts : 1);
+        first = (block - direction * parts) * most;
         rows = s.batch - first < most ? s.batch - first : most;
         reverse = direction_kind == INGOT_RECURRENT_REVERSE || direction == 1;
     }

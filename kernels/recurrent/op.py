@@ -95,6 +95,11 @@ def samples() -> Iterable[Sample]:
             yield case(kind, 2, 1, 257, 63, half=half, direction=Direction.BIDIRECTIONAL)
             yield case(kind, 3, 7, 6, 34, half=half, linear_before_reset=kind is RecurrentKind.GRU)
         yield case(kind, 6, 3, 5, 9, lens=np.array([6, 2, 0], np.int32), direction=Direction.BIDIRECTIONAL)
+    for kind in RecurrentKind:  # units of several blocks
+        yield case(kind, 3, 1, 20, 200, linear_before_reset=kind is RecurrentKind.GRU)
+        yield case(kind, 3, 2, 9, 193, half=DType.F16, direction=Direction.BIDIRECTIONAL)
+    lens = np.array([3, 0, 1, 2, 3], np.int32)
+    yield case(RecurrentKind.GRU, 3, 5, 8, 256, lens=lens, half=DType.BF16, direction=Direction.REVERSE)
     yield from int8.samples()
 
 
@@ -108,7 +113,7 @@ def _cuda_tactic(kernel: str, dtype: DType, pack: Any) -> Tactic:
         when=lambda node: _takes_packed(node, dtype),
         pack={1: pack, 2: pack, 3: pack_bias},
         workspace=cuda.workspace,
-        launch=lambda node, target: cuda.launch(node, plain=False),
+        launch=lambda node, target: cuda.launch(node, target, plain=False),
     )
 
 
@@ -139,7 +144,7 @@ SPEC = OpSpec(
             "recurrent_plain_cuda",
             when=_is_plain,
             workspace=cuda.workspace,
-            launch=lambda node, target: cuda.launch(node, plain=True),
+            launch=lambda node, target: cuda.launch(node, target, plain=True),
         ),
     ),
     samples=samples,

@@ -1,26 +1,7 @@
 /* RNN, GRU and LSTM with weights in float32 or half; arithmetic is float32. */
-#include "cuda_products.h"
-#include "recurrent/cuda_recurrent.h"
+#include "recurrent/cuda_recurrent_float.h"
 
 namespace ingot {
-
-enum { REC_X, REC_W, REC_R, REC_BIAS, REC_LENS, REC_H0, REC_C0, REC_PEEPHOLES, REC_Y };
-
-/* Weights of one direction as packed for the CPU: [panels][n][16], or in steps of two for half. */
-template <class T> struct recurrent_packed {
-    static constexpr bool is_plain = false;
-    static constexpr int together = sizeof(T) == 4 ? 8 : 4; /* loads under way */
-    const T *at;
-    int64_t size; /* of a panel */
-
-    DEVICE recurrent_packed(const ingot_cuda_arg &w, const recurrent_extents &, int32_t direction)
-        : at(panel_at<T>(w, direction)), size((int64_t)w.dims[2] * w.dims[3]) {}
-    struct columns {
-        panels<T> at;
-        DEVICE four<float> operator()(int32_t k) const { return at(k, 0, k); }
-    };
-    DEVICE columns panel(int32_t panel, int32_t column) const { return {panels<T>(at + panel * size, column)}; }
-};
 
 /* As in ONNX, [gates * hidden][n], and its bias [2][gates * hidden]. */
 struct recurrent_plain {
@@ -76,12 +57,6 @@ DEVICE_CALL float recurrent_activate(const ingot_activation &a, float x) {
 #undef INGOT_CASE
     default: return activation<INGOT_ACT_NONE>(a)(x);
     }
-}
-
-/* Exact to some 1e-7 absolutely, as those of recurrent_math.h, and shorter on this machine: steps wait for them. */
-DEVICE float recurrent_short_sigmoid(float x) { return reciprocal_fast(1.0f + exp2_fast(-1.44269504088896341f * x)); }
-DEVICE float recurrent_short_tanh(float x) {
-    return 1.0f - 2.0f * reciprocal_fast(1.0f + exp2_fast(2.0f * 1.44269504088896341f * x));
 }
 
 /* OUTPUTS 2 or 3; ROWS batch rows of a block; USUAL: sigmoid and tanh, no clip, no peepholes, no coupled gates. */
@@ -174,7 +149,7 @@ template <class Weights, int OUTPUTS, int ROWS, bool USUAL> struct recurrent {
         const ingot_recurrent_params &p = c.params;
         const ingot_cuda_arg &x = c.arg[REC_X], &y = c.arg[REC_Y];
         const recurrent_extents s(x, y, p.kind);
-        const recurrent_part part(s, p.direction, ROWS);
+        const recurrent_part part(s, p.direction, ROWS, blockIdx.x);
         if (part.direction >= s.directions || part.rows < 1) return;
         const bool gru = p.kind == INGOT_RECURRENT_GRU, after = gru && p.linear_before_reset;
         const int32_t wide = s.width + (after ? s.padded : 0), state = ROWS * s.padded;

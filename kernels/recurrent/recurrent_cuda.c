@@ -1,11 +1,13 @@
 /* recurrent on CUDA: operands lie as those of the CPU's kernels, all of them given, and a block has the memory that
  * recurrent.cu and recurrent_s8.cu cut up: dynamic shared memory, or a workspace with a part for each block. */
+#include <stdbool.h>
+
 #include "recurrent/recurrent_s8.h"
 
 extern const ingot_family ingot_family_recurrent_f32_n16, ingot_family_recurrent_half, ingot_family_recurrent_f32,
     ingot_family_recurrent_s8_n16k4;
 
-enum { AHEAD_ROWS = 8, MOST_ROWS = 4, LEAST_INPUTS_PADDING = 16 };
+enum { AHEAD_ROWS = 8, MOST_ROWS = 4, TEAM = 8, LEAST_INPUTS_PADDING = 16 };
 
 /* Batch rows of a block. */
 static int64_t block_rows(const recurrent_shape *s) { return s->batch > 1 ? MOST_ROWS : 1; }
@@ -23,6 +25,13 @@ static const char *memory_check(const ingot_call *call, const recurrent_shape *s
     return (uint64_t)bytes > call->grid->shared_bytes ? "recurrent: too little shared memory" : NULL;
 }
 
+/* What recurrent_team.cu cuts up: the blocks of a cluster have up to `most` units each. */
+static int64_t team_floats(const recurrent_shape *s, int64_t rows) {
+    const int64_t panels = s->padded / 16, most = (panels + TEAM - 1) / TEAM * 16;
+    const int64_t ahead = s->padded > 0 ? s->ahead / s->padded : s->gates;
+    return (AHEAD_ROWS * ahead + rows * (s->gates + 5)) * most + 2 * rows * s->padded;
+}
+
 static const char *real_check(const ingot_call *call, const ingot_family *family) {
     const char *reason = family->check(call);
     if (reason != NULL) {
@@ -30,6 +39,11 @@ static const char *real_check(const ingot_call *call, const ingot_family *family
     }
     const recurrent_shape s = recurrent_f32_shape_of(call);
     const int64_t rows = block_rows(&s);
+    const int64_t blocks = s.directions * ((s.batch + rows - 1) / rows);
+    if (blocks > 0 && call->grid->grid[0] == (uint64_t)blocks * TEAM) {
+        const bool fits = (uint64_t)team_floats(&s, rows) <= call->grid->shared_bytes / 4;
+        return fits ? NULL : "recurrent: too little shared memory for blocks that share units";
+    }
     const int64_t floats = AHEAD_ROWS * s.ahead + rows * s.width + 3 * rows * s.padded;
     return memory_check(call, &s, 4 * floats);
 }

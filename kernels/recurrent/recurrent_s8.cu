@@ -84,7 +84,7 @@ template <int OUTPUTS, int ROWS, bool FINE> struct recurrent_s8 {
         const ingot_recurrent_s8_params &p = c.params;
         const ingot_cuda_arg &y = c.arg[RECS_Y];
         const recurrent_extents s(c.arg[RECS_X], y, p.kind);
-        const recurrent_part part(s, p.direction, ROWS);
+        const recurrent_part part(s, p.direction, ROWS, blockIdx.x);
         if (part.direction >= s.directions || part.rows < 1) return;
         const bool gru = p.kind == INGOT_RECURRENT_GRU, after = gru && p.linear_before_reset;
         const int32_t state = ROWS * s.padded, inputs = (s.inputs + 15) / 16 * 16;

@@ -17,7 +17,7 @@
 
 namespace emulation {
 
-constexpr uint32_t LANES = 32, MAX_THREADS = 1024, MAX_WARPS = MAX_THREADS / LANES, BARRIERS = 16, MAX_CLUSTER = 2;
+constexpr uint32_t LANES = 32, MAX_THREADS = 1024, MAX_WARPS = MAX_THREADS / LANES, BARRIERS = 16, MAX_CLUSTER = 8;
 constexpr size_t STACK = 128 << 10, STATIC_SHARED = 48 << 10, DYNAMIC_SHARED = 256 << 10, MAX_CALL = 4096;
 constexpr unsigned char AROUND = 0xA5; /* bytes around memory, which nobody may write */
 
@@ -123,6 +123,8 @@ void wake(thread *sleeper);
 extern unsigned char *shared, *dynamic_end;
 /* The place in the shared memory of another block of the cluster. */
 unsigned char *shared_of(uint32_t rank, const void *p);
+/* The same, of four bytes that are shared memory of a block that there is. */
+const void *memory_of(uint32_t rank, const void *p);
 bool make_shared();
 void poison_shared();
 void check_shared();

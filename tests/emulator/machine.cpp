@@ -107,10 +107,10 @@ void poll() {
 void fail_with(const char *what) { fail("%s", what); }
 
 const ingot_machine table = {
-    sync_block,    sync_some,      sync_warp,    await_kernels, shuffle,        ballot,       load_matrix,
-    multiply,      copy_async,     copy_commit,  copy_wait,     group_multiply, group_commit, group_wait,
-    barrier_init,  barrier_arrive, barrier_wait, copy_box,      my_rank,        sync_cluster, dynamic_shared,
-    static_shared, shared_address, check_global, poll,          fail_with,
+    sync_block,     sync_some,      sync_warp,      await_kernels, shuffle,        ballot,       load_matrix,
+    multiply,       copy_async,     copy_commit,    copy_wait,     group_multiply, group_commit, group_wait,
+    barrier_init,   barrier_arrive, barrier_wait,   copy_box,      my_rank,        sync_cluster, memory_of,
+    dynamic_shared, static_shared,  shared_address, check_global,  poll,           fail_with,
 };
 
 bool make_memory() {

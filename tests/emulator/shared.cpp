@@ -51,6 +51,12 @@ bool is_shared(const void *p, size_t bytes) {
            (q >= static_begin(my_rank()) && q + bytes <= static_begin(my_rank()) + kernel->position->shared);
 }
 
+const void *memory_of(uint32_t rank, const void *p) {
+    if (rank >= kernel->cluster) fail("load_from_block: block %u of a cluster of %u", rank, kernel->cluster);
+    if (!is_shared(p, 4)) fail("load_from_block: %p is not in shared memory", p);
+    return shared_of(rank, p);
+}
+
 /* Behind what a launch asked for comes the rest of the last 128 bytes; in front of it, what it did not ask for. */
 void poison_shared() {
     const unsigned char poison = launch->seed % 2 ? 0x7F : 0xFF;
