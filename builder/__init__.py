@@ -21,7 +21,7 @@ from ingot.builder.cuda.link import link, variant_of
 from ingot.builder.ir import Graph
 from ingot.builder.onnx_import import import_model
 from ingot.builder.passes import half, quantize
-from ingot.builder.pipeline import FROM_QUANTIZE, PASSES, PLACEMENT_PASSES, TO_QUANTIZE, run_passes
+from ingot.builder.pipeline import BACKEND_PASSES, FROM_QUANTIZE, PASSES, PLACEMENT_PASSES, TO_QUANTIZE, run_passes
 from ingot.builder.plan import Program, copies_where_needed, make_program
 from ingot.builder.quantization import half_bound, ledger
 from ingot.builder.quantization.mixed import Best, measure, watch
@@ -191,6 +191,7 @@ def build(
     twin = graph.copy() if self_test and device.backend != "cpu" else None
     if tune and effort and device.backend == "cuda" and measurer is None:
         require_device(device)
+    run_passes(graph, BACKEND_PASSES, dump_after=dump_after, log=log)
     report = tune_graph(graph, device, tuning, output_names, measurer or Local(compiler), log, compiler)
     program = lower(graph, graph.name, output_names, dump_after=dump_after, log=log)
     metadata = _metadata(source, device, shapes, graph, program, request, output_names)

@@ -38,6 +38,8 @@ TO_QUANTIZE = (
     *("fuse_exact", "canonicalize", "fold", "cse", "dce"),
 )
 FROM_QUANTIZE = ("hoist_quantize", "fold_qdq", "fuse_pad", *PASSES[_EPILOGUES:])
+#: what depends on the backend, before tactics are chosen
+BACKEND_PASSES = ("image_conv",)
 #: once tactics are chosen: what needs memory, and in which order
 PLACEMENT_PASSES = ("views", "schedule")
 

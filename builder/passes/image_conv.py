@@ -1,0 +1,68 @@
+"""Convolutions that read an image as it comes: the transpose before them, and the quantize before that, become theirs.
+
+What an image is stored in is read once, and no step is spent on bringing it into another order. It is for backends that
+have kernels for it, and for images of few channels; anything else stays as it is. It changes no number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ingot.builder.ir import Graph, Node, Value
+from ingot.builder.passes.rewrite import Sweep, is_op, op, plural
+from ingot.kernels.conv.attrs import QConvAttrs
+from ingot.kernels.image_conv.attrs import ImageConvAttrs, takes
+from ingot.kernels.quantize.op import QuantizeAttrs, program
+from ingot.kernels.spec import DType, OpSpec, Quant
+
+#: [N, C, H, W] -> [N, H, W, C]
+CHANNELS_LAST = (0, 2, 3, 1)
+
+
+def run(graph: Graph) -> None:
+    """Replace every convolution behind a transpose of an image that nobody else reads."""
+    if not any(tactic.is_for(graph.backend) for tactic in op("image_conv").tactics):
+        return
+    made = Sweep(graph).run(lambda sweep, node: _rule(sweep, node, op("image_conv")))
+    if made:
+        graph.report.append(("image_conv", f"{plural(made, 'convolution')} read an image as it comes"))
+
+
+def _rule(sweep: Sweep, node: Node, spec: OpSpec) -> Sequence[Value] | None:
+    moved = node.inputs[0].producer if is_op(node, "conv") else None
+    if moved is None or not _brings_last(moved) or not sweep.single_use(moved.output):
+        return None
+    image, source = moved.inputs[0], [moved]
+    if node.inputs[3] is not None or not takes(node.attrs, image.type.shape[1]):
+        return None
+    if isinstance(node.attrs, QConvAttrs) and _quantizes(image.producer, node.attrs.x) and sweep.single_use(image):
+        image, source = image.producer.inputs[0], [image.producer, moved]
+    attrs = ImageConvAttrs(node.attrs)
+    inputs = [image, *node.inputs[1:3], *node.inputs[4:]]
+    if not _has_kernel(spec, attrs, inputs, sweep.graph.backend):
+        return None
+    return sweep.emit_all(spec.name, attrs, inputs, source=source, outputs=node.outputs)
+
+
+def _quantizes(node: Node | None, quant: Quant) -> bool:
+    """Whether it is the quantize of that scale and zero point, as an operator or as a program."""
+    attrs = QuantizeAttrs(quant)
+    return (is_op(node, "quantize") and node.attrs == attrs) or (
+        is_op(node, "elementwise") and node.attrs == program(attrs)
+    )
+
+
+def _brings_last(node: Node) -> bool:
+    """Whether it makes [N, H, W, C] of [N, C, H, W]; a reshape does where there is one channel."""
+    if is_op(node, "reshape") and node.output.type.rank == 4:
+        n, h, w, c = node.output.type.shape
+        return c == 1 and node.inputs[0].type.shape == (n, 1, h, w)
+    return is_op(node, "transpose") and node.attrs.perm == CHANNELS_LAST
+
+
+def _has_kernel(spec: OpSpec, attrs: ImageConvAttrs, inputs: Sequence[Value | None], backend: str) -> bool:
+    if inputs[0].type.dtype not in (DType.F32, DType.I8, inputs[1].type.dtype):
+        return False
+    (kind,) = spec.infer(attrs, [value and value.type for value in inputs])
+    node = Node(spec, attrs, list(inputs), [Value("y", kind)])
+    return any(tactic.is_for(backend) and tactic.when(node) for tactic in spec.tactics)
