@@ -61,12 +61,14 @@ S8_TILES = tuple(Tile(*t) for t in ((4, 1, 1), (4, 1, 2), (4, 2, 2), (8, 1, 2), 
 
 
 def _is_square(node: NodeView) -> bool:
-    """Whether windows are square, of a width and stride that there are instances for, over images with pixels."""
+    """Whether windows are square, of a width and stride that there are instances for, over images with pixels; all
+    other operands but a residual are constants."""
     attrs, shape = node.attrs, node.inputs[0].type.shape
     if len(attrs.kernel) != 2 or len(set(attrs.kernel)) > 1 or len(set(attrs.strides)) > 1:
         return False
     known = attrs.kernel[0] in WIDTHS and attrs.strides[0] in STRIDES and set(attrs.dilations) == {1}
-    return known and min(shape) > 0
+    constant = all(v is None or v.data is not None for i, v in enumerate(node.inputs) if i not in (0, 3))
+    return known and constant and min(shape) > 0
 
 
 def _share(tile: Tile, tiles: Sequence[Tile], node: NodeView, target: Target) -> float:

@@ -40,6 +40,7 @@ template <class T, int V> struct constants {
 template <class X, class Y, class W, int WIDTH, int STRIDE, int V, int ROWS, int PIXELS, int KIND, bool RESIDUAL>
 struct depthwise_windows {
     static constexpr int threads = 128, blocks = 2;
+    static constexpr bool waits_itself = true; /* weights and bias are constants */
     using call = ingot::call<5, ingot_conv_params>;
     using tile = window_tile<WIDTH, STRIDE, V, ROWS, PIXELS>;
     using pixel = window_piece<sizeof(X) * V>;
@@ -66,6 +67,7 @@ struct depthwise_windows {
         for (int k = 0; k < WIDTH * WIDTH; k++) w[k].load(weights + k * t.channels);
         if (c.arg[BIAS].data != nullptr) bias.load(static_cast<const float *>(c.arg[BIAS].data) + t.channel);
 
+        await_kernels();
         pixel read[tile::LINES][tile::COLUMNS];
         t.load(read, static_cast<const X *>(x.data), x.pitch);
 
@@ -111,6 +113,7 @@ struct depthwise_windows {
     static DEVICE void plain(const call &c, const tile &t) {
         const ingot_cuda_arg &x = c.arg[IMAGE], &y = c.arg[RESULT];
         const activation<KIND> act(c.params.activation);
+        await_kernels();
 #pragma unroll 1
         for (int i = 0; i < ROWS * PIXELS; i++) {
             const int r = i / PIXELS, p = i % PIXELS;
@@ -136,7 +139,7 @@ struct depthwise_windows {
     static DEVICE void run(const call &c) {
         const ingot_cuda_arg &x = c.arg[IMAGE], &w = c.arg[WEIGHTS], &bias = c.arg[BIAS], &y = c.arg[RESULT];
         const tile t(x, y, c.params.pads_begin[1], c.params.pads_begin[2]);
-        if (!t.there(0, 0)) return;
+        if (!t.there(0, 0)) return await_kernels();
         const uint64_t ends = (uintptr_t)w.data | (uintptr_t)bias.data;
         const bool wide = are_pieces<X, V>(x) && are_pieces<Y, V>(y) && ends % (sizeof(float) * V) == 0;
         if (wide) {

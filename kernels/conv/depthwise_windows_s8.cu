@@ -38,6 +38,7 @@ template <int V> struct ends_s8 {
 
 template <int STRIDE, int V, int ROWS, int PIXELS> struct depthwise_windows_s8 {
     static constexpr int threads = 128, blocks = V > 8 ? 2 : 4;
+    static constexpr bool waits_itself = true; /* weights and what the ends take are constants */
     using call = ingot::call<7, ingot_conv_s8_params>;
     using tile = window_tile<3, STRIDE, V, ROWS, PIXELS>;
     using pixel = window_piece<V>;
@@ -94,6 +95,7 @@ template <int STRIDE, int V, int ROWS, int PIXELS> struct depthwise_windows_s8 {
         }
         const ends_s8<V> ends(c.arg[BIAS], c.arg[SUMS], c.arg[SCALE], zero, t.channel);
 
+        await_kernels();
         pixel read[tile::LINES][tile::COLUMNS];
         t.load(read, static_cast<const int8_t *>(x.data), x.pitch);
 #pragma unroll
@@ -149,6 +151,7 @@ template <int STRIDE, int V, int ROWS, int PIXELS> struct depthwise_windows_s8 {
         const ingot_cuda_arg &x = c.arg[IMAGE], &old = c.arg[OLD], &y = c.arg[RESULT];
         const int32_t zero = c.params.numbers.input_zero;
         const end_s8 end(c.params.numbers, c.params.conv.activation);
+        await_kernels();
 #pragma unroll 1
         for (int i = 0; i < ROWS * PIXELS * V; i++) {
             const int r = i / V / PIXELS, p = i / V % PIXELS, channel = t.channel + i % V;
@@ -182,7 +185,7 @@ template <int STRIDE, int V, int ROWS, int PIXELS> struct depthwise_windows_s8 {
         const ingot_cuda_arg &x = c.arg[IMAGE], &y = c.arg[RESULT];
         const int32_t *const pads = c.params.conv.pads_begin;
         const tile t(x, y, pads[1], pads[2]);
-        if (!t.there(0, 0)) return;
+        if (!t.there(0, 0)) return await_kernels();
         const uint64_t ends = (uintptr_t)c.arg[BIAS].data | (uintptr_t)c.arg[SUMS].data | (uintptr_t)c.arg[SCALE].data |
                               (uintptr_t)c.arg[WEIGHTS].data;
         const bool stores = y.dtype == DTYPE_F32 ? are_pieces<float, 4>(y) : are_pieces<int8_t, V>(y);

@@ -36,6 +36,7 @@ template <int SIZE, int UNIT, int COUNT, int STEP_ROWS, int STEP_COLUMNS, int FI
           int... LOOPS>
 struct fixed_copy {
     static constexpr int threads = 128, blocks = 8;
+    static constexpr bool waits_itself = true; /* after addresses */
     using call = ingot::call<2, ingot_strided_copy_params>;
     using element = typename unit_of<SIZE>::type;
     using unit = typename unit_of<UNIT>::type;
@@ -44,11 +45,12 @@ struct fixed_copy {
     static DEVICE void run(const call &c) {
         const ingot_cuda_arg &in = c.arg[0], &out = c.arg[1];
         const uint32_t index = blockIdx.x * threads + threadIdx.x, row = index / UNITS, place = index % UNITS * EACH;
-        if (row >= ROWS) return;
+        if (row >= ROWS) return await_kernels();
         const int64_t step = STEP_ROWS * in.pitch + STEP_COLUMNS;
         const element *const from = pointer<const element>(in) + FIRST_ROW * in.pitch + FIRST_COLUMN +
                                     fixed_loops<LOOPS...>::offset(row, in.pitch) + place * step;
         element *const to = pointer<element>(out) + row * out.pitch + place;
+        await_kernels();
         if (EACH == 1 || are_units<UNIT>(in, out, SIZE)) {
             *reinterpret_cast<unit *>(to) = *reinterpret_cast<const unit *>(from);
         } else {
@@ -65,6 +67,7 @@ template <int SIZE, int CHANNELS, int WIDTH, int STEP_ROWS, int STEP_COLUMNS, in
           int... LOOPS>
 struct fixed_pixels {
     static constexpr int threads = 128, blocks = 8;
+    static constexpr bool waits_itself = true; /* after addresses */
     using call = ingot::call<2, ingot_strided_copy_params>;
     using element = typename unit_of<SIZE>::type;
     struct alignas(4 * SIZE) piece {
@@ -75,11 +78,12 @@ struct fixed_pixels {
     static DEVICE void run(const call &c) {
         const ingot_cuda_arg &in = c.arg[0], &out = c.arg[1];
         const uint32_t index = blockIdx.x * threads + threadIdx.x, line = index / PIECES, first = index % PIECES * 4;
-        if (line >= ROWS) return;
+        if (line >= ROWS) return await_kernels();
         const int64_t step = STEP_ROWS * in.pitch + STEP_COLUMNS;
         const element *const from = pointer<const element>(in) + FIRST_ROW * in.pitch + FIRST_COLUMN +
                                     fixed_loops<LOOPS...>::offset(line, in.pitch) + first;
         element *const to = pointer<element>(out) + ((int64_t)line * WIDTH + first) * out.pitch;
+        await_kernels();
         if (out.pitch == CHANNELS && are_units<4 * SIZE>(in, in, SIZE) && address(out) % (4 * SIZE) == 0) {
             piece plane[CHANNELS], pixels[CHANNELS];
 #pragma unroll
