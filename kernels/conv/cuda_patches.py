@@ -7,16 +7,17 @@ import math
 
 import numpy as np
 
-from ingot.kernels.common.cuda import CPP, activation_kind
+from ingot.kernels.common.cuda import CPP, activation_kind, ceil_div
 from ingot.kernels.common.cuda_gemm import (
     CHUNK,
     FMA_TILES,
     MMA_TILES,
     SPLIT_TILES,
     Product,
-    Tile,
+    Way,
     core_of,
     efficiency,
+    ways,
 )
 from ingot.kernels.common.half import takes_weights
 from ingot.kernels.spec import DType, Launch, NodeView, Tactic
@@ -52,32 +53,43 @@ def _extent(node: NodeView) -> tuple[int, int, int]:
     return math.prod(y.shape[:-1]), y.shape[-1], math.prod(node.attrs.kernel) * x.shape[-1]
 
 
-def _tactic(kernel: str, core: str, dtype: DType, tile: Tile, numerics: str = "fp32") -> Tactic:
+def _lines(node: NodeView) -> int:
+    """Of a window: taps of the image with wide pixels."""
+    return math.prod(node.attrs.kernel[:-1])
+
+
+def _suits(node: NodeView, own: Way) -> bool:
+    rows, columns, depth = _extent(node)
+    return own.suits(rows, columns, depth * node.inputs[1].type.dtype.size)
+
+
+def _tactic(kernel: str, core: str, dtype: DType, own: Way, numerics: str = "fp32") -> Tactic:
     exact = dtype is DType.I8
     pace, slowed = ("f16", 1 / 6) if core == "tf32_core" else (dtype.name.lower(), 1.0)
 
     def can(node: NodeView) -> bool:
         kinds = {DType.I8: is_s8, DType.F32: is_float}
         known = kinds[dtype](node) if dtype in kinds else takes_weights(node, HalfConvAttrs, dtype)
-        return known and is_patches(node) and tile.suits(*_extent(node)[:2])
+        return known and is_patches(node) and _suits(node, own)
 
     def reaches(node: NodeView, target: Target) -> float:
         moved = sum(v.type.nbytes for v in (*node.inputs, *node.outputs) if v is not None)
         product = Product(*_extent(node), dtype.size, moved, dtype.name.lower(), pace, slowed)
-        return efficiency(tile, product, target)
+        return efficiency(own, product, target)
 
     def launch(node: NodeView, target: Target) -> Launch:
-        made, own = core_of(core, tile, target)
+        made, tile = core_of(core, own.tile, target)
         arguments = [f"ingot::{made}"]
         if not exact:
             types = [CPP[dtype], CPP[node.inputs[0].type.dtype]]
             arguments += [*types, str(activation_kind(node.attrs.activation))]
         return Launch(
             source="conv/patches.cu",
-            kernel=f"conv_patches{'_s8' if exact else ''}<{', '.join([*arguments, own.cpp])}>",
-            grid=own.grid(*_extent(node)[:2]),
-            block=own.threads,
-            shared=own.shared,
+            kernel=f"conv_patches{'_s8' if exact else ''}<{', '.join([*arguments, tile.cpp])}>",
+            grid=tile.grid(*_extent(node)[:2], own.split),
+            block=tile.threads,
+            shared=ceil_div(max(tile.shared, tile.staged + 8 * (tile.rows + _lines(node) + 1)), 128) * 128,
+            counters=Way(tile, own.split).counters(*_extent(node)[:2]),
             exact=exact,
         )
 
@@ -87,20 +99,21 @@ def _tactic(kernel: str, core: str, dtype: DType, tile: Tile, numerics: str = "f
         params=s8_params if exact else conv_params,
         when=can,
         pack={1: pack},
+        workspace=lambda node: own.workspace(*_extent(node)[:2]),
         pitched_inputs=(3,),
         pitched_outputs=(0,),
         inplace=(3,),
         numerics="exact" if exact else numerics,
-        variant=tile.variant,
+        variant=own.variant,
         efficiency=reaches,
         launch=launch,
     )
 
 
 TACTICS: tuple[Tactic, ...] = (
-    *(_tactic("conv_patches_f16_cuda", "f16_core", DType.F16, tile) for tile in MMA_TILES),
-    *(_tactic("conv_patches_bf16_cuda", "bf16_core", DType.BF16, tile) for tile in MMA_TILES),
-    *(_tactic("conv_patches_s8_cuda", "s8_core", DType.I8, tile) for tile in MMA_TILES),
-    *(_tactic("conv_patches_f32_cuda", "fma_core", DType.F32, tile) for tile in FMA_TILES),
-    *(_tactic("conv_patches_tf32_cuda", "tf32_core", DType.F32, tile, "fast") for tile in SPLIT_TILES),
+    *(_tactic("conv_patches_f16_cuda", "f16_core", DType.F16, own) for own in ways(MMA_TILES)),
+    *(_tactic("conv_patches_bf16_cuda", "bf16_core", DType.BF16, own) for own in ways(MMA_TILES)),
+    *(_tactic("conv_patches_s8_cuda", "s8_core", DType.I8, own) for own in ways(MMA_TILES)),
+    *(_tactic("conv_patches_f32_cuda", "fma_core", DType.F32, own) for own in ways(FMA_TILES)),
+    *(_tactic("conv_patches_tf32_cuda", "tf32_core", DType.F32, own, "fast") for own in ways(SPLIT_TILES)),
 )

@@ -5,6 +5,7 @@
 #include "conv.h"
 #include "cuda_gemm_core.h"
 #include "cuda_gemm_finish.h"
+#include "cuda_gemm_split.h"
 #include "cuda_windows.h"
 
 namespace ingot {
@@ -26,15 +27,23 @@ struct patch_view {
     }
 };
 
+/* Makes the sums of a tile, and leaves them at the begin of the shared memory. Whether this block finishes it. */
 template <class T, class X, class Core, class Tile>
-DEVICE void patch_sums(const ingot_cuda_arg &image, const ingot_cuda_arg &w, const ingot_cuda_arg &out,
-                       const ingot_conv_params &params, const tile_place<Tile> &at, int rows, uint8_t *shared) {
-    const patch_view view(image, out, params);
+DEVICE bool patch_sums(const ingot_cuda_arg &image, const ingot_cuda_arg &w, const ingot_cuda_arg &out,
+                       const ingot_conv_params &params, const ingot_cuda_tail &tail, const tile_place<Tile> &at,
+                       int rows, uint8_t *shared) {
+    const depth_part part = split_depth((int)((w.pitch * (int64_t)sizeof(T) + Tile::bytes - 1) / Tile::bytes));
     packed_weights<T, Tile> b(w, at.column);
+    b.skip(part.first);
+    load_ahead<Tile, Core>(b, shared, part.count);
+    const patch_view view(image, out, params);
     Core core;
-    image_windows<T, X, Tile> a(view.x, view.e, view.p, rows, at.row, 0);
-    multiply_tile<Tile>(core, a, b, shared, (int)((w.pitch * (int64_t)sizeof(T) + Tile::bytes - 1) / Tile::bytes));
-    core.place(reinterpret_cast<typename Core::sum *>(shared));
+    image_windows<T, X, Tile> a(view.x, view.e, view.p, rows, at.row, 0, shared + Tile::stages * Tile::stage_bytes);
+    if (part.first > 0) a.skip(part.first);
+    multiply_tile<Tile>(core, a, b, shared, part.count);
+    typename Core::sum *const sums = reinterpret_cast<typename Core::sum *>(shared);
+    core.place(sums);
+    return join_parts<Tile>(sums, tail, at, rows, out.dims[out.rank - 1]);
 }
 
 DEVICE int patch_rows(const ingot_cuda_arg &out) {
@@ -56,7 +65,7 @@ template <template <class> class Core, class T, class X, int KIND, class Tile> s
         const tile_place<Tile> at(rows, out.dims[out.rank - 1]);
         if (!at.exists) return;
         finish_real<KIND, T, Tile> finish(c.arg[2], c.arg[3], out, at, 0, rows);
-        patch_sums<T, X, Core<Tile>>(c.arg[0], c.arg[1], out, c.params, at, rows, shared);
+        if (!patch_sums<T, X, Core<Tile>>(c.arg[0], c.arg[1], out, c.params, c.tail, at, rows, shared)) return;
         finish(reinterpret_cast<const float *>(shared), c.params.activation, 1.0f);
     }
 };
@@ -74,7 +83,8 @@ template <template <class> class Core, class Tile> struct conv_patches_s8 {
         const tile_place<Tile> at(rows, out.dims[out.rank - 1]);
         if (!at.exists) return;
         finish_s8<Tile> finish(c.arg[2], c.arg[3], c.arg[4], c.arg[5], out, c.params.numbers, at, 0, rows);
-        patch_sums<int8_t, int8_t, Core<Tile>>(c.arg[0], c.arg[1], out, c.params.conv, at, rows, shared);
+        if (!patch_sums<int8_t, int8_t, Core<Tile>>(c.arg[0], c.arg[1], out, c.params.conv, c.tail, at, rows, shared))
+            return;
         finish(reinterpret_cast<const int32_t *>(shared), c.params.numbers, c.params.conv.activation);
     }
 };
