@@ -72,10 +72,11 @@ template <class T, class Tile> struct packed_weights {
     int depth, at, start[share::count];
     share mine;
 
-    DEVICE packed_weights(const ingot_cuda_arg &w, int first) {
+    /* Columns from `first` on, without the first `stages` of the depth. */
+    DEVICE packed_weights(const ingot_cuda_arg &w, int first, int stages) {
         data = static_cast<const T *>(w.data);
         depth = (int)w.pitch;
-        at = mine.chunk * VEC;
+        at = mine.chunk * VEC + stages * (Tile::bytes / 16 * VEC);
 #pragma unroll
         for (int i = 0; i < share::count; i++) {
             const int column = first + mine.row + i * share::step;
@@ -84,7 +85,6 @@ template <class T, class Tile> struct packed_weights {
     }
 
     DEVICE bool is_direct() const { return true; }
-    DEVICE void skip(int stages) { at += stages * (Tile::bytes / 16 * VEC); }
 
     template <bool DIRECT> DEVICE void load(uint8_t *stage) {
         const int there = at < depth ? 16 : 0, place = at < depth ? at : 0;
@@ -95,6 +95,11 @@ template <class T, class Tile> struct packed_weights {
         at += Tile::bytes / 16 * VEC;
     }
 };
+
+/* The stages of all their depth. */
+template <class T, class Tile> DEVICE int stages_of(const ingot_cuda_arg &w) {
+    return (int)((w.pitch * (int64_t)sizeof(T) + Tile::bytes - 1) / Tile::bytes);
+}
 
 /* -- a matrix as it comes: ROWS rows of a stage ---------------------------------------------------------------------
  */

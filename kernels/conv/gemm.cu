@@ -15,13 +15,9 @@ enum { CONV_POINTS, CONV_CHUNKS, CONV_ELEMENTS };
 
 /* Makes the sums of a tile, and leaves them at the begin of the shared memory. Whether this block finishes it. */
 template <int WAY, class T, class X, class Core, class Tile>
-DEVICE bool conv_sums(const ingot_cuda_arg &x, const ingot_cuda_arg &w, const ingot_cuda_arg &out,
-                      const ingot_conv_params &p, const ingot_cuda_tail &tail, const tile_place<Tile> &at, int rows,
-                      int8_t fill, uint8_t *shared) {
-    const depth_part part = split_depth((int)((w.pitch * (int64_t)sizeof(T) + Tile::bytes - 1) / Tile::bytes));
-    packed_weights<T, Tile> b(w, at.column);
-    b.skip(part.first);
-    load_ahead<Tile, Core>(b, shared, part.count);
+DEVICE bool conv_sums(packed_weights<T, Tile> &b, const depth_part &part, const ingot_cuda_arg &x,
+                      const ingot_cuda_arg &out, const ingot_conv_params &p, const ingot_cuda_tail &tail,
+                      const tile_place<Tile> &at, int rows, int8_t fill, uint8_t *shared) {
     const image_extents e(x, out);
     uint8_t *const tables = shared + Tile::stages * Tile::stage_bytes;
     Core core;
@@ -53,6 +49,7 @@ DEVICE int conv_rows(const ingot_cuda_arg &out) {
 template <template <class> class Core, class T, class X, int WAY, int KIND, class Tile> struct conv_gemm {
     static constexpr int threads = Tile::threads;
     static constexpr int blocks = 1;
+    static constexpr bool waits_itself = true;
     using call = ingot::call<5, ingot_conv_params>;
 
     static DEVICE void run(const call &c) {
@@ -60,9 +57,13 @@ template <template <class> class Core, class T, class X, int WAY, int KIND, clas
         const ingot_cuda_arg &out = c.arg[4];
         const int rows = conv_rows(out);
         const tile_place<Tile> at(rows, out.dims[out.rank - 1]);
-        if (!at.exists) return;
+        if (!at.exists) return await_kernels();
+        const depth_part part = split_depth(stages_of<T, Tile>(c.arg[1]));
+        packed_weights<T, Tile> b(c.arg[1], at.column, part.first);
+        load_ahead<Tile, Core<Tile>>(b, shared, part.count);
+        await_kernels();
         finish_real<KIND, T, Tile> finish(c.arg[2], c.arg[3], out, at, 0, rows);
-        if (!conv_sums<WAY, T, X, Core<Tile>>(c.arg[0], c.arg[1], out, c.params, c.tail, at, rows, 0, shared)) return;
+        if (!conv_sums<WAY, T, X, Core<Tile>>(b, part, c.arg[0], out, c.params, c.tail, at, rows, 0, shared)) return;
         finish(reinterpret_cast<const float *>(shared), c.params.activation, 1.0f);
     }
 };
@@ -71,6 +72,7 @@ template <template <class> class Core, class T, class X, int WAY, int KIND, clas
 template <template <class> class Core, int WAY, class Tile> struct conv_gemm_s8 {
     static constexpr int threads = Tile::threads;
     static constexpr int blocks = 1;
+    static constexpr bool waits_itself = true;
     using call = ingot::call<7, ingot_conv_s8_params>;
 
     static DEVICE void run(const call &c) {
@@ -78,9 +80,13 @@ template <template <class> class Core, int WAY, class Tile> struct conv_gemm_s8 
         const ingot_cuda_arg &out = c.arg[6];
         const int rows = conv_rows(out);
         const tile_place<Tile> at(rows, out.dims[out.rank - 1]);
-        if (!at.exists) return;
+        if (!at.exists) return await_kernels();
+        const depth_part part = split_depth(stages_of<int8_t, Tile>(c.arg[1]));
+        packed_weights<int8_t, Tile> b(c.arg[1], at.column, part.first);
+        load_ahead<Tile, Core<Tile>>(b, shared, part.count);
+        await_kernels();
         finish_s8<Tile> finish(c.arg[2], c.arg[3], c.arg[4], c.arg[5], out, c.params.numbers, at, 0, rows);
-        if (!conv_sums<WAY, int8_t, int8_t, Core<Tile>>(c.arg[0], c.arg[1], out, c.params.conv, c.tail, at, rows,
+        if (!conv_sums<WAY, int8_t, int8_t, Core<Tile>>(b, part, c.arg[0], out, c.params.conv, c.tail, at, rows,
                                                         (int8_t)c.params.numbers.input_zero, shared))
             return;
         finish(reinterpret_cast<const int32_t *>(shared), c.params.numbers, c.params.conv.activation);

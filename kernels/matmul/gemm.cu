@@ -12,12 +12,9 @@ namespace ingot {
 
 /* Makes the sums of a tile, and leaves them at the begin of the shared memory. Whether this block finishes it. */
 template <bool PARTS, class T, class X, class Core, class Tile>
-DEVICE bool packed_sums(const ingot_cuda_arg &a, const ingot_cuda_arg &b, const ingot_cuda_tail &tail,
-                        const tile_place<Tile> &at, int rows, uint8_t *shared) {
-    const depth_part part = split_depth((int)((b.pitch * (int64_t)sizeof(T) + Tile::bytes - 1) / Tile::bytes));
-    packed_weights<T, Tile> right(b, at.column);
-    right.skip(part.first);
-    load_ahead<Tile, Core>(right, shared, part.count);
+DEVICE bool packed_sums(packed_weights<T, Tile> &right, const depth_part &part, const ingot_cuda_arg &a,
+                        const ingot_cuda_arg &b, const ingot_cuda_tail &tail, const tile_place<Tile> &at, int rows,
+                        uint8_t *shared) {
     const int depth = a.dims[a.rank - 1], padded = (depth + vec_of<T>::count - 1) / vec_of<T>::count * vec_of<T>::count;
     const int parts = padded > 0 ? (int)(b.pitch / padded) : 1;
     matrix_rows<T, X, Tile, Tile::rows, PARTS> left(static_cast<const X *>(a.data), a.pitch, rows, depth, at.row,
@@ -34,6 +31,7 @@ DEVICE bool packed_sums(const ingot_cuda_arg &a, const ingot_cuda_arg &b, const 
 template <template <class> class Core, class T, class X, int KIND, class Tile> struct matmul_gemm {
     static constexpr int threads = Tile::threads;
     static constexpr int blocks = 1;
+    static constexpr bool waits_itself = true;
     using call = ingot::call<5, ingot_matmul_params>;
 
     static DEVICE void run(const call &c) {
@@ -41,9 +39,13 @@ template <template <class> class Core, class T, class X, int KIND, class Tile> s
         const ingot_cuda_arg &out = c.arg[4];
         const int rows = stacked_rows(out);
         const tile_place<Tile> at(rows, out.dims[out.rank - 1]);
-        if (!at.exists) return;
+        if (!at.exists) return await_kernels();
+        const depth_part part = split_depth(stages_of<T, Tile>(c.arg[1]));
+        packed_weights<T, Tile> b(c.arg[1], at.column, part.first);
+        load_ahead<Tile, Core<Tile>>(b, shared, part.count);
+        await_kernels();
         finish_real<KIND, T, Tile> finish(c.arg[2], c.arg[3], out, at, 0, rows);
-        if (!packed_sums<false, T, X, Core<Tile>>(c.arg[0], c.arg[1], c.tail, at, rows, shared)) return;
+        if (!packed_sums<false, T, X, Core<Tile>>(b, part, c.arg[0], c.arg[1], c.tail, at, rows, shared)) return;
         finish(reinterpret_cast<const float *>(shared), c.params.activation, 1.0f);
     }
 };
@@ -52,6 +54,7 @@ template <template <class> class Core, class T, class X, int KIND, class Tile> s
 template <template <class> class Core, bool PARTS, class Tile> struct matmul_gemm_s8 {
     static constexpr int threads = Tile::threads;
     static constexpr int blocks = 1;
+    static constexpr bool waits_itself = true;
     using call = ingot::call<7, ingot_matmul_s8_params>;
 
     static DEVICE void run(const call &c) {
@@ -59,9 +62,14 @@ template <template <class> class Core, bool PARTS, class Tile> struct matmul_gem
         const ingot_cuda_arg &out = c.arg[6];
         const int rows = stacked_rows(out);
         const tile_place<Tile> at(rows, out.dims[out.rank - 1]);
-        if (!at.exists) return;
+        if (!at.exists) return await_kernels();
+        const depth_part part = split_depth(stages_of<int8_t, Tile>(c.arg[1]));
+        packed_weights<int8_t, Tile> b(c.arg[1], at.column, part.first);
+        load_ahead<Tile, Core<Tile>>(b, shared, part.count);
+        await_kernels();
         finish_s8<Tile> finish(c.arg[2], c.arg[3], c.arg[4], c.arg[5], out, c.params.numbers, at, 0, rows);
-        if (!packed_sums<PARTS, int8_t, int8_t, Core<Tile>>(c.arg[0], c.arg[1], c.tail, at, rows, shared)) return;
+        if (!packed_sums<PARTS, int8_t, int8_t, Core<Tile>>(b, part, c.arg[0], c.arg[1], c.tail, at, rows, shared))
+            return;
         finish(reinterpret_cast<const int32_t *>(shared), c.params.numbers, c.params.matmul.activation);
     }
 };
