@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ SHAPE = [64, 256]
 def chain(length: int) -> onnx.ModelProto:
     """Steps of which each waits for the one before it."""
     names = ["x", *(f"t{i}" for i in range(length - 1)), "y"]
-    nodes = [helper.make_node("Softmax", [a], [b], axis=-1) for a, b in zip(names, names[1:])]
+    nodes = [helper.make_node("Softmax", [a], [b], axis=-1) for a, b in pairwise(names)]
     ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, SHAPE) for name in ("x", "y")]
     graph = helper.make_graph(nodes, "chain", ends[:1], ends[1:])
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)])

@@ -1,8 +1,8 @@
 """What a real GPU has to show: ``python tests/cuda/on_device.py --target h200 samples models runs speed gemm``.
 
-Needs a device of the target and NVRTC, PyTorch for ``runs``, ``speed``, ``gemm``, ``profile`` and ``overhead``, and the toolkit for
-``sanitizer``. Prints a table for each part and ends with status 1 when something is wrong; ``--json FILE`` keeps all
-figures. docs/cuda.md has those that were taken.
+Needs a device of the target and NVRTC, PyTorch for ``runs``, ``speed``, ``gemm``, ``profile`` and ``overhead``, and the
+toolkit for ``sanitizer``. Prints a table for each part and ends with status 1 when something is wrong; ``--json FILE``
+keeps all figures. docs/cuda.md has those that were taken.
 
 - ``samples``: every sample of every operator by every CUDA tactic, beside the portable kernel of the CPU
 - ``models``: the models of ``../shared`` (or ``INGOT_SHARED``) in FP32, FP16 and INT8 beside the reference and the CPU

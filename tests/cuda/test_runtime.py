@@ -122,7 +122,7 @@ context.run()
 first = context.outputs["y"].copy()
 np.testing.assert_allclose(first, y, rtol=1e-5)
 names = ["cuCtxPushCurrent_v2", "cuGraphLaunch", "cuCtxPopCurrent_v2", "cuEventRecord", "cuEventQuery",
-         "cuEventSynchronize", "cuStreamQuery"]
+         "cuEventSynchronize", "cuStreamQuery", "cuStreamWriteValue32_v2"]
 calls = lambda: np.array([driver.calls(name) for name in names] + [driver.calls()])
 made, before = driver.live, calls()
 for _ in range(1000):
@@ -132,6 +132,7 @@ for _ in range(1000):
 assert driver.live == made and driver.count("damaged") == 0
 *each, of_all = calls() - before
 assert each[:3] == [1000] * 3 and sum(each) == of_all
+assert each[7] == (1000 if {wait!r} == "poll" else 0)
 assert (each[3] == 1000 and each[6] == 0) if {wait!r} == "block" else each[3:6] == [0, 0, 0]
 stats = context.stats
 assert stats.runs == 1001 and stats.device_bytes and stats.pinned_bytes and stats.threads == 1

@@ -57,6 +57,7 @@ int cuStreamCreateWithPriority(void **, unsigned, int);
 int cuStreamDestroy_v2(void *);
 int cuStreamQuery(void *);
 int cuStreamSynchronize(void *);
+int cuStreamWriteValue32_v2(void *, uint64_t, uint32_t, unsigned);
 int cuEventCreate(void **, unsigned);
 int cuEventDestroy_v2(void *);
 int cuEventRecord(void *, void *);

@@ -113,6 +113,17 @@ API CUresult cuLaunchKernel(CUfunction function, unsigned grid_x, unsigned grid_
     return result ? result : driver_queue(stream, std::move(what));
 }
 
+API CUresult cuStreamWriteValue32_v2(CUstream stream, CUdeviceptr address, uint32_t value, unsigned flags) {
+    ENTER(CONTEXT);
+    if (!driver_is_stream(stream)) return CUDA_ERROR_INVALID_HANDLE;
+    if (flags || address % 4 || driver_span((const void *)address) == driver.spans.end())
+        return CUDA_ERROR_INVALID_VALUE;
+    return driver_queue(stream, [=]() -> const char * {
+        *(uint32_t *)address = value;
+        return nullptr;
+    });
+}
+
 API CUresult cuEventCreate(CUevent *event, unsigned flags) {
     ENTER(CONTEXT);
     if (flags & ~3u) return CUDA_ERROR_INVALID_VALUE;

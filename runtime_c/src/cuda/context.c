@@ -286,6 +286,12 @@ static ingot_status fill_in(ingot_context *c, const ingot_memory *memory, uint8_
     if (!status) status = take_device(cuda, memory->device, error);
     if (status) return status;
     memset(cuda->pinned, 0, cuda->pinned_size);
+    if (cuda->wait == INGOT_WAIT_POLL && cuda->driver->cuStreamWriteValue32) {
+        const CUresult result = ingot_cuda_write_end(cuda, cuda->stream); /* not every device can */
+        if (result && result != CUDA_ERROR_NOT_SUPPORTED)
+            return ingot_driver_fail(cuda->driver, result, "cuStreamWriteValue32", NULL, error);
+        cuda->writes = !result;
+    }
     cuda->words = (volatile ingot_cuda_words *)(void *)cuda->pinned;
     lay_out_pinned(engine, p, cuda->pinned, cuda->io);
     const device_layout d = lay_out_device(engine, p, cuda->integrated != 0, cuda->io);

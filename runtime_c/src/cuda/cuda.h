@@ -45,6 +45,7 @@ typedef struct ingot_cuda {
     CUcontext primary; /* retained */
     uint32_t integrated;
     uint32_t wait;    /* ingot_wait */
+    uint32_t writes;  /* the stream writes `done`; else a node of the graph does (INGOT_WAIT_POLL) */
     uint32_t overlap; /* kernels may start before those end that they wait for, where the program can */
 
     CUstream stream; /* of runs that are not on the caller's */
@@ -98,6 +99,9 @@ ingot_status ingot_cuda_enqueue(ingot_context *context, void *stream, ingot_erro
 ingot_status ingot_cuda_wait(ingot_context *context, ingot_error *error);
 ingot_status ingot_cuda_profile(ingot_context *context, uint64_t *nanoseconds, ingot_error *error);
 ingot_status ingot_cuda_reset(ingot_context *context, ingot_error *error);
+
+/* What is in the stream before has ended: writes it to `done`. */
+CUresult ingot_cuda_write_end(const ingot_cuda *cuda, CUstream stream);
 
 /* Makes the primary context current on this thread until leave. */
 ingot_status ingot_cuda_enter(const ingot_cuda *cuda, ingot_error *error);

@@ -28,6 +28,7 @@ enum {
     CUDA_ERROR_INVALID_VALUE = 1,
     CUDA_ERROR_OUT_OF_MEMORY = 2,
     CUDA_ERROR_NOT_READY = 600,
+    CUDA_ERROR_NOT_SUPPORTED = 801,
 };
 
 enum {                               /* CUdevice_attribute */
@@ -155,10 +156,12 @@ _Static_assert(sizeof(CUgraphEdgeData) == 8, "CUgraphEdgeData");
     F(cuGraphUpload, , (CUgraphExec executable, CUstream stream))                                                      \
     F(cuGraphLaunch, , (CUgraphExec executable, CUstream stream))
 
-/* The same; NULL where the driver has none of it. Edges with data: CUDA 12.3; tensor maps: 12.0. */
+/* The same; NULL where the driver has none of it. Edges with data: CUDA 12.3; tensor maps: 12.0; the second version of
+ * writes: 11.7. */
 #define INGOT_CUDA_OPTIONAL(F)                                                                                         \
     F(cuGraphAddDependencies, _v2,                                                                                     \
       (CUgraph graph, const CUgraphNode *from, const CUgraphNode *to, const CUgraphEdgeData *data, size_t count))      \
+    F(cuStreamWriteValue32, _v2, (CUstream stream, CUdeviceptr address, uint32_t value, unsigned flags))               \
     F(cuTensorMapEncodeTiled, ,                                                                                        \
       (void *map, int type, uint32_t rank, void *address, const uint64_t *extents, const uint64_t *strides,            \
        const uint32_t *box, const uint32_t *steps, int interleave, int swizzle, int promotion, int fill))

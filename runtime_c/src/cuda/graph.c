@@ -168,7 +168,7 @@ ingot_status ingot_cuda_build(ingot_context *c, ingot_error *error) {
         status = add_copies(&b, 0, error);
         if (!status) status = add_steps(&b, error);
         if (!status) status = add_copies(&b, 1, error);
-        if (!status && cuda->wait == INGOT_WAIT_POLL) status = add_end(&b, error);
+        if (!status && cuda->wait == INGOT_WAIT_POLL && !cuda->writes) status = add_end(&b, error);
         if (!status)
             INGOT_CUDA_TRY(status, cuda, NULL, error, cuGraphInstantiateWithFlags, &cuda->executable, cuda->graph, 0);
         if (!status) INGOT_CUDA_TRY(status, cuda, NULL, error, cuGraphUpload, cuda->executable, cuda->stream);

@@ -53,6 +53,11 @@ static void stage(ingot_context *c, uint32_t outputs) {
     }
 }
 
+CUresult ingot_cuda_write_end(const ingot_cuda *cuda, CUstream stream) {
+    const CUdeviceptr done = cuda->pinned_view + offsetof(ingot_cuda_words, done);
+    return cuda->driver->cuStreamWriteValue32(stream, done, 1, 0);
+}
+
 /* The primary context is current. */
 static ingot_status start(ingot_context *c, CUstream stream, ingot_error *error) {
     ingot_cuda *cuda = c->cuda;
@@ -60,6 +65,8 @@ static ingot_status start(ingot_context *c, CUstream stream, ingot_error *error)
     CUresult result = cuda->driver->cuGraphLaunch(cuda->executable, stream);
     if (result) return broken(cuda, result, "cuGraphLaunch", NULL, error);
     cuda->pending = 1;
+    if (cuda->writes) result = ingot_cuda_write_end(cuda, stream);
+    if (result) return broken(cuda, result, "cuStreamWriteValue32", NULL, error);
     cuda->recorded = cuda->wait == INGOT_WAIT_BLOCK || stream != cuda->stream;
     if (cuda->recorded) result = cuda->driver->cuEventRecord(cuda->done, stream);
     return result ? broken(cuda, result, "cuEventRecord", NULL, error) : INGOT_OK;
