@@ -12,6 +12,7 @@ static uint64_t constant_size(const ingot_context *c, uint32_t step, uint32_t op
     const ingot_file *f = &c->engine->file;
     const uint32_t id = ingot_get_operand(f, c->program->steps[step].record, operand);
     if (c->steps[step].call.in[operand].storage != INGOT_STORAGE_CONSTANT || id == INGOT_NO_INDEX) return 0;
+    if (operand < c->program->steps[step].kernel->family->maps) return 0; /* its address stands in a map */
     const ingot_tensor *t = ingot_get_tensor(f, c->program->record, id);
     return ingot_view_bytes(t->dtype, t->rank, t->dims, t->pitch);
 }
@@ -56,7 +57,8 @@ static ingot_status add_run(ingot_context *c, CUgraph graph, CUgraphNode *last, 
     for (uint32_t i = 0; i < c->step_count && !status; i++) {
         const ingot_call *call = &c->steps[i].call;
         const ingot_step *s = c->program->steps[i].record;
-        memcpy(block, cuda->steps[i].call, ingot_cuda_block_size(call->in_count + call->out_count, s->params_size));
+        memcpy(block, cuda->steps[i].call,
+               ingot_cuda_block_size(call->in_count + call->out_count, c->program->steps[i].kernel->family));
         if (*copies) status = copy_constants(c, i, (ingot_cuda_arg *)(void *)block, copies, error);
         if (status) break;
         void *params = block;
