@@ -58,7 +58,8 @@ def refused(node: Node, tactic: Tactic, launch: Launch, workspace: int, **fields
 
 
 def tactic_of(node: Node) -> Tactic:
-    (tactic,) = (t for t in node.op.tactics if t.backend == "cuda" and t.when(node))
+    """The default, which does any shape."""
+    (tactic,) = (t for t in node.op.tactics if t.backend == "cuda" and not t.variant and t.when(node))
     return tactic
 
 
