@@ -1,5 +1,6 @@
 /* recurrent on CUDA: operands lie as those of the CPU's kernels, all of them given, and a block has the memory that
- * recurrent.cu and recurrent_s8.cu cut up: dynamic shared memory, or a workspace with a part for each block. */
+ * recurrent.cu and recurrent_s8.cu cut up: dynamic shared memory, or a workspace with a part for each block. Blocks of
+ * recurrent_team.cu, TEAM times as many, have dynamic shared memory. */
 #include <stdbool.h>
 
 #include "recurrent/recurrent_s8.h"
@@ -9,14 +10,15 @@ extern const ingot_family ingot_family_recurrent_f32_n16, ingot_family_recurrent
 
 enum { AHEAD_ROWS = 8, MOST_ROWS = 4, TEAM = 8, LEAST_INPUTS_PADDING = 16 };
 
+static const char *size_check(const recurrent_shape *s) {
+    return s->padded > INT32_MAX / 64 || s->inputs > INT32_MAX / 64 ? "recurrent: too large" : NULL;
+}
+
 /* Batch rows of a block. */
 static int64_t block_rows(const recurrent_shape *s) { return s->batch > 1 ? MOST_ROWS : 1; }
 
 static const char *memory_check(const ingot_call *call, const recurrent_shape *s, int64_t bytes) {
     const int64_t blocks = s->directions * ((s->batch + block_rows(s) - 1) / block_rows(s));
-    if (s->padded > INT32_MAX / 64 || s->inputs > INT32_MAX / 64) {
-        return "recurrent: too large";
-    }
     if (call->workspace_size > 0) {
         return (uint64_t)bytes > call->workspace_size / (uint64_t)(blocks > 0 ? blocks : 1)
                    ? "recurrent: a workspace that is too small"
@@ -32,15 +34,20 @@ static int64_t team_floats(const recurrent_shape *s, int64_t rows) {
     return (AHEAD_ROWS * ahead + rows * (s->gates + 5)) * most + 2 * rows * s->padded;
 }
 
-static const char *real_check(const ingot_call *call, const ingot_family *family) {
+/* `shares`: there are kernels whose blocks share units. */
+static const char *real_check(const ingot_call *call, const ingot_family *family, bool shares) {
     const char *reason = family->check(call);
     if (reason != NULL) {
         return reason;
     }
     const recurrent_shape s = recurrent_f32_shape_of(call);
+    reason = size_check(&s);
+    if (reason != NULL) {
+        return reason;
+    }
     const int64_t rows = block_rows(&s);
     const int64_t blocks = s.directions * ((s.batch + rows - 1) / rows);
-    if (blocks > 0 && call->grid->grid[0] == (uint64_t)blocks * TEAM) {
+    if (shares && blocks > 0 && call->grid->grid[0] == (uint64_t)blocks * TEAM) {
         const bool fits = (uint64_t)team_floats(&s, rows) <= call->grid->shared_bytes / 4;
         return fits ? NULL : "recurrent: too little shared memory for blocks that share units";
     }
@@ -48,9 +55,11 @@ static const char *real_check(const ingot_call *call, const ingot_family *family
     return memory_check(call, &s, 4 * floats);
 }
 
-static const char *packed_check(const ingot_call *call) { return real_check(call, &ingot_family_recurrent_f32_n16); }
-static const char *half_check(const ingot_call *call) { return real_check(call, &ingot_family_recurrent_half); }
-static const char *plain_check(const ingot_call *call) { return real_check(call, &ingot_family_recurrent_f32); }
+static const char *packed_check(const ingot_call *call) {
+    return real_check(call, &ingot_family_recurrent_f32_n16, true);
+}
+static const char *half_check(const ingot_call *call) { return real_check(call, &ingot_family_recurrent_half, true); }
+static const char *plain_check(const ingot_call *call) { return real_check(call, &ingot_family_recurrent_f32, false); }
 
 static const char *s8_check(const ingot_call *call) {
     const char *reason = ingot_family_recurrent_s8_n16k4.check(call);
@@ -59,6 +68,10 @@ static const char *s8_check(const ingot_call *call) {
     }
     const ingot_recurrent_s8_params *p = call->params;
     const recurrent_shape s = recurrent_shape_of(call, p->kind, p->direction);
+    reason = size_check(&s);
+    if (reason != NULL) {
+        return reason;
+    }
     const int64_t rows = block_rows(&s), state = rows * s.padded;
     const int64_t inputs = (s.inputs + LEAST_INPUTS_PADDING - 1) / LEAST_INPUTS_PADDING * LEAST_INPUTS_PADDING;
     const int64_t floats = AHEAD_ROWS * s.width + rows * s.width + 2 * state;

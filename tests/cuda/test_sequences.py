@@ -4,6 +4,7 @@ fit shared memory, and launches that leave a block too little of it."""
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from ingot.builder.ir import Node
 from ingot.kernels.attention.op import AttentionAttrs
 from ingot.kernels.common.half import HalfAttrs
 from ingot.kernels.recurrent.attrs import Direction, RecurrentAttrs, RecurrentKind
-from ingot.kernels.spec import DType, Sample, Tactic, TensorType
+from ingot.kernels.spec import DType, Launch, Sample, Tactic, TensorType
 
 sys.path.extend([str(Path(__file__).parent), str(Path(__file__).parents[1] / "kernels")])
 import harness
@@ -110,20 +111,26 @@ def test_what_does_not_fit_shared_memory_lies_in_a_workspace(
             assert_close(got, w, value.type.dtype, DType.F32)
 
 
-@pytest.mark.parametrize("sample", ["RNN-5x3x7-16-FORWARD-F32", "int8 LSTM 1x1x130-64-FORWARD"])
-def test_a_block_without_its_memory_is_refused(sample: str) -> None:
-    found = next(s for s in SPECS["recurrent"].samples() if s.name == sample)
-    node, arrays, tactic = made("recurrent", found)
+def refuser(node: Node, arrays: Arrays, tactic: Tactic, launch: Launch) -> Callable[..., str]:
+    """Why a step with so much shared memory and workspace is refused."""
     packed = [tactic.pack[i](node, a) if a is not None and i in tactic.pack else a for i, a in enumerate(arrays)]
     operands = [a if a is None else Description(DTYPES[a.dtype], a.shape) for a in packed]
     results = [Description(v.type.dtype.value, v.type.shape) for v in node.outputs]
-    launch = tactic.launch(node, TARGET)
     params = make_params(tactic.params_type, tactic.params(node))
 
     def reason(shared: int, workspace: int = 0) -> str:
         grid = (*launch.grid, launch.block, 1, 1, shared)
         return refusal(tactic.kernel, operands, results, params, workspace, grid) or ""
 
+    return reason
+
+
+@pytest.mark.parametrize("sample", ["RNN-5x3x7-16-FORWARD-F32", "int8 LSTM 1x1x130-64-FORWARD"])
+def test_a_block_without_its_memory_is_refused(sample: str) -> None:
+    found = next(s for s in SPECS["recurrent"].samples() if s.name == sample)
+    node, arrays, tactic = made("recurrent", found)
+    launch = tactic.launch(node, TARGET)
+    reason = refuser(node, arrays, tactic, launch)
     assert reason(launch.shared) == ""
     assert "too little shared memory" in reason(launch.shared - 1)
     assert reason(0, launch.shared * launch.grid[0]) == ""
@@ -137,3 +144,15 @@ def test_only_usual_cells_take_the_short_way() -> None:
     for changed in (replace(sample.attrs, clip=0.5), replace(sample.attrs, input_forget=True)):
         node, _, tactic = made("recurrent", Sample(changed, sample.inputs, sample.constant))
         assert tactic.launch(node, TARGET).kernel.endswith("false>")
+
+
+@pytest.mark.parametrize("kind", [RecurrentKind.GRU, RecurrentKind.LSTM])
+def test_clusters_share_many_units_where_there_are_clusters(kind: RecurrentKind) -> None:
+    target = harness.TARGETS["sm_90a"]
+    small, _, tactic = made("recurrent", recurrent(kind, 2, 3, 4, 128))
+    assert tactic.launch(small, target) == tactic.launch(small, TARGET)
+    node, arrays, tactic = made("recurrent", recurrent(kind, 2, 3, 4, 250))
+    alone, shared = tactic.launch(node, TARGET), tactic.launch(node, target)
+    assert shared.kernel.startswith("recurrent_team<") and shared.grid[0] == 8 * alone.grid[0]
+    reason = refuser(node, arrays, tactic, shared)
+    assert reason(shared.shared) == "" and "share units" in reason(shared.shared - 1)
