@@ -258,33 +258,29 @@ template <class Tile, class Rows = rows_in_order> struct finish_s8 {
     finish_share<Tile> mine;
     Rows rows;
     int column;
-    uint32_t offset[8];
-    float scales[8], add[8];
+    bool whole, one; /* whether the bias is one of integers, and the scale one number */
+    /* As they are read: who looked at them would wait for them. */
+    eight<uint32_t> weight_sums, biases;
+    eight<float> scales;
+    float scale;
     rows_ahead<int8_t, Tile, Rows> ahead;
 
-    DEVICE finish_s8(const ingot_cuda_arg &bias, const ingot_cuda_arg &residual_, const ingot_cuda_arg &weight_sums,
-                     const ingot_cuda_arg &scale, const ingot_cuda_arg &out_, const ingot_s8_numbers &numbers,
-                     int column_, const Rows &rows_)
+    DEVICE finish_s8(const ingot_cuda_arg &bias, const ingot_cuda_arg &residual_, const ingot_cuda_arg &sums,
+                     const ingot_cuda_arg &scale_, const ingot_cuda_arg &out_, int column_, const Rows &rows_)
         : residual(residual_), out(out_), mine(out_.dims[out_.rank - 1] - column_), rows(rows_) {
         column = column_ + mine.column;
-        const eight<uint32_t> sums = columns_of<uint32_t>(weight_sums, weight_sums.dtype != DTYPE_NONE);
-        const eight<uint32_t> biases = columns_of<uint32_t>(bias, bias.dtype != DTYPE_NONE);
-        const bool whole = bias.dtype == DTYPE_I32, one = scale.dims[0] == 1;
-        const float same = *static_cast<const float *>(scale.data);
-        const eight<float> each = columns_of<float>(scale, !one);
-#pragma unroll
-        for (int i = 0; i < 8; i++) {
-            offset[i] = sums.at[i] * (0u - (uint32_t)numbers.input_zero) + (whole ? biases.at[i] : 0u);
-            add[i] = whole ? 0.0f : float_of(biases.at[i]);
-            scales[i] = one ? same : each.at[i];
-        }
+        whole = bias.dtype == DTYPE_I32;
+        one = scale_.dims[0] == 1;
+        weight_sums = columns_of<uint32_t>(sums, sums.dtype != DTYPE_NONE);
+        biases = columns_of<uint32_t>(bias, bias.dtype != DTYPE_NONE);
+        scales = columns_of<float>(scale_, !one);
+        scale = *static_cast<const float *>(scale_.data);
         if (residual.dtype != DTYPE_NONE) ahead.begin(residual, rows, mine.row, column, mine.count);
     }
-    DEVICE finish_s8(const ingot_cuda_arg &bias, const ingot_cuda_arg &residual_, const ingot_cuda_arg &weight_sums,
-                     const ingot_cuda_arg &scale, const ingot_cuda_arg &out_, const ingot_s8_numbers &numbers,
-                     const tile_place<Tile> &at, int64_t first, int count)
-        : finish_s8(bias, residual_, weight_sums, scale, out_, numbers, at.column,
-                    Rows{first + at.row, count - at.row}) {}
+    DEVICE finish_s8(const ingot_cuda_arg &bias, const ingot_cuda_arg &residual_, const ingot_cuda_arg &sums,
+                     const ingot_cuda_arg &scale_, const ingot_cuda_arg &out_, const tile_place<Tile> &at,
+                     int64_t first, int count)
+        : finish_s8(bias, residual_, sums, scale_, out_, at.column, Rows{first + at.row, count - at.row}) {}
 
     /* Of an operand of one number a column; zeros where it is not `there`. */
     template <class T> DEVICE eight<T> columns_of(const ingot_cuda_arg &a, bool there) const {
@@ -298,6 +294,14 @@ template <class Tile, class Rows = rows_in_order> struct finish_s8 {
         const end_s8 end(numbers, kind);
         const bool stores = out.dtype == DTYPE_I8, adds = residual.dtype != DTYPE_NONE;
         const bool wide = stores ? in_eights<int8_t>(out) : in_eights<float>(out);
+        uint32_t offset[8];
+        float factor[8], add[8];
+#pragma unroll
+        for (int i = 0; i < 8; i++) {
+            offset[i] = weight_sums.at[i] * (0u - (uint32_t)numbers.input_zero) + (whole ? biases.at[i] : 0u);
+            add[i] = whole ? 0.0f : float_of(biases.at[i]);
+            factor[i] = one ? scale : scales.at[i];
+        }
 #pragma unroll 1
         for (int r = mine.row; r < Tile::rows; r += finish_share<Tile>::step) {
             if (!rows.has(r)) continue;
@@ -305,7 +309,7 @@ template <class Tile, class Rows = rows_in_order> struct finish_s8 {
                 *reinterpret_cast<const eight<int32_t> *>(sums + r * Tile::sum_pitch + mine.column);
             float y[8];
 #pragma unroll
-            for (int i = 0; i < 8; i++) y[i] = end.scaled((int32_t)((uint32_t)x.at[i] + offset[i]), scales[i], add[i]);
+            for (int i = 0; i < 8; i++) y[i] = end.scaled((int32_t)((uint32_t)x.at[i] + offset[i]), factor[i], add[i]);
             if (adds) {
                 const eight_words<int8_t> old = ahead.take(rows);
 #pragma unroll

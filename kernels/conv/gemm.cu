@@ -85,7 +85,7 @@ template <template <class> class Core, int WAY, class Tile> struct conv_gemm_s8 
         packed_weights<int8_t, Tile> b(c.arg[1], at.column, part.first);
         load_ahead<Tile, Core<Tile>>(b, shared, part.count);
         await_kernels();
-        finish_s8<Tile> finish(c.arg[2], c.arg[3], c.arg[4], c.arg[5], out, c.params.numbers, at, 0, rows);
+        finish_s8<Tile> finish(c.arg[2], c.arg[3], c.arg[4], c.arg[5], out, at, 0, rows);
         if (!conv_sums<WAY, int8_t, int8_t, Core<Tile>>(b, part, c.arg[0], out, c.params.conv, c.tail, at, rows,
                                                         (int8_t)c.params.numbers.input_zero, shared))
             return;

@@ -82,7 +82,7 @@ template <template <class> class Core, class Tile> struct conv_patches_s8 {
         const int rows = patch_rows(out);
         const tile_place<Tile> at(rows, out.dims[out.rank - 1]);
         if (!at.exists) return;
-        finish_s8<Tile> finish(c.arg[2], c.arg[3], c.arg[4], c.arg[5], out, c.params.numbers, at, 0, rows);
+        finish_s8<Tile> finish(c.arg[2], c.arg[3], c.arg[4], c.arg[5], out, at, 0, rows);
         if (!patch_sums<int8_t, int8_t, Core<Tile>>(c.arg[0], c.arg[1], out, c.params.conv, c.tail, at, rows, shared))
             return;
         finish(reinterpret_cast<const int32_t *>(shared), c.params.numbers, c.params.conv.activation);

@@ -148,19 +148,25 @@ struct alignas(16) four_registers {
     uint32_t at[4];
 };
 
-/* Makes the sums of a block, and leaves them at the begin of the shared memory. */
-template <class T, class X, class Sum, class Tile>
-DEVICE void image_sums(const ingot_cuda_arg &x, const ingot_cuda_arg &w, const ingot_image_conv_params &params,
-                       const image_place<Tile> &place, int column, uint8_t *shared) {
-    constexpr int STEP_BYTES = 1024, QUADS = sizeof(T) == 1 ? 2 : 1; /* of a step */
-    const ingot_conv_params &p = params.conv;
-    const int steps = w.dims[1], group = column / INGOT_IMAGE_COLUMNS, groups = w.dims[0];
+constexpr int STEP_BYTES = 1024;
+
+/* Starts the copy of a block's weights to the begin of the shared memory. */
+template <class Tile> DEVICE void copy_weights(const ingot_cuda_arg &w, int column, uint8_t *shared) {
+    const int bytes = w.dims[1] * STEP_BYTES, group = column / INGOT_IMAGE_COLUMNS, groups = w.dims[0];
     const uint8_t *const packed = static_cast<const uint8_t *>(w.data);
-    for (int at = (int)threadIdx.x * 16; at < Tile::warps_n * steps * STEP_BYTES; at += Tile::threads * 16) {
-        const bool there = at / (steps * STEP_BYTES) + group < groups;
-        copy_async<16>(shared + at, packed + (there ? (int64_t)group * steps * STEP_BYTES + at : 0), there ? 16 : 0);
+    for (int at = (int)threadIdx.x * 16; at < Tile::warps_n * bytes; at += Tile::threads * 16) {
+        const bool there = at / bytes + group < groups;
+        copy_async<16>(shared + at, packed + (there ? (int64_t)group * bytes + at : 0), there ? 16 : 0);
     }
     copy_commit();
+}
+
+/* Makes the sums of a block, whose weights are on their way, and leaves them at the begin of the shared memory. */
+template <class T, class X, class Sum, class Tile>
+DEVICE void image_sums(const ingot_cuda_arg &x, const ingot_image_conv_params &params, const image_place<Tile> &place,
+                       int steps, uint8_t *shared) {
+    constexpr int QUADS = sizeof(T) == 1 ? 2 : 1; /* of a step */
+    const ingot_conv_params &p = params.conv;
     image_patch<T, X, Tile> patch(p, shared + Tile::warps_n * steps * STEP_BYTES);
     patch.fill(x, params, place);
     copy_wait<0>();
@@ -248,6 +254,7 @@ DEVICE void image_sums(const ingot_cuda_arg &x, const ingot_cuda_arg &w, const i
 template <class T, class X, int KIND, class Tile> struct conv_image {
     static constexpr int threads = Tile::threads;
     static constexpr int blocks = 1;
+    static constexpr bool waits_itself = true;
     using call = ingot::call<4, ingot_image_conv_params>;
 
     static DEVICE void run(const call &c) {
@@ -255,9 +262,11 @@ template <class T, class X, int KIND, class Tile> struct conv_image {
         const ingot_cuda_arg &out = c.arg[3], none = {};
         const image_place<Tile> place(out);
         const int column = (int)blockIdx.y * Tile::columns;
-        if (!place.exists || column >= out.dims[3]) return;
+        if (!place.exists || column >= out.dims[3]) return await_kernels();
+        copy_weights<Tile>(c.arg[1], column, shared);
+        await_kernels();
         finish_real<KIND, T, Tile, image_place<Tile>> finish(c.arg[2], none, out, column, place);
-        image_sums<T, X, float, Tile>(c.arg[0], c.arg[1], c.params, place, column, shared);
+        image_sums<T, X, float, Tile>(c.arg[0], c.params, place, c.arg[1].dims[1], shared);
         finish(reinterpret_cast<const float *>(shared), c.params.conv.activation, 1.0f);
     }
 };
@@ -266,6 +275,7 @@ template <class T, class X, int KIND, class Tile> struct conv_image {
 template <class X, class Tile> struct conv_image_s8 {
     static constexpr int threads = Tile::threads;
     static constexpr int blocks = 1;
+    static constexpr bool waits_itself = true;
     using call = ingot::call<6, ingot_image_conv_params>;
 
     static DEVICE void run(const call &c) {
@@ -273,10 +283,11 @@ template <class X, class Tile> struct conv_image_s8 {
         const ingot_cuda_arg &out = c.arg[5], none = {};
         const image_place<Tile> place(out);
         const int column = (int)blockIdx.y * Tile::columns;
-        if (!place.exists || column >= out.dims[3]) return;
-        finish_s8<Tile, image_place<Tile>> finish(c.arg[2], none, c.arg[3], c.arg[4], out, c.params.numbers, column,
-                                                  place);
-        image_sums<int8_t, X, int32_t, Tile>(c.arg[0], c.arg[1], c.params, place, column, shared);
+        if (!place.exists || column >= out.dims[3]) return await_kernels();
+        copy_weights<Tile>(c.arg[1], column, shared);
+        await_kernels();
+        finish_s8<Tile, image_place<Tile>> finish(c.arg[2], none, c.arg[3], c.arg[4], out, column, place);
+        image_sums<int8_t, X, int32_t, Tile>(c.arg[0], c.params, place, c.arg[1].dims[1], shared);
         finish(reinterpret_cast<const int32_t *>(shared), c.params.numbers, c.params.conv.activation);
     }
 };

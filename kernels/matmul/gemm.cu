@@ -67,7 +67,7 @@ template <template <class> class Core, bool PARTS, class Tile> struct matmul_gem
         packed_weights<int8_t, Tile> b(c.arg[1], at.column, part.first);
         load_ahead<Tile, Core<Tile>>(b, shared, part.count);
         await_kernels();
-        finish_s8<Tile> finish(c.arg[2], c.arg[3], c.arg[4], c.arg[5], out, c.params.numbers, at, 0, rows);
+        finish_s8<Tile> finish(c.arg[2], c.arg[3], c.arg[4], c.arg[5], out, at, 0, rows);
         if (!packed_sums<PARTS, int8_t, int8_t, Core<Tile>>(b, part, c.arg[0], c.arg[1], c.tail, at, rows, shared))
             return;
         finish(reinterpret_cast<const int32_t *>(shared), c.params.numbers, c.params.matmul.activation);
@@ -139,8 +139,7 @@ template <bool ACROSS_A, bool ACROSS_B, class Tile> struct matmul_free_s8 {
         if (!at.exists) return;
 #pragma unroll 1
         for (int batch = (int)blockIdx.y; batch < batches; batch += (int)gridDim.y) {
-            finish_s8<Tile> finish(c.arg[2], c.arg[3], none, c.arg[5], out, c.params.numbers, at, (int64_t)batch * rows,
-                                   rows);
+            finish_s8<Tile> finish(c.arg[2], c.arg[3], none, c.arg[5], out, at, (int64_t)batch * rows, rows);
             mma_core<int8_t, Tile, true> core;
             free_sums<ACROSS_A, ACROSS_B, int8_t>(core, a, c.arg[1], out, at, batch, shared);
             core.centre(c.params.numbers.input_zero, c.params.b_zero, a.dims[a.rank - (ACROSS_A ? 2 : 1)]);
