@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ingot.builder.errors import CacheError
 from ingot.builder.files import write_text
-from ingot.builder.tuning.keys import Key, Timing
+from ingot.builder.tuning.keys import Key, Timing, code_digests
 from ingot.errors import BuildError
 
 HEADER = "ingot timing cache 1"
@@ -114,31 +114,39 @@ class Outdated:
     targets: int = 0
     kernels: int = 0
     abis: int = 0
+    code: int = 0
 
     @property
     def total(self) -> int:
-        return self.targets + self.kernels + self.abis
+        return self.targets + self.kernels + self.abis + self.code
 
     def __str__(self) -> str:
-        parts = ((self.targets, "of other targets"), (self.kernels, "of unknown kernels"), (self.abis, "of other abis"))
+        parts = (
+            (self.targets, "of other targets"),
+            (self.kernels, "of unknown kernels"),
+            (self.abis, "of other abis"),
+            (self.code, "of kernels whose source has changed"),
+        )
         return ", ".join(f"{count} {what}" for count, what in parts if count) or "none"
 
 
 def usable(cache: TimingCache, abis: Mapping[str, int], targets: Collection[str]) -> tuple[dict[Key, Timing], Outdated]:
     """The entries to trust, and a count of the others: for these targets, and kernels of these abis, by name."""
     kept: dict[Key, Timing] = {}
-    foreign = unknown = old = 0
+    foreign = unknown = old = changed = 0
     for key, timing in sorted(cache.entries.items()):
-        kernel = key.tactic.partition(" ")[0]
+        kernel, code = key.tactic.partition(" ")[0], key.tactic.partition(" @")[2]
         if key.target not in targets:
             foreign += 1
         elif kernel != PLAN and kernel not in abis:
             unknown += 1
         elif kernel != PLAN and abis[kernel] != key.abi:
             old += 1
+        elif code and code not in code_digests():
+            changed += 1
         else:
             kept[key] = timing
-    return kept, Outdated(foreign, unknown, old)
+    return kept, Outdated(foreign, unknown, old, changed)
 
 
 #: in the place of a kernel: the time of a whole program

@@ -93,7 +93,8 @@ def code_digest(source: str) -> str:
     return digest.hexdigest()[:8]
 
 
+@functools.cache
 def code_digests() -> frozenset[str]:
-    """Those of all sources that there are."""
+    """Those of all sources of CUDA kernels that there are."""
     folder = kernel_folder()
     return frozenset(code_digest(path.relative_to(folder).as_posix()) for path in sorted(folder.glob("*/*.cu")))
