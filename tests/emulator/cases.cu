@@ -47,6 +47,32 @@ template <int MISTAKE> struct sum_of_tiles {
     }
 };
 
+/* Rows of 64 numbers, scaled by constants that are read while other kernels may still run. */
+enum early { IN_TIME, NEVER, EARLY_READ, EARLY_COPY, EARLY_WRITE, IN_SOME_BLOCKS };
+template <int WHEN> struct scale_rows {
+    static constexpr int threads = 64, blocks = 1;
+    static constexpr bool waits_itself = true;
+    using call = ingot::call<3>;
+    static DEVICE void run(const call &c) {
+        INGOT_SHARED(float, row, [64]);
+        const float scale = load_constant(data<float>(c.arg[1]) + threadIdx.x);
+        const float *x = data<float>(c.arg[0]) + blockIdx.x * c.arg[0].pitch;
+        float *y = data<float>(c.arg[2]) + blockIdx.x * c.arg[2].pitch;
+        float first = 0.0f;
+        if (WHEN == EARLY_READ) first = x[0];
+        if (WHEN == EARLY_WRITE) y[threadIdx.x] = first;
+        if (WHEN == EARLY_COPY) copy_async<4>(row + threadIdx.x, x + threadIdx.x);
+        /* One warp waits, the other for that one: enough. */
+        if (WHEN != NEVER && !(WHEN == IN_SOME_BLOCKS && blockIdx.x) && threadIdx.x < 32) await_kernels();
+        if (WHEN == NEVER || (WHEN == IN_SOME_BLOCKS && blockIdx.x)) return;
+        sync_block();
+        if (WHEN != EARLY_COPY) copy_async<4>(row + threadIdx.x, x + threadIdx.x);
+        copy_commit();
+        copy_wait<0>();
+        y[threadIdx.x] = row[threadIdx.x] * scale + (WHEN == EARLY_READ ? first : 0.0f);
+    }
+};
+
 /* What a launch must not do, one at a time. */
 enum harm {
     STORE_BEHIND,
@@ -112,13 +138,16 @@ template <int HARM> struct harmful {
         if (HARM == RETURNED_BLOCK) sync_block();
         if (HARM == HALF_WARP && me < 16) y[me] = shuffle(x[me], 0);
         if (HARM == TWO_OPERATIONS) {
-            if (me % 2) sync_warp();
-            else y[me] = ballot(true);
+            if (me % 2)
+                sync_warp();
+            else
+                y[me] = ballot(true);
         }
         if (HARM == WRONG_COUNT) sync_some(1, 48);
         if (HARM == TWO_COUNTS) sync_some(1, me < 32 ? 32 : 64);
         if (HARM == SPIN)
-            while (load_volatile(y) == 0xffffffffu) {}
+            while (load_volatile(y) == 0xffffffffu) {
+            }
         if (HARM == DEEP_STACK) y[me] = (uint32_t)depth(reinterpret_cast<int *>(words), 4096);
         if (HARM == DIVIDE) y[me] = (uint32_t)(me / (c.arg[0].dims[1] - 1));
     }

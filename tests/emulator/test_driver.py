@@ -19,7 +19,7 @@ from operands import pack_call
 from ingot.kernels.spec import DType
 
 NOT_READY, INVALID_VALUE, OUT_OF_MEMORY, INVALID_CONTEXT, INVALID_HANDLE = 600, 1, 2, 201, 400
-LAUNCH_FAILED, ILLEGAL_ADDRESS, LAST = 719, 700, 999
+LAUNCH_FAILED, ILLEGAL_ADDRESS, NOT_SUPPORTED, LAST = 719, 700, 801, 999
 HOST, DEVICE = 1, 2
 
 # Under another name, so that what else runs in this process finds no driver.
@@ -215,6 +215,15 @@ class TestMemory:
         assert lib.cuMemHostUnregister(ffi.from_buffer(plain)) == 713
         assert lib.cuMemHostGetDevicePointer_v2(ffi.new("uint64_t *"), ffi.from_buffer(plain), 0) == INVALID_VALUE
 
+    def test_says_zeros_of_what_it_does_not_know(self, memory: Buffers) -> None:
+        device, plain = memory.device(64), np.zeros(4096, np.uint8)
+        kind, view, ordinal = ffi.new("unsigned *", 7), ffi.new("uint64_t *", 7), ffi.new("int *", 7)
+        asked, answers = ffi.new("int[]", [2, 3, 9]), ffi.new("void *[]", [kind, view, ordinal])
+        for address, said in ((device + 8, (DEVICE, device + 8, 0)), (plain.ctypes.data, (0, 0, -2))):
+            ok(lib.cuPointerGetAttributes(3, asked, answers, address))
+            assert (kind[0], view[0], ordinal[0]) == said
+        assert lib.cuPointerGetAttributes(1, [999], answers, device) == INVALID_VALUE
+
     def test_bytes_around_it_are_looked_at(self, memory: Buffers) -> None:
         device = memory.device(100)
         behind = ffi.cast("char *", device) + 100
@@ -301,6 +310,17 @@ class TestStreams:
             ok(lib.cuMemsetD8Async(x, 3, 1, blocking))
             assert memory.read(x, (1,), np.uint8)[0] == 3
         ok(lib.cuStreamDestroy_v2(blocking))
+
+    def test_writes_of_a_value(self, memory: Buffers, stream: object) -> None:
+        words = memory.pinned((4,), np.uint32)
+        words[:] = 0
+        where = words.ctypes.data
+        ok(lib.cuStreamWriteValue32_v2(stream, where + 4, 9, 0))
+        assert words[1] == 0
+        ok(lib.cuStreamSynchronize(stream))
+        assert list(words) == [0, 9, 0, 0]
+        assert lib.cuStreamWriteValue32_v2(stream, where + 2, 9, 0) == INVALID_VALUE
+        assert lib.cuStreamWriteValue32_v2(stream, np.zeros(4).ctypes.data, 9, 0) == INVALID_VALUE
 
     def test_events(self, memory: Buffers, stream: object) -> None:
         x, first, second, plain = memory.device(1), *(make("cuEventCreate", flags) for flags in (0, 0, 2))
@@ -410,6 +430,31 @@ class TestGraphs:
             result = lib.cuGraphAddMemcpyNode(ffi.new("void **"), parts.graph, after, len(after), copy, ffi.NULL)
             assert result == INVALID_VALUE
         ok(lib.cuGraphDestroy(other))
+
+    def edge(self, first: object, second: object, **data: int) -> int:
+        edge = ffi.new("edge_data *", data)
+        return lib.cuGraphAddDependencies_v2(self.graph, [first], [second], edge, 1)
+
+    def test_edges_of_kernels_that_wait_themselves(self, parts: TestGraphs, stream: object) -> None:
+        """They order nodes as others do, for devices that can, between kernels alone."""
+        early = {"from_port": 1, "type": 1}
+        control.set(arch=90)
+        first, second, third, last = parts.build(edges=False)
+        ok(lib.cuGraphExecDestroy(parts.executable))
+        for data in ({"from_port": 1}, {"type": 1}, {"to_port": 1}, {"from_port": 1, "type": 1, "to_port": 1}):
+            assert parts.edge(second, third, **data) == INVALID_VALUE
+        for one, other in ((first, third), (third, last), (third, third)):
+            assert parts.edge(one, other, **early) == INVALID_VALUE
+        control.set(arch=87)
+        assert parts.edge(second, third, **early) == NOT_SUPPORTED
+        control.set(arch=90)
+        before = control.count("early")
+        ok(parts.edge(second, third, **early))
+        assert parts.edge(second, third, **early) == INVALID_VALUE
+        assert control.count("early") == before + 1
+        control.set(arch=87)
+        parts.executable = make("cuGraphInstantiateWithFlags", parts.graph, 0)
+        assert all(parts.run(stream, seed) for seed in range(12))
 
     def test_copies_look_at_sides_and_ends(self, parts: TestGraphs) -> None:
         for source, target, size in (

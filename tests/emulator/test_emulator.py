@@ -35,12 +35,15 @@ def launch(
     grid: int = 1,
     shared: int = 0,
     seed: int = 0,
+    constant: tuple[int, ...] | None = None,
 ) -> list[np.ndarray]:
-    """The outputs of a kernel of ``cases.cu``, each given by NumPy type and shape."""
+    """The outputs of a kernel of ``cases.cu``, each given by NumPy type and shape. ``constant``: the inputs that no
+    other kernel writes; None: all memory is the launch's own."""
     held = [Operand.of(x, DType.of(x.dtype)) for x in inputs]
     made = [Operand(TensorType(DType.of(dtype), shape)) for dtype, shape in outputs]
     call = pack_call([o.packed() for o in [*held, *made]], 0, 0, 1, b"")
-    module(kernel).launch("kernel", call, (grid, 1, 1), block, shared=shared, seed=seed)
+    others = [] if constant is None else [o.memory for i, o in enumerate([*held, *made]) if i not in constant]
+    module(kernel).launch("kernel", call, (grid, 1, 1), block, shared=shared, seed=seed, others=others)
     for operand in [*held, *made]:
         assert operand.memory.intact
     return [o.array for o in made]
@@ -109,6 +112,40 @@ class TestSites:
         assert not np.array_equal(y, x[:, ::-1])
         (y,) = launch("turn_around<ingot::NONE>", [x], [(np.float32, x.shape)], block=128)
         assert np.array_equal(y, x[:, ::-1])
+
+
+class TestOverlap:
+    """Kernels that may start before those before them have ended."""
+
+    def scaled(self, when: str, constant: tuple[int, ...] | None = (1,), seed: int = 0) -> bool:
+        x, scale = numbers(3, 64), numbers(64)
+        kernel = f"scale_rows<ingot::{when}>"
+        (y,) = launch(kernel, [x, scale], [(np.float32, x.shape)], block=64, grid=3, seed=seed, constant=constant)
+        return np.array_equal(y, x * scale)
+
+    def test_constants_may_be_read_before(self) -> None:
+        assert all(self.scaled("IN_TIME", seed=seed) for seed in SEEDS)
+
+    @pytest.mark.parametrize("when", ["EARLY_READ", "EARLY_COPY", "EARLY_WRITE"])
+    def test_nothing_else_may_be_touched_before(self, when: str) -> None:
+        for seed in SEEDS:
+            with pytest.raises(LaunchError, match=r"byte \d+ of 768 was touched before await_kernels"):
+                self.scaled(when, seed=seed)
+
+    def test_what_is_no_constant_is_none(self) -> None:
+        with pytest.raises(LaunchError, match=r"byte \d+ of 256 was touched before await_kernels"):
+            self.scaled("IN_TIME", constant=())
+
+    @pytest.mark.parametrize("when", ["NEVER", "IN_SOME_BLOCKS"])
+    def test_each_block_must_wait(self, when: str) -> None:
+        for constant in ((1,), None):
+            with pytest.raises(LaunchError, match="the block ended without await_kernels"):
+                self.scaled(when, constant)
+
+    def test_inputs_are_read_only_again_afterwards(self) -> None:
+        x = np.arange(64, dtype=np.uint32).reshape(64, 1)
+        with pytest.raises(LaunchError, match="an input of 256 was written"):
+            launch("harmful<ingot::STORE_INPUT>", [x], [(np.uint32, (64, 1))], block=64, shared=256, constant=())
 
 
 class TestHarm:
@@ -219,7 +256,7 @@ def test_the_header_has_what_the_device_has() -> None:
         for path in (root / "kernels/common/cuda_device.h", Path(__file__).with_name("cuda_device.h"))
     )
     assert len(real) > 30
-    own = {"approximate", "shuffle_by", "group_element", "group_product"}
+    own = {"approximate", "shuffle_by", "group_element", "group_product", "saturate_s8"}
     assert host - own == real - {"group_operand"}  # the descriptor of group_multiply
 
 
