@@ -1,6 +1,7 @@
 /* What patches.cu asks of a convolution. */
 #include "conv_s8.h"
 #include "gemm_half.h"
+#include "gemm_split.h"
 
 enum { CHUNK_BYTES = 16, MOST_LINES = 31 };
 
@@ -31,7 +32,7 @@ static const char *patches_check(const ingot_call *call, int64_t size) {
         w->dims[1] != s.taps * s.in_channels) {
         return "conv: weights";
     }
-    return NULL;
+    return ingot_gemm_split_check(call);
 }
 
 static const char *real_check(const ingot_call *call) {

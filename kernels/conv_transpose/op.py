@@ -28,7 +28,7 @@ from ingot.kernels.spec import (
     onnx_op,
 )
 
-from . import cuda, half, int8
+from . import cuda, cuda_gemm, half, int8
 from .attrs import ConvTransposeAttrs, HalfConvTransposeAttrs, conv_transpose_params, sorted_taps
 
 
@@ -104,6 +104,7 @@ TACTICS = (
         inplace=(3,),
         efficiency=lambda node, target: SCALAR,
     ),
+    *cuda_gemm.tactics(_tuned),
     *cuda.tactics(_tuned, _plain, pack),
 )
 
