@@ -79,13 +79,11 @@ def _tactic(kernel: str, core: str, dtype: DType, own: Way, numerics: str = "fp3
 
     def launch(node: NodeView, target: Target) -> Launch:
         made, tile = core_of(core, own.tile, target)
-        arguments = [f"ingot::{made}"]
-        if not exact:
-            types = [CPP[dtype], CPP[node.inputs[0].type.dtype]]
-            arguments += [*types, str(activation_kind(node.attrs.activation))]
+        stored, kind = CPP[node.inputs[0].type.dtype], activation_kind(node.attrs.activation)
+        real = f"conv_gemm<ingot::{made}, {CPP[dtype]}, {stored}, ingot::CONV_PATCHES, {kind}, {tile.cpp}>"
         return Launch(
-            source="conv/patches.cu",
-            kernel=f"conv_patches{'_s8' if exact else ''}<{', '.join([*arguments, tile.cpp])}>",
+            source="conv/gemm.cu",
+            kernel=f"conv_gemm_s8<ingot::{made}, ingot::CONV_PATCHES, {tile.cpp}>" if exact else real,
             grid=tile.grid(*_extent(node)[:2], own.split),
             block=tile.threads,
             shared=ceil_div(max(tile.shared, tile.staged + 8 * (tile.rows + _lines(node) + 1)), 128) * 128,

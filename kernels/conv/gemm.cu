@@ -6,12 +6,12 @@
 #include "cuda_gemm_core.h"
 #include "cuda_gemm_finish.h"
 #include "cuda_gemm_split.h"
-#include "cuda_windows.h"
+#include "cuda_patches.h"
 
 namespace ingot {
 
 /* How windows are read. */
-enum { CONV_POINTS, CONV_CHUNKS, CONV_ELEMENTS };
+enum { CONV_POINTS, CONV_CHUNKS, CONV_ELEMENTS, CONV_PATCHES };
 
 /* Makes the sums of a tile, and leaves them at the begin of the shared memory. Whether this block finishes it. */
 template <int WAY, class T, class X, class Core, class Tile>
@@ -27,6 +27,11 @@ DEVICE bool conv_sums(packed_weights<T, Tile> &b, const depth_part &part, const 
         multiply_tile<Tile>(core, a, b, shared, part.count);
     } else if constexpr (WAY == CONV_CHUNKS) {
         image_windows<T, X, Tile> a(x, e, p, rows, at.row, fill, tables);
+        if (part.first > 0) a.skip(part.first);
+        multiply_tile<Tile>(core, a, b, shared, part.count);
+    } else if constexpr (WAY == CONV_PATCHES) {
+        const patch_view view(x, out, p);
+        image_windows<T, X, Tile> a(view.x, view.e, view.p, rows, at.row, fill, tables);
         if (part.first > 0) a.skip(part.first);
         multiply_tile<Tile>(core, a, b, shared, part.count);
     } else {

@@ -1,4 +1,4 @@
-/* What patches.cu asks of a convolution. */
+/* What the matrix products of gemm.cu ask of a convolution whose windows lie side by side (cuda_patches.h). */
 #include "conv_s8.h"
 #include "gemm_half.h"
 #include "gemm_split.h"

@@ -99,7 +99,7 @@ DEVICE void phase_sums(const ingot_cuda_arg &x, const ingot_cuda_arg &w, const p
     constexpr int VEC = vec_of<T>::count;
     const int padded = (view.e.channels + VEC - 1) / VEC * VEC, depth = view.taps * padded;
     const int steps = (depth * (int)sizeof(T) + Tile::bytes - 1) / Tile::bytes;
-    packed_weights<T, Tile> b(w, at.column);
+    packed_weights<T, Tile> b(w, at.column, 0);
     b.data += view.tap * padded;
     b.depth = depth;
     load_ahead<Tile, Core>(b, shared, steps);
@@ -144,7 +144,7 @@ template <template <class> class Core, class Tile> struct conv_transpose_gemm_s8
         ingot_cuda_arg own; /* sums of the phase */
         own.data = static_cast<int32_t *>(sums.data) + phase * sums.pitch;
         own.dtype = sums.dtype;
-        finish_s8<Tile, phase_rows> finish(c.arg[2], c.arg[3], own, c.arg[5], out, c.params.numbers, at.column,
+        finish_s8<Tile, phase_rows> finish(c.arg[2], c.arg[3], own, c.arg[5], out, at.column,
                                            phase_rows{view, at.row, view.rows - at.row});
         phase_sums<int8_t, int8_t, Core<Tile>>(c.arg[0], c.arg[1], view, at, (int8_t)c.params.numbers.input_zero,
                                                shared);
