@@ -17,6 +17,7 @@ PASSES = (
     "cse",
     "dce",
     "recognise",
+    "read_less",
     "layout",  # before fold_scale: transposes stand between convolutions and their scales
     "canonicalize",
     "fold",
