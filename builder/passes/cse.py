@@ -27,9 +27,8 @@ def _unify_constants(graph: Graph) -> int:
     return len(instead)
 
 
-def run(graph: Graph) -> None:
-    """Merge equal constants (type and bytes) and equal nodes (operator, attributes, inputs)."""
-    constants = _unify_constants(graph)
+def merge_nodes(graph: Graph) -> int:
+    """Merge nodes of equal operator, attributes and inputs; how many are gone."""
     known: dict[tuple, list[Value]] = {}
 
     def rule(sweep: Sweep, node: Node) -> Sequence[Value] | None:
@@ -38,6 +37,12 @@ def run(graph: Graph) -> None:
         seen = known.setdefault(key, node.outputs)
         return None if seen is node.outputs else seen
 
-    nodes = Sweep(graph).run(rule)
+    return Sweep(graph).run(rule)
+
+
+def run(graph: Graph) -> None:
+    """Merge equal constants (type and bytes) and equal nodes (operator, attributes, inputs)."""
+    constants = _unify_constants(graph)
+    nodes = merge_nodes(graph)
     if constants or nodes:
         graph.report.append(("cse", f"merged {plural(constants, 'constant')} and {plural(nodes, 'node')}"))

@@ -10,15 +10,19 @@ import dataclasses
 from collections.abc import Callable, Sequence
 
 from ingot.builder.ir import Graph, Node, Value
-from ingot.builder.passes.rewrite import Sweep, is_op, op, plural, to_fixpoint
+from ingot.builder.passes.cse import merge_nodes
+from ingot.builder.passes.rewrite import Sweep, is_op, op, plural
 
 #: a slice moves when it leaves out this share of the elements: where it is no view it is a copy, which costs as well
 WORTH = 2
 
 
 def run(graph: Graph) -> None:
-    """Move slices towards the inputs as far as they go."""
-    moved = to_fixpoint(graph, _rule)
+    """Move slices towards the inputs as far as they go, from one node to those before it at a time."""
+    moved = 0
+    while changes := Sweep(graph).run(_rule):
+        moved += changes
+        merge_nodes(graph)  # equal slices of one value have each moved in front of a copy of what makes it
     if moved:
         graph.report.append(("read_less", f"moved {plural(moved, 'slice')} before what makes the rows"))
 
@@ -60,7 +64,7 @@ def _rule(sweep: Sweep, node: Node) -> Sequence[Value] | None:
         return None
     (x,) = node.inputs
     move = _MOVES.get(x.producer.op.name) if x.producer is not None else None
-    if move is None or not sweep.single_use(x) or 0 in node.attrs.shape or len(x.producer.outputs) != 1:
+    if move is None or not _read_alike(sweep, node) or 0 in node.attrs.shape or len(x.producer.outputs) != 1:
         return None
     if node.output.type.count * WORTH > x.type.count or any(v is not None and v.type.quant for v in x.producer.inputs):
         return None
@@ -69,6 +73,14 @@ def _rule(sweep: Sweep, node: Node) -> Sequence[Value] | None:
         return None
     result = move(sweep, x.producer, cut)
     return None if result is None else [result]
+
+
+def _read_alike(sweep: Sweep, node: Node) -> bool:
+    """Whether all who read the slice's operand are slices of the same rows."""
+    (x,) = node.inputs
+    readers = sweep.readers(x)
+    alike = all(is_op(reader, "slice") and reader.attrs == node.attrs for reader in readers)
+    return bool(readers) and alike and not sweep.is_output(x)
 
 
 def _trailing(value: Value | None, rank: int) -> dict[int, int]:

@@ -19,6 +19,7 @@ struct attention_mma {
     static constexpr int stage_elements = KEYS * (k_pitch + v_pitch);
     static constexpr bool keeps = TILES * DEPTH <= 8; /* queries in registers, or read again for every tile of keys */
     static constexpr int join_pitch = columns + 8;    /* floats */
+    static constexpr bool waits_itself = true;        /* once it knows where its operands lie */
     using call = ingot::call<5, ingot_attention_params>;
 
     /* Starts copying `count` rows of up to `width` elements, zeros around them, by COUNT threads. */
@@ -64,7 +65,7 @@ struct attention_mma {
         /* Late rows see more keys: those blocks first. */
         const int32_t first = (int32_t)(p.causal ? gridDim.x - 1 - blockIdx.x : blockIdx.x) * queries;
         const int32_t head = blockIdx.y, batch = blockIdx.z;
-        if (batch >= s.batch || head >= s.q.heads || first >= s.q.rows) return;
+        if (batch >= s.batch || head >= s.q.heads || first >= s.q.rows) return await_kernels();
         const int32_t shared = s.k.heads == s.q.heads ? head : head / (s.q.heads / s.k.heads);
         const T *q = static_cast<const T *>(c.arg[ATTENTION_Q].data) + s.q.at(batch, head) + first * s.q.row_step;
         const T *k = static_cast<const T *>(c.arg[ATTENTION_K].data) + s.k.at(batch, shared);
@@ -86,6 +87,7 @@ struct attention_mma {
             }
             copy_commit();
         };
+        await_kernels();
         fetch<k_pitch, depth, queries, threads>(q_tile, q, s.q.row_step, last + 1 - first, s.q.width, q_wide);
         start(part);
         copy_wait<0>();

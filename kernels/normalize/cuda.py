@@ -72,7 +72,8 @@ def _launch(node: NodeView, target: Target) -> Launch:
     if grid := rows.few():
         return Launch("normalize/normalize.cu", f"normalize_few<{types}>", grid, FEW)
     team, flat = rows.team, str(rows.flat).lower()
-    kernel = f"normalize_rows<{types}, {len(node.outputs)}, {flat}, {team.threads}, {team.each}>"
+    constant = str(all(value is None or value.data is not None for value in node.inputs[1:])).lower()
+    kernel = f"normalize_rows<{types}, {len(node.outputs)}, {flat}, {team.threads}, {team.each}, {constant}>"
     return Launch("normalize/normalize.cu", kernel, team.grid(rows.count), team.block)
 
 

@@ -11,12 +11,14 @@ template <class In, int OUTS> using normalize_call = ingot::call<3 + OUTS, ingot
 DEVICE float inverse_root(float x) { return 1.0f / __builtin_sqrtf(x); }
 DEVICE double inverse_root(double x) { return 1.0 / __builtin_sqrt(x); }
 
-/* A team of threads a row, FLAT, or a group. What does not fit its registers is read three times. */
-template <class In, class Out, int OUTS, bool FLAT, int TEAM, int EACH> struct normalize_rows {
+/* A team of threads a row, FLAT, or a group. What does not fit its registers is read three times. CONSTANT: factors and
+ * offsets are, so that those of a row that fits are read while the kernels before this one end. */
+template <class In, class Out, int OUTS, bool FLAT, int TEAM, int EACH, bool CONSTANT> struct normalize_rows {
     using T = real<In>;
     static constexpr int threads = TEAM > 128 ? TEAM : 128;
     static constexpr int blocks = 1;
     static constexpr int V = per_access<T>, CHUNKS = EACH / V, SWEEP = TEAM * EACH;
+    static constexpr bool waits_itself = true;
     using call = normalize_call<In, OUTS>;
 
     static DEVICE int place(int chunk) { return (chunk * TEAM + (int)threadIdx.x % TEAM) * V; }
@@ -96,12 +98,15 @@ template <class In, class Out, int OUTS, bool FLAT, int TEAM, int EACH> struct n
                            s.pitch % V == 0;
         const int step = (int)gridDim.x * (threads / TEAM);
         T v[CHUNKS][V], factor[CHUNKS][V], offset[CHUNKS][V];
+        const bool same = FLAT && s.n <= SWEEP; /* factors and offsets for all rows */
+        if (same && CONSTANT) load_factors(c, s, factor, offset, 0, 0, whole);
+        await_kernels();
+        if (same && !CONSTANT) load_factors(c, s, factor, offset, 0, 0, whole);
         for (int row = (int)(blockIdx.x * (threads / TEAM) + threadIdx.x / TEAM); row < s.rows; row += step) {
             const In *from = x + s.begin(row);
             T sum = 0, mean = 0, squares = 0;
             for (int i = 0; i < s.n; i += SWEEP) {
                 load(v, s, from, i, whole);
-                if (FLAT && s.n <= SWEEP) load_factors(c, s, factor, offset, row, i, whole); /* waits for nothing */
                 sum += sum_of(v);
             }
             if (c.params.kind != INGOT_NORMALIZE_RMS) mean = join_team<TEAM>(sum, parts, add<T>) / (T)s.n;
@@ -113,7 +118,7 @@ template <class In, class Out, int OUTS, bool FLAT, int TEAM, int EACH> struct n
             const T inverse = inverse_root(squares / (T)s.n + (T)c.params.epsilon);
             for (int i = 0; i < s.n; i += SWEEP) {
                 if (s.n > SWEEP) load(v, s, from, i, whole);
-                if (!FLAT || s.n > SWEEP) load_factors(c, s, factor, offset, row, i, whole);
+                if (!same) load_factors(c, s, factor, offset, row, i, whole);
                 apply(c, s, v, factor, offset, mean, inverse, row, i, whole);
             }
             if constexpr (OUTS > 1) {

@@ -41,6 +41,14 @@ def test_through_attention_to_the_queries(make, check, ops, causal, rows_first) 
     assert ops(graph) == ["slice", "slice", "attention"] and graph.outputs[0].producer.op.name == "attention"
 
 
+def test_equal_slices_move_as_one(make, check, ops) -> None:
+    """What is normalised is added as well: one product of few rows is left."""
+    x = make.matmul(make.input(1, 12, 8), make.random(8, 8))
+    y = make.ew("Add", make.matmul(layer_norm(make, x), make.random(8, 8)), x)
+    graph = check(make.graph(rows(make, y, 1, 0, 1)), "read_less", **CLOSE)
+    assert sorted(ops(graph)) == ["elementwise", "matmul", "matmul", "normalize", "slice"]
+
+
 def test_through_a_reshape_of_other_axes(make, check, ops) -> None:
     x = make.op("softmax", SoftmaxAttrs(3), make.input(2, 9, 4, 3))
     graph = check(make.graph(rows(make, make.reshape(x, 2, 9, 12), 1, 0, 1)), "read_less", **CLOSE)
