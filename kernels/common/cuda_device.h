@@ -496,15 +496,12 @@ DEVICE uint32_t cluster_rank() {
 DEVICE void sync_cluster() {
     asm volatile("barrier.cluster.arrive.release.aligned; barrier.cluster.wait.acquire.aligned;" ::: "memory");
 }
-/* A number that a block of the cluster has at that place of its shared memory: written before a sync_cluster and kept
- * until the next one. */
-DEVICE float load_from_block(uint32_t rank, const float *p) {
-    float x;
-    asm volatile("{ .reg .b32 there; mapa.shared::cluster.u32 there, %1, %2; ld.shared::cluster.f32 %0, [there]; }"
-                 : "=f"(x)
-                 : "r"(shared_address(p)), "r"(rank)
+/* To that place of another block's shared memory, or of this one's; both have begun, and see it after sync_cluster. */
+DEVICE void store_to_block(uint32_t rank, float *p, float x) {
+    asm volatile("{ .reg .b32 there; mapa.shared::cluster.u32 there, %0, %1; st.shared::cluster.f32 [there], %2; }" ::"r"(
+                     shared_address(p)),
+                 "r"(rank), "f"(x)
                  : "memory");
-    return x;
 }
 #endif
 

@@ -6,7 +6,7 @@ import math
 
 from ingot.kernels.common.activation import ActivationKind
 from ingot.kernels.common.cuda import CPP, ceil_div
-from ingot.kernels.spec import Launch, NodeView
+from ingot.kernels.spec import DType, Launch, NodeView
 from ingot.targets import Target
 
 from .attrs import RecurrentAttrs, RecurrentKind
@@ -18,6 +18,8 @@ ROWS = (1, 4)
 SHARED = 96 << 10
 #: blocks of a cluster that shares units, where there are at least so many; threads of such a block; who has clusters
 TEAM, TEAM_HIDDEN, TEAM_THREADS, TEAM_ARCHS = 8, 192, 128, ("sm_90a", "sm_110")
+#: dynamic shared memory of such a block, at most, and from how many steps on it keeps weights there
+TEAM_SHARED, TEAM_STEPS = 200 << 10, 4
 
 
 def _rows(node: NodeView) -> int:
@@ -44,8 +46,13 @@ def _bytes_team(node: NodeView) -> int:
     padded = ceil_div(attrs.hidden, 16) * 16
     most, rows = ceil_div(padded // 16, TEAM) * 16, _rows(node)
     apart = attrs.kind is RecurrentKind.GRU and attrs.linear_before_reset
-    own = AHEAD_ROWS * (attrs.kind.gates + apart) + rows * (attrs.kind.gates + 5)
-    return 4 * (own * most + 2 * rows * padded)
+    own = AHEAD_ROWS * (attrs.kind.gates + apart) + rows * (attrs.kind.gates + 1)
+    least = 4 * (own * most + 3 * rows * padded)
+    panel = 16 * ceil_div(attrs.hidden, 2) * 2 * node.inputs[2].type.dtype.size
+    if node.inputs[2].type.dtype is DType.F32:
+        panel = 64 * attrs.hidden
+    held = max(min(attrs.kind.gates * most // 16, (TEAM_SHARED - least) // panel), 0)
+    return least + held * panel if node.inputs[0].type.shape[0] >= TEAM_STEPS else least
 
 
 def _bytes_s8(node: NodeView) -> int:
@@ -86,7 +93,7 @@ def _launch(node: NodeView, source: str, kernel: str, threads: int, shared: int,
 def launch(node: NodeView, target: Target, plain: bool) -> Launch:
     """``plain``: weights lie as in ONNX."""
     rows, usual = _rows(node), _is_usual(node)
-    shares = target.arch in TEAM_ARCHS and node.attrs.hidden >= TEAM_HIDDEN and _bytes_team(node) <= SHARED
+    shares = target.arch in TEAM_ARCHS and node.attrs.hidden >= TEAM_HIDDEN and _bytes_team(node) <= TEAM_SHARED
     if shares and usual and not plain:
         kernel = f"recurrent_team<{CPP[node.inputs[1].type.dtype]}, {len(node.outputs)}, {rows}>"
         grid = (_blocks(node) * TEAM, 1, 1)

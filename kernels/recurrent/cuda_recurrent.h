@@ -13,6 +13,8 @@
 namespace ingot {
 
 enum { RECURRENT_AHEAD_ROWS = 8 }; /* rows of x that are multiplied at a time */
+/* Dynamic shared memory of a block of a cluster, at most, and from how many steps on it keeps weights there. */
+enum { RECURRENT_TEAM_SHARED = 200 << 10, RECURRENT_TEAM_STEPS = 4 };
 
 struct recurrent_extents {
     int32_t steps, batch, inputs, hidden, directions, gates, padded, width;

@@ -8,7 +8,9 @@
 extern const ingot_family ingot_family_recurrent_f32_n16, ingot_family_recurrent_half, ingot_family_recurrent_f32,
     ingot_family_recurrent_s8_n16k4;
 
-enum { AHEAD_ROWS = 8, MOST_ROWS = 4, TEAM = 8, LEAST_INPUTS_PADDING = 16 };
+enum { AHEAD_ROWS = 8, MOST_ROWS = 4, LEAST_INPUTS_PADDING = 16 };
+/* Blocks of a cluster, shared memory of each at most, and from how many steps on it keeps weights there. */
+enum { TEAM = 8, TEAM_SHARED = 200 << 10, TEAM_STEPS = 4 };
 
 static const char *size_check(const recurrent_shape *s) {
     return s->padded > INT32_MAX / 64 || s->inputs > INT32_MAX / 64 ? "recurrent: too large" : NULL;
@@ -27,11 +29,18 @@ static const char *memory_check(const ingot_call *call, const recurrent_shape *s
     return (uint64_t)bytes > call->grid->shared_bytes ? "recurrent: too little shared memory" : NULL;
 }
 
-/* What recurrent_team.cu cuts up: the blocks of a cluster have up to `most` units each. */
-static int64_t team_floats(const recurrent_shape *s, int64_t rows) {
+/* Bytes that recurrent_team.cu cuts up: the blocks of a cluster have up to `most` units each, and keep panels of R. */
+static uint64_t team_bytes(const ingot_call *call, const recurrent_shape *s, int64_t rows) {
+    const ingot_arg *r = &call->in[RECURRENT_R];
     const int64_t panels = s->padded / 16, most = (panels + TEAM - 1) / TEAM * 16;
     const int64_t ahead = s->padded > 0 ? s->ahead / s->padded : s->gates;
-    return (AHEAD_ROWS * ahead + rows * (s->gates + 5)) * most + 2 * rows * s->padded;
+    const int64_t least = 4 * ((AHEAD_ROWS * ahead + rows * (s->gates + 1)) * most + 3 * rows * s->padded);
+    const int64_t panel = r->dims[2] * r->dims[3] * (r->dtype == INGOT_F32 ? 4 : 2);
+    if (s->steps < TEAM_STEPS || least > TEAM_SHARED || panel <= 0) {
+        return (uint64_t)least;
+    }
+    const int64_t fits = (TEAM_SHARED - least) / panel, all = s->gates * most / 16;
+    return (uint64_t)(least + (all < fits ? all : fits) * panel);
 }
 
 /* `shares`: there are kernels whose blocks share units. */
@@ -48,7 +57,7 @@ static const char *real_check(const ingot_call *call, const ingot_family *family
     const int64_t rows = block_rows(&s);
     const int64_t blocks = s.directions * ((s.batch + rows - 1) / rows);
     if (shares && blocks > 0 && call->grid->grid[0] == (uint64_t)blocks * TEAM) {
-        const bool fits = (uint64_t)team_floats(&s, rows) <= call->grid->shared_bytes / 4;
+        const bool fits = team_bytes(call, &s, rows) <= call->grid->shared_bytes;
         return fits ? NULL : "recurrent: too little shared memory for blocks that share units";
     }
     const int64_t floats = AHEAD_ROWS * s.ahead + rows * s.width + 3 * rows * s.padded;

@@ -349,9 +349,7 @@ DEVICE void copy_box(void *to, const tensor_map &map, int column, int row, uint6
     copy_box_to(1u << cluster_rank(), to, map, column, row, barrier);
 }
 DEVICE void prefetch_map(const tensor_map &) {}
-DEVICE float load_from_block(uint32_t rank, const float *p) {
-    return *static_cast<const float *>(machine->memory_of(rank, p));
-}
+DEVICE void store_to_block(uint32_t rank, float *p, float x) { *static_cast<float *>(machine->memory_of(rank, p)) = x; }
 DEVICE void sync_cluster(const char *file = __builtin_FILE(), uint32_t line = __builtin_LINE()) {
     machine->sync_cluster({file, line});
 }

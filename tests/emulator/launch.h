@@ -124,7 +124,7 @@ extern unsigned char *shared, *dynamic_end;
 /* The place in the shared memory of another block of the cluster. */
 unsigned char *shared_of(uint32_t rank, const void *p);
 /* The same, of four bytes that are shared memory of a block that there is. */
-const void *memory_of(uint32_t rank, const void *p);
+void *memory_of(uint32_t rank, const void *p);
 bool make_shared();
 void poison_shared();
 void check_shared();

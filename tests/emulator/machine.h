@@ -61,7 +61,7 @@ struct ingot_machine {
     void (*copy_box)(uint32_t blocks, void *to, const void *map, int column, int row, uint64_t *barrier);
     uint32_t (*cluster_rank)();
     void (*sync_cluster)(ingot_emulated_site);
-    const void *(*memory_of)(uint32_t rank, const void *p); /* of another block, what is at p in this one */
+    void *(*memory_of)(uint32_t rank, const void *p); /* of another block, what is at p in this one */
     unsigned char *(*dynamic_shared)();
     unsigned char *(*static_shared)(uint32_t *place, size_t bytes); /* place: 0 before the first time */
     uint32_t (*shared_address)(const void *p);

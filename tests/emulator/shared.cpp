@@ -51,9 +51,9 @@ bool is_shared(const void *p, size_t bytes) {
            (q >= static_begin(my_rank()) && q + bytes <= static_begin(my_rank()) + kernel->position->shared);
 }
 
-const void *memory_of(uint32_t rank, const void *p) {
-    if (rank >= kernel->cluster) fail("load_from_block: block %u of a cluster of %u", rank, kernel->cluster);
-    if (!is_shared(p, 4)) fail("load_from_block: %p is not in shared memory", p);
+void *memory_of(uint32_t rank, const void *p) {
+    if (rank >= kernel->cluster) fail("store_to_block: block %u of a cluster of %u", rank, kernel->cluster);
+    if (!is_shared(p, 4)) fail("store_to_block: %p is not in shared memory", p);
     return shared_of(rank, p);
 }
 
