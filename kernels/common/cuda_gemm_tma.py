@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from ingot.kernels.common.cuda import ceil_div
 from ingot.kernels.common.cuda_gemm import Product
+from ingot.kernels.spec import DType, Launch
 from ingot.targets import Target
 
 ARCH = "sm_90a"
@@ -58,6 +59,22 @@ class TmaTile:
     def suits(self, rows: int, columns: int) -> bool:
         """Whether there is work for more than half of a tile."""
         return rows > self.rows * self.cluster // 2 and columns > self.columns // 2
+
+    def takes(self, dtype: DType, rows: int, columns: int, depth: int) -> bool:
+        """Whether rows of ``depth`` elements can be copied in boxes, and there is work for the tile."""
+        return depth * dtype.size % ALIGN == 0 and self.suits(rows, columns)
+
+    def launch(self, source: str, kernel: str, rows: int, columns: int, target: Target, exact: bool = False) -> Launch:
+        """Of an instance whose template arguments end with the tile."""
+        return Launch(
+            source=source,
+            kernel=f"{kernel}{self.cpp}>",
+            grid=self.grid(rows, columns, target),
+            block=self.threads,
+            shared=self.shared,
+            prelude=self.prelude,
+            exact=exact,
+        )
 
 
 TMA_TILES = (

@@ -70,3 +70,47 @@ const ingot_family ingot_family_conv_gemm_s8_cuda = {
     .inplace = 1u << INGOT_CONV_RESIDUAL,
     .check = s8_check,
 };
+
+/* What gemm_tma.cu asks besides: pixels alone, each where it was, which tensor maps bring as they are. */
+static const char *points_check(const ingot_call *call, const char *reason) {
+    const ingot_conv_params *p = call->params;
+    if (reason != NULL) {
+        return reason;
+    }
+    for (int i = 0; i < 3; i++) {
+        if (p->kernel[i] != 1 || p->strides[i] != 1 || p->pads_begin[i] != 0 || p->pads_end[i] != 0) {
+            return "conv: not of single pixels";
+        }
+    }
+    return call->in[INGOT_CONV_X].dtype != call->in[INGOT_CONV_W].dtype ? "conv: element type" : NULL;
+}
+
+static const char *tma_check(const ingot_call *call) {
+    return points_check(call, call->in[INGOT_CONV_W].dtype == INGOT_F32 ? "conv: element type" : real_check(call));
+}
+
+static const char *tma_s8_check(const ingot_call *call) { return points_check(call, s8_check(call)); }
+
+const ingot_family ingot_family_conv_tma_cuda = {
+    .params_size = sizeof(ingot_conv_params),
+    .flags = INGOT_KERNEL_PITCHED,
+    .in_min = 4,
+    .in_max = 4,
+    .out_min = 1,
+    .out_max = 1,
+    .maps = 2,
+    .inplace = 1u << INGOT_CONV_RESIDUAL,
+    .check = tma_check,
+};
+
+const ingot_family ingot_family_conv_tma_s8_cuda = {
+    .params_size = sizeof(ingot_conv_s8_params),
+    .flags = INGOT_KERNEL_PITCHED | INGOT_KERNEL_EXACT,
+    .in_min = 6,
+    .in_max = 6,
+    .out_min = 1,
+    .out_max = 1,
+    .maps = 2,
+    .inplace = 1u << INGOT_CONV_RESIDUAL,
+    .check = tma_s8_check,
+};

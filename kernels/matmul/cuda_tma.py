@@ -3,45 +3,33 @@
 from __future__ import annotations
 
 from ingot.kernels.common.cuda import CPP, activation_kind
-from ingot.kernels.common.cuda_gemm_tma import ALIGN, ARCH, TMA_TILES, TmaTile, efficiency
+from ingot.kernels.common.cuda_gemm_tma import ARCH, TMA_TILES, TmaTile, efficiency
 from ingot.kernels.spec import DType, Launch, NodeView, Tactic
 from ingot.targets import Target
 
 from .cuda import extent, is_packed, is_packed_s8, pack, pack_s8, packed_fields, product
 from .int8 import s8_fields
 
-
-def _fits(node: NodeView, dtype: DType, tile: TmaTile) -> bool:
-    """Whether rows of the first operand, of ``dtype``, can be copied in boxes, and there is work for the tile."""
-    rows, columns, depth = extent(node, True)
-    return node.inputs[0].type.dtype is dtype and depth * dtype.size % ALIGN == 0 and tile.suits(rows, columns)
-
-
-def _launch(kernel: str, tile: TmaTile, node: NodeView, target: Target, exact: bool = False) -> Launch:
-    rows, columns, _ = extent(node, True)
-    return Launch(
-        source="matmul/gemm_tma.cu",
-        kernel=kernel,
-        grid=tile.grid(rows, columns, target),
-        block=tile.threads,
-        shared=tile.shared,
-        prelude=tile.prelude,
-        exact=exact,
-    )
+SOURCE = "matmul/gemm_tma.cu"
 
 
 def _half(dtype: DType, tile: TmaTile) -> Tactic:
+    """A product of half operands by a constant, both of ``dtype``."""
     name = dtype.name.lower()
 
+    def when(node: NodeView) -> bool:
+        known = node.inputs[0].type.dtype is dtype and is_packed(node, dtype)
+        return known and tile.takes(dtype, *extent(node, True))
+
     def launch(node: NodeView, target: Target) -> Launch:
-        kind = activation_kind(node.attrs.activation)
-        return _launch(f"matmul_tma<{CPP[dtype]}, {kind}, {tile.cpp}>", tile, node, target)
+        kernel = f"matmul_tma<{CPP[dtype]}, {activation_kind(node.attrs.activation)}, "
+        return tile.launch(SOURCE, kernel, *extent(node, True)[:2], target)
 
     return Tactic(
         kernel=f"matmul_{name}_tma_cuda",
         params_type="ingot_matmul_params",
         params=packed_fields,
-        when=lambda node: is_packed(node, dtype) and _fits(node, dtype, tile),
+        when=when,
         pack={1: pack},
         pitched_inputs=(3,),
         pitched_outputs=(0,),
@@ -54,14 +42,16 @@ def _half(dtype: DType, tile: TmaTile) -> Tactic:
 
 
 def _s8(tile: TmaTile) -> Tactic:
+    """A product of int8 by a constant, which may come in parts."""
+
     def launch(node: NodeView, target: Target) -> Launch:
-        return _launch(f"matmul_tma_s8<{tile.cpp}>", tile, node, target, exact=True)
+        return tile.launch(SOURCE, "matmul_tma_s8<", *extent(node, True)[:2], target, exact=True)
 
     return Tactic(
         kernel="matmul_s8_tma_cuda",
         params_type="ingot_matmul_s8_params",
         params=lambda node: s8_fields(node, False),
-        when=lambda node: is_packed_s8(node) and _fits(node, DType.I8, tile),
+        when=lambda node: is_packed_s8(node) and tile.takes(DType.I8, *extent(node, True)),
         pack={1: pack_s8},
         pitched_inputs=(3,),
         pitched_outputs=(0,),

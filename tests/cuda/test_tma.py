@@ -14,10 +14,13 @@ from ingot.builder import _variant
 from ingot.builder.cuda.link import link
 from ingot.builder.ir import Node
 from ingot.builder.writer import write_engine
-from ingot.kernels.matmul import cuda_tma
+from ingot.kernels.conv import cuda_tma as conv_tma
+from ingot.kernels.conv import half as conv_half
+from ingot.kernels.conv import int8 as conv_int8
+from ingot.kernels.matmul import cuda_tma as matmul_tma
 from ingot.kernels.matmul import half as matmul_half
 from ingot.kernels.matmul import int8 as matmul_int8
-from ingot.kernels.spec import DType, Tactic
+from ingot.kernels.spec import DType, Quant, Tactic
 
 sys.path.extend([str(Path(__file__).parent), str(Path(__file__).parents[1] / "kernels")])
 import device_common
@@ -31,20 +34,23 @@ SPECS = kernels.load()
 DEVICE = targets.get("h200")
 #: rows for two clusters of the tallest tile, ends within a box in each direction
 PROBLEMS = {
-    "f16": matmul_half._sample("tma", (300, 200), (200, 264), half=DType.F16, bias=True),
-    "bf16": matmul_half._sample("tma", (300, 72), (72, 136), half=DType.BF16, bias=True),
-    "int8": matmul_int8._sample("tma", (300, 272), (272, 264)),
+    "matmul f16": matmul_half._sample("tma", (300, 200), (200, 264), half=DType.F16, bias=True),
+    "matmul bf16": matmul_half._sample("tma", (300, 72), (72, 136), half=DType.BF16, bias=True),
+    "matmul s8": matmul_int8._sample("tma", (300, 272), (272, 264)),
+    "conv f16": conv_half._sample("tma", (13, 23), 72, 264, (1, 1), half=DType.F16, residual=DType.F16),
+    "conv s8": conv_int8._sample("tma", (13, 23), 144, 264, (1, 1), residual=Quant(0.11, 7)),
 }
+TACTICS = {"matmul": matmul_tma.TACTICS, "conv": conv_tma.TACTICS}
 CASES = [
     pytest.param(name, tactic, id=f"{name} {tactic.variant}")
-    for name, kernel in (("f16", "f16"), ("bf16", "bf16"), ("int8", "s8"))
-    for tactic in cuda_tma.TACTICS
-    if f"_{kernel}_" in tactic.kernel
+    for name in PROBLEMS
+    for tactic in TACTICS[name.split()[0]]
+    if f"_{name.split()[1]}_" in tactic.kernel
 ]
 
 
 def make(name: str) -> tuple[Node, list[np.ndarray | None]]:
-    return samples.make_node(SPECS["matmul"], PROBLEMS[name])
+    return samples.make_node(SPECS[name.split()[0]], PROBLEMS[name])
 
 
 @pytest.mark.parametrize(("name", "tactic"), CASES)
@@ -107,8 +113,8 @@ assert len(context.profile()) == 1
 
 
 def test_the_runtime_makes_maps_and_moves_them(tmp_path: Path) -> None:
-    node, arrays = make("int8")
-    tactic = next(t for t in cuda_tma.TACTICS if t.kernel == "matmul_s8_tma_cuda")
+    node, arrays = make("matmul s8")
+    tactic = next(t for t in matmul_tma.TACTICS if t.kernel == "matmul_s8_tma_cuda")
     (wanted,) = test_samples.portable_results(node, arrays)
     program = device_common.program_of(node, tactic, DEVICE)
     link([program], DEVICE, HostCompiler(), None)
