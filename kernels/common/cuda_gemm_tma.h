@@ -96,35 +96,51 @@ template <class T, class Tile> struct tma_ring {
         }
     }
 
-    /* One thread: starts all copies. */
+    /* One thread: starts all copies. Those of b, a constant, need not wait for other kernels. */
     DEVICE void produce(tile_walk<Tile> walk, const tma_depth &d, const tensor_map &a, const tensor_map &b) {
         ring_place<Tile> at;
+        int ahead = 0; /* stages that wait for rows of a alone */
+        if (walk.exists()) {
+            int row, column;
+            walk.place(row, column);
+            for (; ahead < Tile::stages && ahead * deep < d.depth; ahead++) {
+                barrier_expect(full + ahead, Tile::stage_bytes);
+                copy_columns(stages + ahead * Tile::stage_bytes, b, ahead * deep, column, walk.rank, full + ahead);
+            }
+        }
+        await_kernels();
         for (; walk.exists(); walk.next()) {
             int row, column;
             walk.place(row, column);
             for (int part = 0; part < d.parts; part++) {
 #pragma unroll 1
                 for (int k = 0; k < d.depth; k += deep) {
-                    barrier_wait(empty + at.stage, at.phase ^ 1);
-                    barrier_expect(full + at.stage, Tile::stage_bytes);
+                    uint64_t *const barrier = full + at.stage;
                     uint8_t *const to = stages + at.stage * Tile::stage_bytes;
-                    copy_rows(to, a, k, row, full + at.stage);
-                    copy_columns(to + Tile::a_bytes, b, part * d.padded + k, column, walk.rank, full + at.stage);
+                    if (ahead > 0) {
+                        ahead--;
+                    } else {
+                        barrier_wait(empty + at.stage, at.phase ^ 1);
+                        barrier_expect(barrier, Tile::stage_bytes);
+                        copy_columns(to, b, part * d.padded + k, column, walk.rank, barrier);
+                    }
+                    copy_rows(to, a, k, row, barrier);
                     at.next();
                 }
             }
         }
     }
-    static DEVICE void copy_rows(uint8_t *to, const tensor_map &a, int k, int row, uint64_t *barrier) {
+    static DEVICE void copy_rows(uint8_t *stage, const tensor_map &a, int k, int row, uint64_t *barrier) {
 #pragma unroll
-        for (int i = 0; i < Tile::rows; i += Tile::box_rows) copy_box(to + i * Tile::bytes, a, k, row + i, barrier);
+        for (int i = 0; i < Tile::rows; i += Tile::box_rows) copy_box(stage + i * Tile::bytes, a, k, row + i, barrier);
     }
-    static DEVICE void copy_columns(uint8_t *to, const tensor_map &b, int k, int column, int rank, uint64_t *barrier) {
+    static DEVICE void copy_columns(uint8_t *stage, const tensor_map &b, int k, int column, int rank,
+                                    uint64_t *barrier) {
         constexpr int own = Tile::columns / Tile::cluster;
         const int first = own * rank;
 #pragma unroll
         for (int i = 0; i < own; i += Tile::box_rows) {
-            uint8_t *const place = to + (first + i) * Tile::bytes;
+            uint8_t *const place = stage + Tile::a_bytes + (first + i) * Tile::bytes;
             if constexpr (Tile::cluster > 1) {
                 copy_box_to((1u << Tile::cluster) - 1u, place, b, k, column + first + i, barrier);
             } else {
@@ -220,7 +236,8 @@ DEVICE void finish_fragments(const Finish &finish, S (&sums)[Tile::down][Tile::c
     }
 }
 
-/* The whole of a block: a [rows][depth] by b [columns][depth], as the maps say. */
+/* The whole of a block, which waits for other kernels itself: a [rows][depth] by b [columns][depth], as the maps say.
+ */
 template <class T, class Tile, class Finish>
 DEVICE void tma_product(const Finish &finish, int rows, int columns, const tma_depth &depth, const tensor_map &a,
                         const tensor_map &b, uint8_t *shared) {

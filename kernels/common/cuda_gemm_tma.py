@@ -62,7 +62,7 @@ class TmaTile:
 
     def takes(self, dtype: DType, rows: int, columns: int, depth: int) -> bool:
         """Whether rows of ``depth`` elements can be copied in boxes, and there is work for the tile."""
-        return depth * dtype.size % ALIGN == 0 and self.suits(rows, columns)
+        return depth > 0 and depth * dtype.size % ALIGN == 0 and self.suits(rows, columns)
 
     def launch(self, source: str, kernel: str, rows: int, columns: int, target: Target, exact: bool = False) -> Launch:
         """Of an instance whose template arguments end with the tile."""

@@ -21,6 +21,7 @@ DEVICE void point_product(const Finish &finish, const ingot_cuda_arg &x, const i
 template <class T, int KIND, class Tile> struct conv_tma {
     static constexpr int threads = Tile::threads;
     static constexpr int blocks = 1;
+    static constexpr bool waits_itself = true;
     using call = mapped_call<5, ingot_conv_params, 2>;
 
     static DEVICE void run(const call &c) {
@@ -33,6 +34,7 @@ template <class T, int KIND, class Tile> struct conv_tma {
 template <class Tile> struct conv_tma_s8 {
     static constexpr int threads = Tile::threads;
     static constexpr int blocks = 1;
+    static constexpr bool waits_itself = true;
     using call = mapped_call<7, ingot_conv_s8_params, 2>;
 
     static DEVICE void run(const call &c) {

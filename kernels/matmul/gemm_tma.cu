@@ -17,6 +17,7 @@ template <class T> DEVICE tma_depth depth_of(const ingot_cuda_arg &a, const ingo
 template <class T, int KIND, class Tile> struct matmul_tma {
     static constexpr int threads = Tile::threads;
     static constexpr int blocks = 1;
+    static constexpr bool waits_itself = true;
     using call = mapped_call<5, ingot_matmul_params, 2>;
 
     static DEVICE void run(const call &c) {
@@ -32,6 +33,7 @@ template <class T, int KIND, class Tile> struct matmul_tma {
 template <class Tile> struct matmul_tma_s8 {
     static constexpr int threads = Tile::threads;
     static constexpr int blocks = 1;
+    static constexpr bool waits_itself = true;
     using call = mapped_call<7, ingot_matmul_s8_params, 2>;
 
     static DEVICE void run(const call &c) {
