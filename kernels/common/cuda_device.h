@@ -470,10 +470,11 @@ DEVICE void copy_box_to(uint32_t blocks, void *to, const tensor_map &map, int co
 /* The map will be used soon. */
 DEVICE void prefetch_map(const tensor_map &map) { asm volatile("prefetch.tensormap [%0];" ::"l"(&map) : "memory"); }
 
-/* Arrives at the barrier that a block of the cluster has at the same place. */
+/* Arrives at the barrier that a block of the cluster has at the same place. Says nothing of what this thread wrote:
+ * that would be a fence of the whole device. */
 DEVICE void barrier_arrive_at(uint32_t rank, uint64_t *barrier) {
     asm volatile("{ .reg .b32 there; mapa.shared::cluster.u32 there, %0, %1; "
-                 "mbarrier.arrive.release.cluster.shared::cluster.b64 _, [there]; }" ::"r"(shared_address(barrier)),
+                 "mbarrier.arrive.relaxed.cluster.shared::cluster.b64 _, [there]; }" ::"r"(shared_address(barrier)),
                  "r"(rank)
                  : "memory");
 }

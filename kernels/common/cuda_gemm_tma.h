@@ -212,29 +212,50 @@ template <class S> DEVICE void gather_eight(S (&x)[4][2]) {
     }
 }
 
-/* Hands the sums of a warp group to a finish, eight neighbours of a row at a time. */
-template <class Tile, class Finish, class S>
-DEVICE void finish_fragments(const Finish &finish, S (&sums)[Tile::down][Tile::count], int row, int column, int rows) {
-    const int lane = (int)threadIdx.x % 32;
-    row += (int)threadIdx.x / 128 * Tile::down * 64 + (int)threadIdx.x / 32 % 4 * 16 + lane / 4;
-    column += lane % 4 * 8;
+/* A unit of what a thread has: the part of 32 columns and 16 rows of a warp. Registers have no index, so that there is
+ * code for each; what follows is there once. */
+template <class Tile, class S>
+DEVICE void take_unit(S (&x)[2][4][2], const S (&sums)[Tile::down][Tile::count], int unit) {
+    constexpr int across = Tile::columns / 32;
 #pragma unroll
-    for (int n = 0; n < Tile::columns; n += 32) {
-        const typename Finish::columns of(finish, column + n);
+    for (int u = 0; u < Tile::down * across; u++) {
+        if (u != unit) continue;
 #pragma unroll
-        for (int m = 0; m < Tile::down * 2; m++) {
-            S x[4][2];
-#pragma unroll
-            for (int i = 0; i < 4; i++) {
-                x[i][0] = sums[m / 2][n / 2 + 4 * i + m % 2 * 2];
-                x[i][1] = sums[m / 2][n / 2 + 4 * i + m % 2 * 2 + 1];
-            }
-            gather_eight(x);
-            const int own = row + m / 2 * 64 + m % 2 * 8;
-            if (own < rows && of.count > 0) finish.store(of, x, own, column + n);
-        }
+        for (int i = 0; i < 16; i++) x[i / 2 % 2][i / 4][i % 2] = sums[u / across][u % across * 16 + i];
     }
 }
+
+/* Hands the sums of a tile to a finish, eight neighbours of a row at a time. What it reads arrives a unit ahead. */
+template <class Tile, class Finish> struct fragment_finish {
+    static constexpr int across = Tile::columns / 32, units = Tile::down * across;
+    const Finish &finish;
+    typename Finish::ahead next;
+    int row, column;
+
+    DEVICE explicit fragment_finish(const Finish &f) : finish(f) {}
+
+    DEVICE int unit_row(int unit) const { return row + unit / across * 64; }
+    DEVICE int unit_column(int unit) const { return column + unit % across * 32; }
+
+    DEVICE void begin(int first_row, int first_column) {
+        const int lane = (int)threadIdx.x % 32;
+        row = first_row + (int)threadIdx.x / 128 * Tile::down * 64 + (int)threadIdx.x / 32 % 4 * 16 + lane / 4;
+        column = first_column + lane % 4 * 8;
+        finish.read(next, row, column);
+    }
+    template <class S> DEVICE void operator()(const S (&sums)[Tile::down][Tile::count]) {
+#pragma unroll 1
+        for (int unit = 0; unit < units; unit++) {
+            const typename Finish::ahead now = next;
+            if (unit + 1 < units) finish.read(next, unit_row(unit + 1), unit_column(unit + 1));
+            S x[2][4][2];
+            take_unit<Tile>(x, sums, unit);
+            gather_eight(x[0]);
+            gather_eight(x[1]);
+            finish.store(now, x, unit_row(unit), unit_column(unit));
+        }
+    }
+};
 
 /* The whole of a block, which waits for other kernels itself: a [rows][depth] by b [columns][depth], as the maps say.
  */
@@ -253,13 +274,16 @@ DEVICE void tma_product(const Finish &finish, int rows, int columns, const tma_d
         more_registers<232>();
         const int steps = (depth.depth + ring.deep - 1) / ring.deep * depth.parts;
         ring_place<Tile> at;
+        fragment_finish<Tile, Finish> end(finish);
+        await_kernels();
 #pragma unroll 1
         for (; walk.exists(); walk.next()) {
             sum sums[Tile::down][Tile::count];
             int row, column;
-            ring.multiply(at, sums, steps);
             walk.place(row, column);
-            finish_fragments<Tile>(finish, sums, row, column, rows);
+            end.begin(row, column);
+            ring.multiply(at, sums, steps);
+            end(sums);
         }
     }
     if constexpr (Tile::cluster > 1) ring.meet(); /* nobody leaves while others copy to it, or arrive at its barriers */
