@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import statistics
 import tempfile
-import traceback
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from device_common import Rows, bound_call, first_line, say
+from device_common import Rows, attempt, bound_call, in_processes, say
 
 import ingot
+from ingot import builder
 from ingot.targets import Target
 
 #: microseconds: begin and end of what the device did, and the kernel's entry or what was copied
@@ -26,42 +26,51 @@ def profile_part(target: Target, only: str, jobs: int = 1, batches: Sequence[int
     ``span`` is from the first kernel or copy to the last's end, ``kernels`` the sum of all kernels, ``gaps`` what is
     between them. ``ratio`` is predicted over measured, of a step with the gap before it.
     """
-    import torch
     import torch_models
 
+    given = [
+        (build_network, name, batch, precision, target.name)
+        for name, network in torch_models.NETWORKS.items()
+        for batch in batches
+        for precision in (("fp16", "int8") if network.convolutional else ("fp16",))
+        if only in f"{name} {precision}"
+    ]
     rows: Rows = []
-    for name, network in torch_models.NETWORKS.items():
-        if only not in name:
-            continue
-        for batch in batches:
-            for precision in ("fp16", "int8") if network.convolutional else ("fp16",):
-                row: dict[str, Any] = {"network": name, "batch": batch, "precision": precision}
-                try:
-                    with torch.no_grad(), tempfile.TemporaryDirectory() as folder:
-                        engine, call = _network(name, batch, precision, target, Path(folder))
-                        row |= describe(engine.inspect(), events_of(call), RUNS)
-                    print_steps(row)
-                except Exception as error:
-                    row["failed"] = first_line(error)
-                    traceback.print_exc()
-                rows.append(row)
+    for (_, name, batch, precision, _), (data, why) in zip(given, in_processes(attempt, given, jobs)):
+        row: dict[str, Any] = {"network": name, "batch": batch, "precision": precision}
+        found, why = (None, why) if why else attempt(profiled, data, name, batch)
+        rows.append(row | ({"failed": why} if why else found))
+        if why:
+            say(rows[-1])
+        else:
+            print_steps(rows[-1])
     for kernel, ratios in by_kernel(rows).items():
         say(f"predicted / measured, {kernel}: {spread(ratios)}")
     return rows
 
 
-def _network(
-    name: str, batch: int, precision: str, target: Target, folder: Path
-) -> tuple[ingot.Engine, Callable[[], object]]:
+def build_network(name: str, batch: int, precision: str, target: str) -> bytes:
+    """The engine of a network of the benchmark; INT8 is calibrated with its example."""
     import torch
     import torch_models
 
-    x = torch_models.example(name, batch).cuda()
     options: dict[str, Any] = {"precision": precision, "self_test": False}
-    options |= {"max_error": 1.0} if precision == "fp16" else {"calibration": [{"x": x.cpu().numpy()}]}
-    engine = ingot.build(str(torch_models.write(name, batch, folder)), target=target.name, **options)
-    y = torch.empty(engine.outputs[0].shape, device="cuda")
-    return engine, bound_call(engine, {"x": x, "y": y})
+    if precision == "fp16":
+        options["max_error"] = 1.0
+    else:
+        options["calibration"] = [{"x": torch_models.example(name, batch).numpy()}]
+    with torch.no_grad(), tempfile.TemporaryDirectory() as folder:
+        return builder.build(str(torch_models.write(name, batch, Path(folder))), target=target, **options)
+
+
+def profiled(data: bytes, name: str, batch: int) -> dict[str, Any]:
+    """``describe`` of an engine that runs on the example of its network."""
+    import torch
+    import torch_models
+
+    engine = ingot.load(data)
+    tensors = {"x": torch_models.example(name, batch).cuda(), "y": torch.empty(engine.outputs[0].shape, device="cuda")}
+    return describe(engine.inspect(), events_of(bound_call(engine, tensors)), RUNS)
 
 
 def events_of(call: Callable[[], object]) -> list[Event]:
