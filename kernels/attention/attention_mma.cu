@@ -25,21 +25,35 @@ struct attention_mma {
     /* Starts copying `count` rows of up to `width` elements, zeros around them, by COUNT threads. */
     template <int PITCH, int WIDTH, int LINES, int COUNT>
     static DEVICE void fetch(T *to, const T *from, int64_t row_step, int32_t count, int32_t width, bool wide) {
-        constexpr int pieces = WIDTH / 8;
+        constexpr int pieces = WIDTH / 8, all = LINES * pieces, down = COUNT / pieces;
+        const int me = threadIdx.x % COUNT;
+        if (!wide) {
+#pragma unroll 1
+            for (int i = me; i < LINES * WIDTH; i += COUNT) {
+                const int row = i / WIDTH, at = i % WIDTH;
+                T x = {};
+                if (row < count && at < width) x = from[row * row_step + at];
+                to[row * PITCH + at] = x;
+            }
+        } else if constexpr (COUNT % pieces == 0) { /* a thread stays in its columns */
+            const int at = me % pieces * 8, row = me / pieces;
+            const int32_t there = at < width ? count - row : 0;
+            const T *source = there > 0 ? from + row * row_step + at : from;
+            T *place = to + row * PITCH + at;
+            const int64_t step = down * row_step;
 #pragma unroll
-        for (int first = 0; first < LINES * pieces; first += COUNT) {
-            const int i = first + threadIdx.x % COUNT, row = i / pieces, at = i % pieces * 8;
-            if (LINES * pieces % COUNT != 0 && i >= LINES * pieces) break;
-            const bool there = row < count && at < width;
-            T *const place = to + row * PITCH + at;
-            if (wide) {
-                copy_async<16>(place, there ? from + row * row_step + at : from, there ? 16 : 0);
-            } else {
-                for (int j = 0; j < 8; j++) {
-                    T x = {};
-                    if (there && at + j < width) x = from[row * row_step + at + j];
-                    place[j] = x;
-                }
+            for (int i = 0; i < LINES; i += down) {
+                if (LINES % down != 0 && row + i >= LINES) break;
+                copy_async<16>(place, i < there ? source : from, i < there ? 16 : 0);
+                source += step;
+                place += down * PITCH;
+            }
+        } else {
+#pragma unroll 1
+            for (int i = me; i < all; i += COUNT) {
+                const int row = i / pieces, at = i % pieces * 8;
+                const bool there = row < count && at < width;
+                copy_async<16>(to + row * PITCH + at, there ? from + row * row_step + at : from, there ? 16 : 0);
             }
         }
     }

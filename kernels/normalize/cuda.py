@@ -11,15 +11,15 @@ from ingot.kernels.common.cuda_rows import Team, is_real, storage, team_for
 from ingot.kernels.common.half import real_attrs
 from ingot.kernels.common.int8 import is_int8
 from ingot.kernels.normalize import int8
-from ingot.kernels.spec import Launch, NodeView, Tactic
+from ingot.kernels.spec import DType, Launch, NodeView, Tactic
 from ingot.targets import Target
 
 #: threads of a block that does groups of few channels, and channels that it does side by side
 FEW, COLUMNS = 1024, 8
 #: of a row that is read more than once
 LONGEST = Team(512, 16)
-#: elements of a row that a warp has in registers: its lanes wait for no other warp
-WARP_MAX = 512
+#: elements of a row that a warp has in registers, its lanes waiting for no other warp; rows of a block
+SHORT, ROW_WARPS = 1024, 4
 #: of the peak of memory
 EFFICIENCY = 0.6
 
@@ -35,9 +35,12 @@ class _Rows:
     channels: int = 0
 
     @property
+    def is_short(self) -> bool:
+        """Whether a kernel made for that length has them in the registers of a warp."""
+        return self.flat and 0 < self.length <= SHORT and self.length % 4 == 0
+
+    @property
     def team(self) -> Team:
-        if self.flat and self.length <= WARP_MAX:
-            return Team(32, 4 * max(ceil_div(self.length, 128), 1))
         return team_for(self.count, self.length) or LONGEST
 
     def few(self) -> tuple[int, int, int] | None:
@@ -71,8 +74,12 @@ def _launch(node: NodeView, target: Target) -> Launch:
     rows, types = _rows(node), storage(node.inputs[0].type.dtype, node.outputs[0].type.dtype)
     if grid := rows.few():
         return Launch("normalize/normalize.cu", f"normalize_few<{types}>", grid, FEW)
-    team, flat = rows.team, str(rows.flat).lower()
     constant = str(all(value is None or value.data is not None for value in node.inputs[1:])).lower()
+    if rows.is_short and len(node.outputs) == 1 and node.inputs[0].type.dtype is not DType.F64:
+        centred = str(_attrs(node).kind.name == "LAYER").lower()
+        kernel = f"normalize_row<{types}, {rows.length}, {centred}, {constant}>"
+        return Launch("normalize/row.cu", kernel, (max(ceil_div(rows.count, ROW_WARPS), 1), 1, 1), 32 * ROW_WARPS)
+    team, flat = rows.team, str(rows.flat).lower()
     kernel = f"normalize_rows<{types}, {len(node.outputs)}, {flat}, {team.threads}, {team.each}, {constant}>"
     return Launch("normalize/normalize.cu", kernel, team.grid(rows.count), team.block)
 
