@@ -21,7 +21,7 @@ def add_effort(parser: argparse.ArgumentParser) -> None:
         type=count(1, MAX_THREADS),
         default=1,
         metavar="N",
-        help="threads that the engine will run with: times are measured, and looked up, for so many (1)",
+        help="threads that a CPU engine will run with: times are measured, and looked up, for so many (1)",
     )
     parser.add_argument(
         "--no-fast-math", action="store_true", help="leave out kernels that trade accuracy for speed, e.g. Winograd"
@@ -30,7 +30,11 @@ def add_effort(parser: argparse.ArgumentParser) -> None:
 
 def add_tactics(parser: argparse.ArgumentParser) -> None:
     """Options of ``ingot build``."""
-    parser.add_argument("--tune", action="store_true", help="measure the kernels that could do each step, here and now")
+    parser.add_argument(
+        "--tune",
+        action="store_true",
+        help="measure the kernels that could do each step, here and now; for CUDA on a device of the target",
+    )
     add_effort(parser)
     parser.add_argument(
         "--timing-cache", type=Path, metavar="FILE", help="times to choose by; with --tune new ones are written there"

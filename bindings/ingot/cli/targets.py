@@ -1,6 +1,7 @@
 """list the devices that engines can be built for
 
-Of GPUs the figures that times are predicted from: multiprocessors, clock, memory, and dense rates of arithmetic.
+Of GPUs the figures that times are predicted from: multiprocessors, clock, memory, and dense rates of arithmetic. To
+measure (--tune) takes a device that has the target's architecture and number of multiprocessors.
 """
 
 from __future__ import annotations

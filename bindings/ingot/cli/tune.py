@@ -3,7 +3,9 @@
 What is measured goes into a timing cache, which ingot build --timing-cache reads, on any machine. What the file knows
 already is not measured again: a run that was interrupted goes on from there. The model is prepared as ingot build does
 it, so give the same options of precision. With --pack nothing is measured here: what the cache lacks is written into a
-tuning pack, which ingot-tune measures on a device without Python.
+tuning pack, which ingot-tune measures on a device without Python. For CUDA the pack has the machine code of all that is
+to be measured, so it is written without a GPU; measuring here takes a device of the target's architecture and number of
+multiprocessors.
 """
 
 from __future__ import annotations

@@ -264,7 +264,7 @@ static ingot_status fill_calls(ingot_context *c, uint8_t *call, ingot_error *err
         memcpy(call + ingot_align(count * sizeof *args + sizeof(ingot_cuda_tail), 16), own->params, s->params_size);
         cuda->steps[i].call = call;
         call += ingot_cuda_block_size(count, c->program->steps[i].kernel->family);
-        const ingot_status status = ingot_cuda_map(c, i, error);
+        const ingot_status status = ingot_cuda_map(c, i, cuda->steps[i].call, error);
         if (status) return status;
     }
     return INGOT_OK;

@@ -88,9 +88,10 @@ void ingot_cuda_sizes(const ingot_context *context, uint64_t *device_bytes, uint
 ingot_status ingot_cuda_build(ingot_context *context, ingot_error *error);
 ingot_status ingot_cuda_bind(ingot_context *context, uint32_t index, void *data, ingot_error *error);
 
-/* maps.c: writes the tensor maps of a step, if it has any, for where its operands lie now; whether an input or output
+/* maps.c: writes the tensor maps of a step, if it has any, into `block`, what it is launched with, for the operands
+ * there; whether an input or output
  * may move to an address, which they limit. */
-ingot_status ingot_cuda_map(ingot_context *context, uint32_t step, ingot_error *error);
+ingot_status ingot_cuda_map(const ingot_context *context, uint32_t step, uint8_t *block, ingot_error *error);
 ingot_status ingot_cuda_check_maps(const ingot_context *context, uint32_t index, CUdeviceptr view, ingot_error *error);
 
 /* run.c */

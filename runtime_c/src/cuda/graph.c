@@ -219,7 +219,7 @@ static ingot_status move_view(ingot_context *c, uint32_t index, CUdeviceptr view
         }
         first = behind;
         if (!moved) continue;
-        status = ingot_cuda_map(c, s, error);
+        status = ingot_cuda_map(c, s, cuda->steps[s].call, error);
         if (status) return status;
         void *block;
         const CUDA_KERNEL_NODE_PARAMS kernel = kernel_of(c, s, &block);

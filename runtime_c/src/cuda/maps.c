@@ -26,19 +26,19 @@ static CUresult encode(const ingot_driver *driver, const ingot_cuda_arg *arg, vo
                                           CU_TENSOR_MAP_SWIZZLE_128, CU_TENSOR_MAP_PROMOTION_256, 0);
 }
 
-ingot_status ingot_cuda_map(ingot_context *c, uint32_t step, ingot_error *error) {
+ingot_status ingot_cuda_map(const ingot_context *c, uint32_t step, uint8_t *block, ingot_error *error) {
     const ingot_cuda *cuda = c->cuda;
     const ingot_call *call = &c->steps[step].call;
     const ingot_family *family = family_of(c, step);
     const char *name = ingot_file_string(&c->engine->file, c->program->steps[step].record->name);
-    const ingot_cuda_arg *args = (const ingot_cuda_arg *)(const void *)cuda->steps[step].call;
+    const ingot_cuda_arg *args = (const ingot_cuda_arg *)(const void *)block;
     ingot_status status = INGOT_OK;
     if (family->maps == 0) return status;
     if (!cuda->driver->cuTensorMapEncodeTiled)
         return ingot_fail(error, INGOT_ERR_UNSUPPORTED, INGOT_NO_OFFSET,
                           "step (%.80s) wants tensor maps: the CUDA driver lacks cuTensorMapEncodeTiled", name);
-    uint8_t *to = cuda->steps[step].call + ingot_cuda_block_size(call->in_count + call->out_count, family) -
-                  family->maps * INGOT_CUDA_MAP_BYTES;
+    uint8_t *to =
+        block + ingot_cuda_block_size(call->in_count + call->out_count, family) - family->maps * INGOT_CUDA_MAP_BYTES;
     for (uint32_t k = 0; k < family->maps; k++, to += INGOT_CUDA_MAP_BYTES) {
         alignas(INGOT_CUDA_MAP_ALIGN) uint8_t map[INGOT_CUDA_MAP_BYTES] = {0};
         const CUresult result = encode(cuda->driver, &args[k], map);

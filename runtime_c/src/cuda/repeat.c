@@ -12,7 +12,6 @@ static uint64_t constant_size(const ingot_context *c, uint32_t step, uint32_t op
     const ingot_file *f = &c->engine->file;
     const uint32_t id = ingot_get_operand(f, c->program->steps[step].record, operand);
     if (c->steps[step].call.in[operand].storage != INGOT_STORAGE_CONSTANT || id == INGOT_NO_INDEX) return 0;
-    if (operand < c->program->steps[step].kernel->family->maps) return 0; /* its address stands in a map */
     const ingot_tensor *t = ingot_get_tensor(f, c->program->record, id);
     return ingot_view_bytes(t->dtype, t->rank, t->dims, t->pitch);
 }
@@ -60,6 +59,7 @@ static ingot_status add_run(ingot_context *c, CUgraph graph, CUgraphNode *last, 
         memcpy(block, cuda->steps[i].call,
                ingot_cuda_block_size(call->in_count + call->out_count, c->program->steps[i].kernel->family));
         if (*copies) status = copy_constants(c, i, (ingot_cuda_arg *)(void *)block, copies, error);
+        if (*copies && !status) status = ingot_cuda_map(c, i, block, error);
         if (status) break;
         void *params = block;
         const ingot_grid *g = call->grid;
@@ -70,7 +70,7 @@ static ingot_status add_run(ingot_context *c, CUgraph graph, CUgraphNode *last, 
                                                 .params = &params};
         const char *name = ingot_file_string(&c->engine->file, s->name);
         const int early = overlaps(c) && *last;
-        CUgraphNode node;
+        CUgraphNode node = NULL;
         if (INGOT_CUDA_TRY(status, cuda, name, error, cuGraphAddKernelNode, &node, graph, last, *last && !early,
                            &kernel) &&
             early)
