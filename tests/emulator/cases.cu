@@ -3,7 +3,7 @@
 
 namespace ingot {
 
-enum mistake { NONE, NO_BARRIER, NO_SECOND_BARRIER, NO_WAIT, NO_COMMIT };
+enum mistake { NONE, NO_BARRIER, NO_SECOND_BARRIER, NO_WAIT, NO_COMMIT, OUTSIDE, NOT_SHARED };
 
 template <class T> DEVICE T *data(const ingot_cuda_arg &a) { return static_cast<T *>(a.data); }
 
@@ -17,6 +17,22 @@ template <int MISTAKE> struct turn_around {
         row[threadIdx.x] = x[threadIdx.x];
         if (MISTAKE != NO_BARRIER) sync_block();
         data<float>(c.arg[1])[blockIdx.x * c.arg[1].pitch + threadIdx.x] = row[127 - threadIdx.x];
+    }
+};
+
+/* Each block of a cluster gives its 32 numbers to the next one. */
+template <int MISTAKE, int CLUSTER> struct pass_on {
+    static constexpr int threads = 32, blocks = 1;
+    using call = ingot::call<2>;
+    static DEVICE void run(const call &c) {
+        INGOT_SHARED(float, row, [32]);
+        float *const y = data<float>(c.arg[1]) + blockIdx.x * c.arg[1].pitch;
+        const uint32_t next = MISTAKE == OUTSIDE ? CLUSTER : (cluster_rank() + 1) % CLUSTER;
+        sync_cluster();
+        store_to_block(next, (MISTAKE == NOT_SHARED ? y : row) + threadIdx.x,
+                       data<float>(c.arg[0])[blockIdx.x * c.arg[0].pitch + threadIdx.x]);
+        if (MISTAKE != NO_BARRIER) sync_cluster();
+        y[threadIdx.x] = row[threadIdx.x];
     }
 };
 

@@ -22,8 +22,9 @@ SEEDS = range(12)
 
 
 @functools.cache
-def module(kernel: str) -> Module:
-    return Module(compile_instance("cases.cu", kernel))
+def module(kernel: str, cluster: int = 1) -> Module:
+    prelude = f"#undef INGOT_ENTRY_CLUSTER\n#define INGOT_ENTRY_CLUSTER __cluster_dims__({cluster}, 1, 1)\n"
+    return Module(compile_instance("cases.cu", kernel, prelude=prelude if cluster > 1 else ""))
 
 
 def launch(
@@ -36,6 +37,7 @@ def launch(
     shared: int = 0,
     seed: int = 0,
     constant: tuple[int, ...] | None = None,
+    cluster: int = 1,
 ) -> list[np.ndarray]:
     """The outputs of a kernel of ``cases.cu``, each given by NumPy type and shape. ``constant``: the inputs that no
     other kernel writes; None: all memory is the launch's own."""
@@ -43,7 +45,7 @@ def launch(
     made = [Operand(TensorType(DType.of(dtype), shape)) for dtype, shape in outputs]
     call = pack_call([o.packed() for o in [*held, *made]], 0, 0, 1, b"")
     others = [] if constant is None else [o.memory for i, o in enumerate([*held, *made]) if i not in constant]
-    module(kernel).launch("kernel", call, (grid, 1, 1), block, shared=shared, seed=seed, others=others)
+    module(kernel, cluster).launch("kernel", call, (grid, 1, 1), block, shared=shared, seed=seed, others=others)
     for operand in [*held, *made]:
         assert operand.memory.intact
     return [o.array for o in made]
@@ -85,6 +87,23 @@ class TestOrder:
         for seed in SEEDS:
             (y,) = launch("named_barriers", [x], [(np.float32, (64,))], block=64, seed=seed)
             assert np.array_equal(y, x[::-1])
+
+    @pytest.mark.parametrize("cluster", [2, 8])
+    def test_blocks_of_a_cluster_give_numbers_to_each_other(self, cluster: int) -> None:
+        x = numbers(2 * cluster, 32)
+        wanted = np.roll(x.reshape(2, cluster, 32), 1, axis=1).reshape(x.shape)
+
+        def passed(mistake: str, seed: int) -> bool:
+            options = {"block": 32, "grid": 2 * cluster, "cluster": cluster, "seed": seed}
+            (y,) = launch(f"pass_on<ingot::{mistake}, {cluster}>", [x], [(np.float32, x.shape)], **options)
+            return np.array_equal(y, wanted)
+
+        assert all(passed("NONE", seed) for seed in SEEDS)
+        assert not any(passed("NO_BARRIER", seed) for seed in SEEDS)
+        with pytest.raises(LaunchError, match=f"block {cluster} of a cluster of {cluster}"):
+            passed("OUTSIDE", 0)
+        with pytest.raises(LaunchError, match="is not in shared memory"):
+            passed("NOT_SHARED", 0)
 
     def test_blocks_come_in_an_order_that_the_seed_decides(self) -> None:
         last = [launch("last_block", [], [(np.uint32, (32,))], block=32, grid=9, seed=s)[0] for s in (*SEEDS, *SEEDS)]
