@@ -14,9 +14,13 @@ from ingot._kernel import empty, make_params, run_kernel
 from ingot._native import ffi, lib
 from ingot.builder.evaluate import select_tactic
 from ingot.builder.ir import Node, Value
+from ingot.builder.passes.rewrite import op
 from ingot.builder.tuning.keys import Candidate
 from ingot.builder.writer import SelfTest
 from ingot.kernels.common.half import HALF, from_bfloat16, is_half, narrow, real_attrs, widen
+from ingot.kernels.conv.attrs import QConvAttrs
+from ingot.kernels.image_conv.attrs import ImageConvAttrs, operands
+from ingot.kernels.quantize.op import QuantizeAttrs
 from ingot.kernels.spec import DType, TensorType, Unsupported
 
 #: elements of a result that are compared, evenly spread
@@ -50,12 +54,16 @@ class Expected:
             if exact or value.type.dtype.is_float or not any(kind.is_float for kind in kinds)
         ]
 
+    def inputs(self, node: Node) -> dict[Value, np.ndarray]:
+        """What the tuner generates for the inputs of a candidate's program, in their order."""
+        return {value: _generated(value.type, index) for index, value in enumerate(_activations(node))}
+
     def _results(self, candidate: Candidate) -> list[np.ndarray] | None:
         node = candidate.node
         constants = tuple(id(v.data) for v in node.inputs if v is not None and v.is_constant)
         key = candidate.problem, repr(node.attrs), constants
         if key not in self._known:
-            given = {value: _generated(value.type, index) for index, value in enumerate(_activations(node))}
+            given = self.inputs(node)
             try:
                 self._known[key] = _portable(node, [None if v is None else given.get(v, v.data) for v in node.inputs])
             except Unsupported:
@@ -95,6 +103,8 @@ def _portable(node: Node, arrays: Sequence[np.ndarray | None]) -> list[np.ndarra
         results = _portable(wide, inputs)
         kinds = [value.type.dtype for value in node.outputs]
         return [narrow(a, kind) if kind in HALF else a for a, kind in zip(results, kinds)]
+    if isinstance(node.attrs, ImageConvAttrs):
+        return _portable(*_of_image(node, arrays))
     tactic = select_tactic(node)
     inputs = [
         np.ascontiguousarray(tactic.pack[i](node, a)) if i in tactic.pack and a is not None else a
@@ -132,3 +142,18 @@ def _in_float32(node: Node) -> Node:
 
     inputs, outputs = [wide(v) for v in node.inputs], [wide(v) for v in node.outputs]
     return Node(node.op, real_attrs(node), inputs, outputs, node.source)
+
+
+def _of_image(node: Node, arrays: Sequence[np.ndarray | None]) -> tuple[Node, list[np.ndarray | None]]:
+    """The convolution alone that an image's is, and its inputs: the image quantised and channels last."""
+    conv, (x, *others) = node.attrs.conv, arrays
+    kind = node.inputs[0].type
+    if isinstance(conv, QConvAttrs) and kind.dtype is DType.F32:
+        kind = TensorType(DType.I8, kind.shape, conv.x)
+        quantize = Node(op("quantize"), QuantizeAttrs(conv.x), [node.inputs[0]], [Value("image", kind)])
+        (x,) = _portable(quantize, [x])
+    n, c, h, w = kind.shape
+    image = Value("image", TensorType(kind.dtype, (n, h, w, c), kind.quant))
+    inputs = operands(node.attrs, (np.ascontiguousarray(np.moveaxis(x, 1, -1)), *others))
+    values = operands(node.attrs, (image, *node.inputs[1:]))
+    return Node(op("conv"), conv, list(values), node.outputs, node.source), list(inputs)

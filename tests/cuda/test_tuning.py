@@ -115,6 +115,20 @@ class TestInPlace:
         options = {"timing_cache": timings, "timing_cache_only": True, "compiler": HostCompiler()}
         assert builder.build(str(model), target=TARGET, **options) == raw
 
+    @pytest.mark.parametrize("precision", ["fp16", "bf16", "int8"])
+    def test_no_honest_candidate_is_dropped(self, precision: str, model: Path, tmp_path: Path) -> None:
+        given = {"calibration_synthetic": True} if precision == "int8" else {"max_error": 1.0}
+        program = f"""
+raw, report = build(tune=True, precision="{precision}", **{given})
+assert report.measured > 3 and not [line for line in lines if line.startswith("left out")], lines
+assert not any(timing.is_wrong for timing in TimingCache.load(timings).entries.values())
+import ingot
+with ingot.load(raw) as engine:
+    engine.self_test()
+assert driver.live == {{}} and driver.count("damaged") == 0
+"""
+        in_process(HEAD + program, str(model), str(tmp_path / "t.timings"), timeout=300)
+
     def test_what_is_known_is_not_measured_again(self, model: Path, tuned: tuple[bytes, Path], tmp_path: Path) -> None:
         raw, timings = tuned
         (tmp_path / "t.timings").write_bytes(timings.read_bytes())
