@@ -218,12 +218,17 @@ given, result = OnDevice(x), OnDevice(np.zeros_like(y))
 for one, other in ((given, result), (ByDlpack(given), ByDlpack(result))):
     context.bind("x", one)
     context.bind("y", other)
+    before = driver.count("copies")
     context.run()
+    assert driver.count("copies") == before
     np.testing.assert_allclose(result.numpy(), y, rtol=1e-5)
     assert context.outputs["y"].address == result.address.value
     context.bind("x", None)
     context.bind("y", None)
     np.testing.assert_allclose(context.run({"x": one})["y"], y, rtol=1e-5)
+    assert driver.count("copies") == before + 1
+    context.run({"x": x})
+    assert driver.count("copies") == before + 3
     assert isinstance(context.inputs["x"], np.ndarray)
 for wrong in (OnDevice(x.astype(np.float64)), OnDevice(x[:, :2].copy())):
     try:

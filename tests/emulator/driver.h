@@ -173,6 +173,7 @@ struct driver_state {
     std::map<std::string, uint64_t> calls;
     uint64_t kernels, blocks, threads; /* run */
     uint64_t early;                    /* edges to kernels that wait themselves */
+    uint64_t copies;                   /* of graphs, run */
     CUstream_st fallback;              /* the default stream */
 };
 

@@ -70,7 +70,8 @@ class Driver:
         return self._library.ingot_driver_calls(function.encode() if function else ffi.NULL)
 
     def count(self, what: str) -> int:
-        """How many of ``OBJECTS`` there are, or how many "kernels", "blocks", "threads" ran; "damaged" allocations."""
+        """How many of ``OBJECTS`` there are, or how many "kernels", "blocks", "threads" and "copies" of graphs ran;
+        "damaged" allocations; "early" edges, to kernels that may start before others end."""
         return self._library.ingot_driver_count(what.encode())
 
     @property

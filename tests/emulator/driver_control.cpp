@@ -73,6 +73,7 @@ const struct {
     {"blocks", [] { return driver.blocks; }},
     {"threads", [] { return driver.threads; }},
     {"early", [] { return driver.early; }},
+    {"copies", [] { return driver.copies; }},
     {"damaged",
      [] {
          uint64_t damaged = driver.damaged;

@@ -78,6 +78,7 @@ CUresult copy_work(const CUDA_MEMCPY3D *p, work *what) {
     const size_t width = p->width;
     *what = [=]() -> const char * {
         memmove(to, from, width);
+        driver.copies++;
         return nullptr;
     };
     return CUDA_SUCCESS;

@@ -157,10 +157,11 @@ _Static_assert(sizeof(CUgraphEdgeData) == 8, "CUgraphEdgeData");
     F(cuGraphLaunch, , (CUgraphExec executable, CUstream stream))
 
 /* The same; NULL where the driver has none of it. Edges with data: CUDA 12.3; tensor maps: 12.0; the second version of
- * writes: 11.7. */
+ * writes: 11.7; nodes that are switched off: 11.6. */
 #define INGOT_CUDA_OPTIONAL(F)                                                                                         \
     F(cuGraphAddDependencies, _v2,                                                                                     \
       (CUgraph graph, const CUgraphNode *from, const CUgraphNode *to, const CUgraphEdgeData *data, size_t count))      \
+    F(cuGraphNodeSetEnabled, , (CUgraphExec executable, CUgraphNode node, unsigned enabled))                           \
     F(cuStreamWriteValue32, _v2, (CUstream stream, CUdeviceptr address, uint32_t value, unsigned flags))               \
     F(cuTensorMapEncodeTiled, ,                                                                                        \
       (void *map, int type, uint32_t rank, void *address, const uint64_t *extents, const uint64_t *strides,            \

@@ -230,6 +230,21 @@ static ingot_status move_view(ingot_context *c, uint32_t index, CUdeviceptr view
     return status;
 }
 
+/* Nodes stay for good: that of a buffer which is used directly is switched off, by older drivers told to copy one byte
+ * that nobody reads. */
+static ingot_status set_copy(ingot_context *c, uint32_t index, void *host, int direct, ingot_error *error) {
+    ingot_cuda *cuda = c->cuda;
+    const ingot_cuda_io *io = &cuda->io[index];
+    const int to_device = !ingot_get_io(&c->engine->file, c->program->record, index)->is_output;
+    const CUDA_MEMCPY3D copy = copy_of(to_device, host, io->view, direct ? 1 : c->io_bytes[index]);
+    ingot_status status = INGOT_OK;
+    if (INGOT_CUDA_TRY(status, cuda, NULL, error, cuGraphExecMemcpyNodeSetParams, cuda->executable, io->copy, &copy,
+                       cuda->primary) &&
+        cuda->driver->cuGraphNodeSetEnabled)
+        INGOT_CUDA_TRY(status, cuda, NULL, error, cuGraphNodeSetEnabled, cuda->executable, io->copy, !direct);
+    return status;
+}
+
 ingot_status ingot_cuda_bind(ingot_context *c, uint32_t index, void *data, ingot_error *error) {
     ingot_cuda *cuda = c->cuda;
     ingot_cuda_io *io = &cuda->io[index];
@@ -245,13 +260,7 @@ ingot_status ingot_cuda_bind(ingot_context *c, uint32_t index, void *data, ingot
         ingot_cuda_leave(cuda);
         return status;
     }
-    if (io->copy) {
-        /* Nodes stay for good: that of a buffer which is used directly copies one byte that nobody reads. */
-        const CUDA_MEMCPY3D copy = copy_of(!record->is_output, place == INGOT_PLACE_PINNED ? data : io->host, io->view,
-                                           direct ? 1 : c->io_bytes[index]);
-        INGOT_CUDA_TRY(status, cuda, NULL, error, cuGraphExecMemcpyNodeSetParams, cuda->executable, io->copy, &copy,
-                       cuda->primary);
-    }
+    if (io->copy) status = set_copy(c, index, place == INGOT_PLACE_PINNED ? data : io->host, direct, error);
     if (!status) status = move_view(c, index, direct ? view : io->view, error);
     if (status) {
         cuda->failed = -1; /* half of the graph may have changed */
