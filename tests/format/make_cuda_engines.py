@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ingot._kernel import make_params
-from ingot._native import lib
+from ingot._native import ffi, lib
 from ingot.builder import plan, writer
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -88,7 +88,28 @@ def gather() -> bytes:
     return hand.cuda_engine()
 
 
-ENGINES = {"branches": branches, "newest": lambda: branches(13000), "counter": counter, "gather": gather}
+def pack() -> bytes:
+    """A tuning pack of two problems, y = x w, cold, and y = relu(x): an honest candidate and one that does another."""
+    programs, tests, io = [], [], 0
+    given = np.empty(64, np.float32)
+    lib.ingot_tuner_fill(ffi.cast("void *", given.ctypes.data), plan.DType.F32.value, given.nbytes, 0)
+    results = {"binary": given * WEIGHTS, "unary": np.maximum(given, 0)}
+    for group, (kind, functions) in enumerate((("binary", ("mul", "add")), ("unary", ("relu", "neg")))):
+        for function in functions:
+            hand = CudaHand(f"jetson/0\tproblem {group}\t{function} @0\t1")
+            operands = [hand.input("x", (64,))]
+            if kind == "binary":
+                operands.append(hand.constant("w", WEIGHTS))
+            getattr(hand, kind)(function, *operands, hand.output("y", (64,)))
+            program = hand.program
+            program.is_candidate, program.group, program.between_bytes = True, group, (1 << 30) * (1 - group)
+            programs.append(program)
+            tests.append(writer.SelfTest(io + 1, results[kind], stride=1))
+            io += len(program.io_names)
+    return engine([writer.Variant("jetson", programs, lib.INGOT_BACKEND_CUDA, 87, 0, 12060, 8)], self_test=tests)
+
+
+ENGINES = {"branches": branches, "newest": lambda: branches(13000), "counter": counter, "gather": gather, "pack": pack}
 
 if __name__ == "__main__":
     for name, make in ENGINES.items():

@@ -14,8 +14,13 @@
 #define EXPORT __attribute__((visibility("default")))
 enum { INVALID = 1, NOT_FOUND = 500, ILLEGAL_ADDRESS = 700, MAX_NODES = 256, MAX_BLOCKS = 256, MAX_WORK = 256 };
 
-EXPORT fake_cuda fake_cuda_state = {
-    .version = 12060, .arch = 87, .multiprocessors = 8, .shared = 166912, .devices = 1, .memory = 1 << 20};
+EXPORT fake_cuda fake_cuda_state = {.version = 12060,
+                                    .arch = 87,
+                                    .multiprocessors = 8,
+                                    .shared = 166912,
+                                    .devices = 1,
+                                    .memory = 1 << 20,
+                                    .milliseconds = 0.25f};
 #define S fake_cuda_state
 
 /* Every function begins with CALL: it counts, and fails when it is its turn. */
@@ -216,6 +221,8 @@ EXPORT CUresult cuDeviceGetAttribute(int *value, int attribute, CUdevice device)
     CALL;
     (void)device;
     switch (attribute) {
+    case CU_ATTRIBUTE_CLOCK_RATE: *value = 1000000; break;
+    case CU_ATTRIBUTE_L2_BYTES: *value = 1 << 16; break;
     case CU_ATTRIBUTE_MULTIPROCESSOR_COUNT: *value = S.multiprocessors; break;
     case CU_ATTRIBUTE_INTEGRATED: *value = S.integrated; break;
     case CU_ATTRIBUTE_MAJOR: *value = S.arch / 10; break;
@@ -622,7 +629,7 @@ EXPORT CUresult cuEventSynchronize(CUevent event) {
 EXPORT CUresult cuEventElapsedTime(float *milliseconds, CUevent from, CUevent to) {
     CALL;
     REQUIRE(from && to && !work_count);
-    *milliseconds = 0.25f;
+    *milliseconds = S.milliseconds;
     return CUDA_SUCCESS;
 }
 

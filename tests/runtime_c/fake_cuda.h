@@ -7,8 +7,9 @@
 typedef struct fake_cuda {
     /* the machine */
     int version, arch, multiprocessors, shared, integrated, devices;
-    uint64_t memory; /* bytes of the device */
-    int slow;        /* nobody who asks sees the end of work: only who waits does */
+    uint64_t memory;    /* bytes of the device */
+    float milliseconds; /* between any two events */
+    int slow;           /* nobody who asks sees the end of work: only who waits does */
     /* faults */
     long fail_at; /* this call, counted from 1, answers `error`; 0: none */
     int error;
