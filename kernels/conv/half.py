@@ -139,6 +139,7 @@ def samples() -> Iterable[Sample]:
         yield _sample("patches", (16, 24), 3, 40, (8, 8), **one, strides=(8, 8), batch=2, residual=half)
         yield _sample("patches that overlap", (5, 16), 8, 33, (3, 2), half=half, strides=(1, 2), activation=relu)
         yield _sample("patches of one axis", (64,), 1, 17, (16,), **two, strides=(16,))
+        yield _sample("many groups", (5, 6), 64, 80, (3, 3), half=half, pads=(1,) * 4, groups=4, residual=half)
         yield _sample("grouped", (8, 7), 36, 51, (3, 3), half=half, pads=(1,) * 4, groups=3, residual=half)
         yield _sample("many weights", (4, 5), 130, 300, (3, 3), half=half, pads=(1,) * 4)
         for channels in (1, 17, 64, 150):

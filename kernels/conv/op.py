@@ -24,6 +24,7 @@ from . import (
     cuda_depthwise,
     cuda_direct,
     cuda_few_rows,
+    cuda_groups,
     cuda_patches,
     cut,
     depthwise,
@@ -73,6 +74,7 @@ TACTICS = (
     *cuda_patches.TACTICS,
     *cuda_few_rows.TACTICS,
     *cuda.TACTICS,
+    *cuda_groups.TACTICS,
     *cuda_direct.tactics(_plain),
 )
 
@@ -129,6 +131,7 @@ def samples() -> Iterable[Sample]:
     yield _sample("three axes", (5, 6, 7), 3, 8, (3, 2, 3), strides=(1, 2, 1), pads=(1, 0, 1, 0, 1, 2), residual=True)
     yield _sample("patches", (9, 12), 3, 40, (3, 4), strides=(3, 4), batch=2, residual=True, activation=relu)
     yield _sample("grouped", (8, 7), 36, 51, (3, 3), pads=(1, 1, 1, 1), groups=3, residual=True, activation=relu)
+    yield _sample("many groups", (5, 6), 64, 64, (3, 3), pads=(1, 1, 1, 1), groups=4, residual=True)
     yield _sample("two by two groups", (5, 6), 16, 16, (3, 3), pads=(1, 1, 1, 1), groups=8)
     for channels in (1, 8, 17, 33, 64):
         yield _sample(

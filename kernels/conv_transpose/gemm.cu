@@ -92,20 +92,27 @@ struct phase_rows {
     }
 };
 
+/* The weights of a phase, and how many stages they are. */
+template <class T, class Tile> struct phase_weights : packed_weights<T, Tile> {
+    static constexpr int VEC = vec_of<T>::count;
+    int steps;
+
+    DEVICE phase_weights(const ingot_cuda_arg &w, const phase_view &view, int column)
+        : packed_weights<T, Tile>(w, column, 0) {
+        const int padded = (view.e.channels + VEC - 1) / VEC * VEC;
+        this->data += view.tap * padded;
+        this->depth = view.taps * padded;
+        steps = (this->depth * (int)sizeof(T) + Tile::bytes - 1) / Tile::bytes;
+    }
+};
+
 /* Makes the sums of a tile, and leaves them at the begin of the shared memory. */
 template <class T, class X, class Core, class Tile>
-DEVICE void phase_sums(const ingot_cuda_arg &x, const ingot_cuda_arg &w, const phase_view &view,
+DEVICE void phase_sums(phase_weights<T, Tile> &b, const ingot_cuda_arg &x, const phase_view &view,
                        const tile_place<Tile> &at, int8_t fill, uint8_t *shared) {
-    constexpr int VEC = vec_of<T>::count;
-    const int padded = (view.e.channels + VEC - 1) / VEC * VEC, depth = view.taps * padded;
-    const int steps = (depth * (int)sizeof(T) + Tile::bytes - 1) / Tile::bytes;
-    packed_weights<T, Tile> b(w, at.column, 0);
-    b.data += view.tap * padded;
-    b.depth = depth;
-    load_ahead<Tile, Core>(b, shared, steps);
     Core core;
     image_windows<T, X, Tile> a(x, view.e, view.p, view.rows, at.row, fill, shared + Tile::stages * Tile::stage_bytes);
-    multiply_tile<Tile>(core, a, b, shared, steps);
+    multiply_tile<Tile>(core, a, b, shared, b.steps);
     core.place(reinterpret_cast<typename Core::sum *>(shared));
 }
 
@@ -113,6 +120,7 @@ DEVICE void phase_sums(const ingot_cuda_arg &x, const ingot_cuda_arg &w, const p
 template <template <class> class Core, class T, class X, int KIND, class Tile> struct conv_transpose_gemm {
     static constexpr int threads = Tile::threads;
     static constexpr int blocks = 1;
+    static constexpr bool waits_itself = true; /* weights are constants */
     using call = ingot::call<5, ingot_conv_transpose_params>;
 
     static DEVICE void run(const call &c) {
@@ -120,10 +128,13 @@ template <template <class> class Core, class T, class X, int KIND, class Tile> s
         const ingot_cuda_arg &out = c.arg[4];
         const phase_view view(c.arg[0], out, c.params, (int)blockIdx.z);
         const tile_place<Tile> at(view.rows, out.dims[out.rank - 1]);
-        if (!at.exists) return;
+        if (!at.exists) return await_kernels();
+        phase_weights<T, Tile> b(c.arg[1], view, at.column);
+        load_ahead<Tile, Core<Tile>>(b, shared, b.steps);
+        await_kernels();
         finish_real<KIND, T, Tile, phase_rows> finish(c.arg[2], c.arg[3], out, at.column,
                                                       phase_rows{view, at.row, view.rows - at.row});
-        phase_sums<T, X, Core<Tile>>(c.arg[0], c.arg[1], view, at, 0, shared);
+        phase_sums<T, X, Core<Tile>>(b, c.arg[0], view, at, 0, shared);
         finish(reinterpret_cast<const float *>(shared), c.params.activation, 1.0f);
     }
 };
@@ -132,6 +143,7 @@ template <template <class> class Core, class T, class X, int KIND, class Tile> s
 template <template <class> class Core, class Tile> struct conv_transpose_gemm_s8 {
     static constexpr int threads = Tile::threads;
     static constexpr int blocks = 1;
+    static constexpr bool waits_itself = true; /* weights are constants */
     using call = ingot::call<7, ingot_conv_transpose_s8_params>;
 
     static DEVICE void run(const call &c) {
@@ -140,14 +152,16 @@ template <template <class> class Core, class Tile> struct conv_transpose_gemm_s8
         const int phase = (int)blockIdx.z;
         const phase_view view(c.arg[0], out, c.params.conv, phase);
         const tile_place<Tile> at(view.rows, out.dims[out.rank - 1]);
-        if (!at.exists) return;
+        if (!at.exists) return await_kernels();
+        phase_weights<int8_t, Tile> b(c.arg[1], view, at.column);
+        load_ahead<Tile, Core<Tile>>(b, shared, b.steps);
+        await_kernels();
         ingot_cuda_arg own; /* sums of the phase */
         own.data = static_cast<int32_t *>(sums.data) + phase * sums.pitch;
         own.dtype = sums.dtype;
         finish_s8<Tile, phase_rows> finish(c.arg[2], c.arg[3], own, c.arg[5], out, at.column,
                                            phase_rows{view, at.row, view.rows - at.row});
-        phase_sums<int8_t, int8_t, Core<Tile>>(c.arg[0], c.arg[1], view, at, (int8_t)c.params.numbers.input_zero,
-                                               shared);
+        phase_sums<int8_t, int8_t, Core<Tile>>(b, c.arg[0], view, at, (int8_t)c.params.numbers.input_zero, shared);
         finish(reinterpret_cast<const int32_t *>(shared), c.params.numbers, c.params.conv.activation);
     }
 };

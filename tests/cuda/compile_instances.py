@@ -27,7 +27,13 @@ from zoo import models
 ROOT = Path(__file__).resolve().parents[2]
 TARGETS = ("jetson-orin-nano-8gb", "h200", "jetson-thor")
 #: the files of kernels that multiply on tensor cores
-TENSOR_CORES = ("conv/gemm.cu", "matmul/gemm.cu", "attention/attention_mma.cu")
+TENSOR_CORES = (
+    "conv/gemm.cu",
+    "conv/groups.cu",
+    "conv_transpose/gemm.cu",
+    "matmul/gemm.cu",
+    "attention/attention_mma.cu",
+)
 
 
 class Collector:

@@ -1,0 +1,131 @@
+"""CUDA tactics of convolutions in groups, as matrix products: groups are bundled until they fill a tile."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ingot.kernels.common.cuda import CPP, activation_kind, ceil_div
+from ingot.kernels.common.cuda_gemm import (
+    CHUNK,
+    FMA_TILES,
+    MMA_TILES,
+    Product,
+    Tile,
+    Way,
+    core_of,
+    efficiency,
+    pack_rows,
+)
+from ingot.kernels.common.half import takes_weights
+from ingot.kernels.spec import DType, Launch, NodeView, Tactic
+from ingot.targets import Target
+
+from .attrs import HalfConvAttrs, QConvAttrs, conv_params
+from .cuda import MOST_LINES
+from .int8 import is_s8, s8_params
+from .panels import is_float
+
+#: what a bundle has at least where there are so many groups: columns, and bytes of a tap
+LEAST_COLUMNS, LEAST_BYTES = 32, 64
+#: bundles that a grid may have
+MOST_BUNDLES = 65535
+
+
+def bundle(node: NodeView) -> int:
+    """Groups of a bundle."""
+    groups, size = node.attrs.groups, node.inputs[1].type.dtype.size
+    channels, columns = node.inputs[0].type.shape[-1] // groups, node.outputs[0].type.shape[-1] // groups
+    fills = (n for n in range(1, groups) if n * columns >= LEAST_COLUMNS and n * channels * size >= LEAST_BYTES)
+    return next((n for n in fills if groups % n == 0), groups)
+
+
+def pack(node: NodeView, w: np.ndarray) -> np.ndarray:
+    """[O, C / groups, *kernel] -> [O, taps x channels of a bundle]: zeros where a group does not read, and behind the
+    channels of each tap up to whole chunks of 16 bytes."""
+    many, groups = bundle(node), node.attrs.groups
+    out, channels = w.shape[:2]
+    taps = w.reshape(groups // many, many, out // groups, channels, -1).swapaxes(-1, -2)
+    wide = np.zeros((*taps.shape[:-1], many, channels), w.dtype)
+    for group in range(many):
+        wide[:, group, :, :, group] = taps[:, group]
+    return pack_rows(wide.reshape(-1, many * channels)).reshape(out, -1)
+
+
+def _extent(node: NodeView) -> tuple[int, int, int]:
+    """Rows, columns and depth of the product of a bundle."""
+    x, y, w = node.inputs[0].type, node.outputs[0].type, node.inputs[1].type
+    bundles, vec = node.attrs.groups // bundle(node), CHUNK // w.dtype.size
+    depth = ceil_div(x.shape[-1] // bundles, vec) * vec * math.prod(node.attrs.kernel)
+    return math.prod(y.shape[:-1]), y.shape[-1] // bundles, depth
+
+
+def _reaches(node: NodeView, target: Target, tile: Tile, pace: str) -> float:
+    """The share of the roofline, which counts no zeros."""
+    rows, columns, depth = _extent(node)
+    dtype, bundles = node.inputs[1].type.dtype, node.attrs.groups // bundle(node)
+    moved = sum(v.type.nbytes for v in (*node.inputs, *node.outputs) if v is not None)
+    # all bundles side by side: as many tiles as one product has with a whole number of tiles for each
+    wide = ceil_div(columns, tile.columns) * tile.columns * bundles
+    share = efficiency(Way(tile), Product(rows, wide, depth, dtype.size, moved, pace, pace), target)
+    peak = float(target.peak_gops.get(pace, target.peak_gops.get("f32", 1000.0)))
+    least = moved / float(target.figures.get("memory_gbs", 200.0))
+    real = 2 * rows * columns * bundles * (depth / bundle(node))
+    return share * max(real / peak, least) / max(2 * rows * wide * depth / peak, least)
+
+
+def _tactic(kernel: str, core: str, dtype: DType, tile: Tile) -> Tactic:
+    exact = dtype is DType.I8
+
+    def can(node: NodeView) -> bool:
+        kinds = {DType.I8: is_s8, DType.F32: is_float}
+        known = kinds[dtype](node) if dtype in kinds else takes_weights(node, HalfConvAttrs, dtype)
+        if not known or (isinstance(node.attrs, QConvAttrs) and node.attrs.parts > 1):
+            return False
+        if not 1 < node.attrs.groups < node.inputs[0].type.shape[-1]:
+            return False
+        lines = sum(node.attrs.kernel) + 3 - len(node.attrs.kernel)
+        bundles = node.attrs.groups // bundle(node)
+        return lines <= MOST_LINES and bundles <= MOST_BUNDLES and tile.suits(*_extent(node)[:2])
+
+    def launch(node: NodeView, target: Target) -> Launch:
+        made, own = core_of(core, tile, target)
+        arguments = [f"ingot::{made}"]
+        if not exact:
+            arguments += [CPP[dtype], CPP[node.inputs[0].type.dtype], str(activation_kind(node.attrs.activation))]
+        tables = 8 * (own.rows + math.prod(node.attrs.kernel) + 1)
+        return Launch(
+            source="conv/groups.cu",
+            kernel=f"conv_groups{'_s8' if exact else ''}<{', '.join([*arguments, own.cpp])}>",
+            grid=(own.grid(*_extent(node)[:2])[0], 1, node.attrs.groups // bundle(node)),
+            block=own.threads,
+            shared=ceil_div(max(own.shared, own.staged + tables), 128) * 128,
+            exact=exact,
+        )
+
+    return Tactic(
+        kernel=kernel,
+        params_type="ingot_conv_s8_params" if exact else "ingot_conv_params",
+        params=s8_params if exact else conv_params,
+        when=can,
+        pack={1: pack},
+        pitched_inputs=(0, 3),
+        pitched_outputs=(0,),
+        inplace=(3,),
+        numerics="exact" if exact else "fp32",
+        variant=tile.variant,
+        efficiency=lambda node, target: _reaches(node, target, tile, dtype.name.lower()),
+        launch=launch,
+    )
+
+
+#: of those for one group, what has few columns
+_TILES = tuple(tile for tile in MMA_TILES if tile.columns <= 64 and tile.warps[2] <= 2) + MMA_TILES[-1:]
+
+TACTICS: tuple[Tactic, ...] = (
+    *(_tactic("conv_groups_f16_cuda", "f16_core", DType.F16, tile) for tile in _TILES),
+    *(_tactic("conv_groups_bf16_cuda", "bf16_core", DType.BF16, tile) for tile in _TILES),
+    *(_tactic("conv_groups_s8_cuda", "s8_core", DType.I8, tile) for tile in _TILES),
+    *(_tactic("conv_groups_f32_cuda", "fma_core", DType.F32, tile) for tile in FMA_TILES),
+)
