@@ -29,6 +29,8 @@ from .panels import is_float
 
 #: what a bundle has at least where there are so many groups: columns, and bytes of a tap
 LEAST_COLUMNS, LEAST_BYTES = 32, 64
+#: columns that are stored at once, so bundles are whole ones
+EIGHT = 8
 #: bundles that a grid may have
 MOST_BUNDLES = 65535
 
@@ -37,8 +39,11 @@ def bundle(node: NodeView) -> int:
     """Groups of a bundle."""
     groups, size = node.attrs.groups, node.inputs[1].type.dtype.size
     channels, columns = node.inputs[0].type.shape[-1] // groups, node.outputs[0].type.shape[-1] // groups
-    fills = (n for n in range(1, groups) if n * columns >= LEAST_COLUMNS and n * channels * size >= LEAST_BYTES)
-    return next((n for n in fills if groups % n == 0), groups)
+    for n in range(1, groups):
+        fills = n * columns >= LEAST_COLUMNS and n * columns % EIGHT == 0 and n * channels * size >= LEAST_BYTES
+        if fills and groups % n == 0:
+            return n
+    return groups
 
 
 def pack(node: NodeView, w: np.ndarray) -> np.ndarray:

@@ -2,7 +2,7 @@
 #include "conv_s8.h"
 #include "gemm_half.h"
 
-enum { CHUNK_BYTES = 16, MOST_LINES = 31 };
+enum { CHUNK_BYTES = 16, MOST_LINES = 31, EIGHT = 8 /* columns that are stored at once */ };
 
 /* A bundle of groups for each step of the grid along z, and weights [O][taps][channels of one in whole chunks]. */
 static const char *groups_check(const ingot_call *call, int64_t size) {
@@ -19,6 +19,9 @@ static const char *groups_check(const ingot_call *call, int64_t size) {
     }
     if (bundles < 1 || s.groups % bundles != 0 || s.kernel[0] + s.kernel[1] + s.kernel[2] > MOST_LINES) {
         return "conv: bundles of groups, or too large a kernel";
+    }
+    if (bundles > 1 && s.out_channels / bundles % EIGHT != 0) {
+        return "conv: channels of a bundle";
     }
     const int64_t padded = (s.in_channels / bundles + vec - 1) / vec * vec;
     return w->dims[0] != s.out_channels || w->dims[1] % padded != 0 || w->dims[1] / padded != s.taps ? "conv: weights"

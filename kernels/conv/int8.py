@@ -330,7 +330,7 @@ def samples() -> Iterable[Sample]:
     for channels, out in ((1, 8), (3, 16), (5, 15), (16, 17), (17, 40), (32, 1), (8, 100)):
         yield _sample(f"int8 3x3 {channels}->{out}", (9, 11), channels, out, (3, 3), pads=(1,) * 4, activation=relu)
     yield _sample("int8 first layer", (23, 31), 3, 32, (3, 3), strides=(2, 2), pads=(1,) * 4, activation=relu6)
-    yield _sample("int8 many groups", (5, 6), 128, 136, (3, 3), pads=(1,) * 4, groups=8, residual=near)
+    yield _sample("int8 many groups", (5, 6), 128, 160, (3, 3), pads=(1,) * 4, groups=8, residual=near)
     yield _sample("int8 patches", (8, 12), 8, 40, (4, 4), strides=(4, 4), batch=2, residual=near, activation=relu)
     yield _sample("int8 7x7", (20, 17), 3, 40, (7, 7), strides=(3, 3), pads=(3, 2, 1, 3), bias=False)
     yield _sample("int8 pointwise", (7, 7), 24, 70, (1, 1), residual=near)

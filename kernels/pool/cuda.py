@@ -149,7 +149,7 @@ def _tactics(
         tactic,
         when=lambda node: when(node) and _is_square(node),
         variant="windows at once, channels=4",
-        efficiency=lambda node, target: EFFICIENCY_SQUARES if _is_small(node) else EFFICIENCY,
+        efficiency=lambda node, target: EFFICIENCY_SQUARES if _is_small(node) or _most(node) == 4 else EFFICIENCY,
         launch=lambda node, target: launch(node, _squares(_four)),
     )
     most = replace(
