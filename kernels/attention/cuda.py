@@ -27,9 +27,12 @@ GRID_MAX = 65535
 SHARED_MAX = 99 * 1024
 #: of figures that a target does not give
 _FIGURES = {"sm_count": 8, "clock_mhz": 1000.0, "memory_gbs": 100.0, "shared_bytes_per_sm": 100 * 1024}
-#: clocks until the first keys are there, of a tile of keys however small, and of joining parts; what a multiprocessor
-#: does in a clock: multiply-adds of m16n8k16, scores; registers of a thread
-_FILL, _STEP, _JOIN, _MULTIPLIES, _SCORES, _REGISTERS = 1500.0, 600.0, 700.0, 0.6, 10.0, 168
+#: clocks until the first keys are there, of a tile of keys however small, and of joining parts
+_FILL, _STEP, _JOIN = 1500.0, 600.0, 700.0
+#: what a multiprocessor does in a clock: multiply-adds of m16n8k16, scores, bytes that it copies; registers of a thread
+_MULTIPLIES, _SCORES, _BYTES, _REGISTERS = 0.6, 10.0, 24.0, 168
+#: of the time of the largest cut, on warp groups
+_GROUP_SHARE = 0.6
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +74,10 @@ class Cut:
         return max(2 * operands, 4 * joined)
 
     def fitted(self, shape: Shape) -> Cut | None:
-        """The same with fewer keys where shared memory is too small; None: they would be none."""
+        """The same with fewer keys where shared memory is too small; None: they would be none, or so few that half of
+        the parts are idle."""
+        if self.parts > 4 and shape.keys <= self.keys * self.parts // 2:
+            return None
         cut = self
         while cut.shared(shape) > SHARED_MAX:
             if cut.keys <= 16:
@@ -88,13 +94,17 @@ class Cut:
         resident = max(min(own, most), 1)
         products = self.tiles * self.keys // 8 * (shape.deep + shape.wide)
         busy = self.rows * self.parts * (products / _MULTIPLIES + 16 * self.tiles * self.keys / _SCORES)
+        busy = max(busy, self.parts * self.keys * (shape.deep + shape.wide) * 32 / _BYTES)
         steps = ceil_div(ceil_div(shape.keys, self.keys), self.parts)
         clocks = _FILL + steps * max(resident * busy, _STEP) + (_JOIN if self.parts > 1 else 0.0)
         return ceil_div(own, resident) * clocks * 1000.0 / figures["clock_mhz"]
 
 
+#: the arch that has warp groups; groups of a block, 64 queries and four warps each, and their keys
+GROUP_ARCH = "sm_90a"
+GROUPS, GROUP_QUERIES, GROUP_KEYS = 2, 64, 128
 #: few queries to a block, whose keys are spread over its warps; then many
-CUTS = (Cut(1, 4, 1, 32), Cut(1, 8, 1, 32), Cut(4, 1, 1), Cut(4, 1, 2))
+CUTS = (Cut(1, 8, 1, 32), Cut(1, 4, 1, 32), Cut(4, 1, 1), Cut(4, 1, 2))
 
 
 def _shape(node: NodeView) -> tuple[Shape, int, int]:
@@ -123,12 +133,34 @@ def _real(node: NodeView, target: Target) -> Launch:
     return Launch("attention/attention.cu", kernel, (max(blocks, 1), 1, 1), WARPS * 32, 4 * floats)
 
 
+def _is_plain(node: NodeView) -> bool:
+    """Neither a mask nor a cap, and scores that keep their order when they are scaled."""
+    attrs = real_attrs(node)
+    return node.inputs[3] is None and attrs.softcap == 0.0 and attrs.scale > 0.0
+
+
+def _in_groups(node: NodeView, target: Target, cut: Cut) -> bool:
+    """Whether warp groups take the place of a cut of many queries."""
+    _, depth, width = _shape(node)
+    return target.arch == GROUP_ARCH and cut == CUTS[-1] and _is_plain(node) and depth == width and depth in (64, 128)
+
+
+def _group(node: NodeView, types: str) -> Launch:
+    shape, depth, _ = _shape(node)
+    queries = GROUPS * GROUP_QUERIES
+    grid = (max(ceil_div(shape.rows, queries), 1), max(shape.heads, 1), max(shape.batch, 1))
+    kernel = f"attention_group<{types}, {depth // 64}, {GROUPS}>"
+    shared = 2 * depth * (queries + 4 * GROUP_KEYS)
+    return Launch("attention/attention_group.cu", kernel, grid, 128 * GROUPS, shared)
+
+
 def _mma(node: NodeView, target: Target, cut: Cut) -> Launch:
     shape, *_ = _shape(node)
-    cut = cut.fitted(shape) or cut
-    attrs = real_attrs(node)
-    plain = node.inputs[3] is None and attrs.softcap == 0.0 and attrs.scale > 0.0
     types = f"{CPP[node.inputs[0].type.dtype]}, {CPP[node.outputs[0].type.dtype]}"
+    if _in_groups(node, target, cut):
+        return _group(node, types)
+    cut = cut.fitted(shape) or cut
+    plain = _is_plain(node)
     numbers = f"{shape.deep}, {shape.wide}, {cut.tiles}, {cut.rows}, {cut.parts}, {cut.keys}"
     kernel = f"attention_mma<{types}, {numbers}, {'true' if plain else 'false'}>"
     grid = (max(ceil_div(shape.rows, cut.queries), 1), max(shape.heads, 1), max(shape.batch, 1))
@@ -145,7 +177,7 @@ def _fits_mma(node: NodeView, cut: Cut) -> bool:
 def _efficiency(node: NodeView, target: Target, cut: Cut) -> float:
     shape, depth, width = _shape(node)
     figures = {**_FIGURES, **target.figures}
-    took = (cut.fitted(shape) or cut).ns(shape, figures)
+    took = (cut.fitted(shape) or cut).ns(shape, figures) * (_GROUP_SHARE if _in_groups(node, target, cut) else 1.0)
     peak = figures["sm_count"] * figures["clock_mhz"] / 1000.0 * figures.get("ops_per_clock", {}).get("f16", 1024)
     work = 2 * shape.batch * shape.heads * shape.rows * shape.keys * (depth + width)
     moved = sum(value.type.nbytes for value in [*node.inputs, *node.outputs] if value is not None)

@@ -86,6 +86,8 @@ def samples() -> Iterable[Sample]:
         case(1, 2, 1, 17, 20, 5, 7, softcap=2.0),
         case(1, 1, 1, 70, 70, 80, 96),
         case(1, 1, 1, 3, 70, 140, 32),
+        case(1, 2, 1, 70, 300, 64, 64, causal=True, diagonal=230, rows_first=(True, False, True, True), joined="v"),
+        case(1, 1, 1, 140, 260, 128, 128),
     )
 
 

@@ -367,6 +367,11 @@ template <int N> DEVICE void group_settle(int32_t (&d)[N]) {
 #pragma unroll
     for (int i = 0; i < N; i++) asm volatile("" : "+r"(d[i])::"memory");
 }
+/* Operands in registers are not written before this. */
+template <int N> DEVICE void group_settle(uint32_t (&a)[N]) {
+#pragma unroll
+    for (int i = 0; i < N; i++) asm volatile("" : "+r"(a[i])::"memory");
+}
 
 /* Rows of 128 bytes, of which eight each begin at a multiple of 1024; chunks of 16 bytes of row r lie where their
  * number xor r % 8 says. */
@@ -423,6 +428,20 @@ template <class T, int N> DEVICE void group_multiply(int32_t (&d)[N], const void
 INGOT_GROUP_MULTIPLIES(f16, float, "f", "k16.f32.f16.f16", ", 1, 1, 0, 0")
 INGOT_GROUP_MULTIPLIES(bf16, float, "f", "k16.f32.bf16.bf16", ", 1, 1, 0, 0")
 INGOT_GROUP_MULTIPLIES(int8_t, int32_t, "r", "k32.s32.s8.s8", "")
+
+/* The same for a in registers, as `multiply` has the sixteen rows of a warp, and b [16 of the depth][64], whose rows of
+ * 128 bytes are those of the depth. What `a` is in stays until the product is waited for. */
+template <class T> DEVICE void group_multiply_turned(float (&d)[32], const uint32_t (&a)[4], const void *b);
+#define INGOT_GROUP_MULTIPLY_TURNED(type, shape)                                                                       \
+    template <> DEVICE void group_multiply_turned<type>(float(&d)[32], const uint32_t(&a)[4], const void *b) {         \
+        asm volatile("{ .reg .pred p; setp.eq.b32 p, 0, 0; wgmma.mma_async.sync.aligned.m64n64" shape                  \
+                     " {" INGOT_SUM_NAMES_32 "}, {%32, %33, %34, %35}, %36, p, 1, 1, 1; }"                             \
+                     : INGOT_SUM_32(d, "f")                                                                            \
+                     : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(group_operand(b))                               \
+                     : "memory");                                                                                      \
+    }
+INGOT_GROUP_MULTIPLY_TURNED(f16, "k16.f32.f16.f16")
+INGOT_GROUP_MULTIPLY_TURNED(bf16, "k16.f32.bf16.bf16")
 
 /* -- boxes of tensors that are copied by themselves, and barriers in shared memory, on sm_90a -----------------------
  */
@@ -499,10 +518,11 @@ DEVICE void sync_cluster() {
 }
 /* To that place of another block's shared memory, or of this one's; both have begun, and see it after sync_cluster. */
 DEVICE void store_to_block(uint32_t rank, float *p, float x) {
-    asm volatile("{ .reg .b32 there; mapa.shared::cluster.u32 there, %0, %1; st.shared::cluster.f32 [there], %2; }" ::"r"(
-                     shared_address(p)),
-                 "r"(rank), "f"(x)
-                 : "memory");
+    asm volatile(
+        "{ .reg .b32 there; mapa.shared::cluster.u32 there, %0, %1; st.shared::cluster.f32 [there], %2; }" ::"r"(
+            shared_address(p)),
+        "r"(rank), "f"(x)
+        : "memory");
 }
 #endif
 

@@ -33,6 +33,7 @@ TENSOR_CORES = (
     "conv_transpose/gemm.cu",
     "matmul/gemm.cu",
     "attention/attention_mma.cu",
+    "attention/attention_group.cu",
 )
 
 

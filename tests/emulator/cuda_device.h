@@ -7,6 +7,7 @@
 #define INGOT_CUDA_DEVICE_H
 
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cuda_call.h"
@@ -327,7 +328,30 @@ template <class T, class S, int N> DEVICE void group_product(void *sums, const v
 }
 
 template <class T, class S, int N> DEVICE void group_multiply(S (&d)[N], const void *a, const void *b) {
-    machine->group_multiply(group_product<T, S, N>, d, a, b);
+    machine->group_multiply(group_product<T, S, N>, d, a, b, false);
+}
+
+/* The two rows of a lane, each of sixteen elements, which are spread over the lanes of four. */
+template <class T> struct group_rows { T row[2][16]; };
+template <class T> DEVICE void group_product_turned(void *sums, const void *a, const void *b) {
+    float *d = static_cast<float *>(sums);
+    const group_rows<T> &rows = *static_cast<const group_rows<T> *>(a);
+    for (int j = 0; j < 32; j++) {
+        const int column = j / 4 * 8 + (int)threadIdx.x % 4 * 2 + (j & 1);
+        for (int k = 0; k < 16; k++) {
+            d[j] += to_float(rows.row[j / 2 % 2][k]) * to_float(group_element<T>(b, k, column));
+        }
+    }
+}
+template <class T> DEVICE void group_multiply_turned(float (&d)[32], const uint32_t (&a)[4], const void *b) {
+    group_rows<T> *const rows = static_cast<group_rows<T> *>(malloc(sizeof(group_rows<T>)));
+    for (int i = 0; i < 4; i++) {
+        for (int t = 0; t < 4; t++) {
+            const uint32_t both = shuffle(a[i], (int)threadIdx.x % 32 / 4 * 4 + t);
+            memcpy(&rows->row[i % 2][i / 2 * 8 + 2 * t], &both, sizeof both);
+        }
+    }
+    machine->group_multiply(group_product_turned<T>, d, rows, b, true);
 }
 
 /* -- boxes of tensors, barriers in shared memory ------------------------------------------------------------------- */

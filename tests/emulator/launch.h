@@ -33,6 +33,7 @@ struct product {
     void *d;
     const void *a, *b;
     uint32_t group;
+    bool held; /* a is to be freed */
 };
 
 struct thread {
@@ -136,7 +137,7 @@ void check_global(const void *p, size_t bytes);
 void copy_async(void *to, const void *from, int bytes, int there);
 void copy_commit();
 void copy_wait(ingot_emulated_site site, int groups);
-void group_multiply(ingot_group_product run, void *d, const void *a, const void *b);
+void group_multiply(ingot_group_product run, void *d, const void *a, const void *b, bool held);
 void group_commit();
 void group_wait(ingot_emulated_site site, int groups);
 

@@ -52,7 +52,8 @@ struct ingot_machine {
     void (*copy_async)(void *to, const void *from, int bytes, int there);
     void (*copy_commit)();
     void (*copy_wait)(ingot_emulated_site, int groups);
-    void (*group_multiply)(ingot_group_product run, void *d, const void *a, const void *b);
+    /* `held`: a is not in shared memory, and given back by free when it was multiplied. */
+    void (*group_multiply)(ingot_group_product run, void *d, const void *a, const void *b, bool held);
     void (*group_commit)();
     void (*group_wait)(ingot_emulated_site, int groups);
     void (*barrier_init)(uint64_t *barrier, int arrivals);

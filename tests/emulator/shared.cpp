@@ -1,4 +1,5 @@
 /* Shared memory, copies to it, and what reads it later. */
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -117,10 +118,10 @@ void copy_wait(ingot_emulated_site site, int groups) {
 }
 
 /* Products read shared memory, and change their sums, when they are waited for. */
-void group_multiply(ingot_group_product run, void *d, const void *a, const void *b) {
-    for (const void *p : {a, b})
+void group_multiply(ingot_group_product run, void *d, const void *a, const void *b, bool held) {
+    for (const void *p : {held ? b : a, b})
         if ((uintptr_t)p % 16 || !is_shared(p, 32)) fail("group_multiply: %p", p);
-    self->products.push_back({run, d, a, b, self->product_groups});
+    self->products.push_back({run, d, a, b, self->product_groups, held});
 }
 
 void group_commit() { self->product_groups++; }
@@ -131,8 +132,10 @@ void group_wait(ingot_emulated_site site, int groups) {
     for (const product &p : self->products) {
         if ((int64_t)p.group >= (int64_t)self->product_groups - groups)
             self->products[kept++] = p;
-        else
+        else {
             p.run(p.d, p.a, p.b);
+            if (p.held) free(const_cast<void *>(p.a));
+        }
     }
     self->products.resize(kept);
 }

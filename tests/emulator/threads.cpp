@@ -151,6 +151,9 @@ void run_threads() {
         t.block.x += i / now.threads;
         t.copies.clear();
         t.groups = 0;
+        for (const product &p : t.products) {
+            if (p.held) free(const_cast<void *>(p.a));
+        }
         t.products.clear();
         t.product_groups = 0;
         fiber_start(&t.place, stacks + i * STACK, STACK, thread_main);
