@@ -3,8 +3,8 @@
  * Two warp groups multiply, a third one has a thread that starts copies of boxes (64 rows of 128 bytes along the
  * depth). A stage of the ring has two barriers: `full` hears of the bytes, `empty` of the warps that are done with it.
  * A block goes on to other tiles until there is none left, and copies for the next one are under way while results are
- * stored. With a CLUSTER of two, the tiles of two blocks lie below each other, and each brings half of the columns to
- * both. */
+ * stored. The two groups share a tile, or take TURNS: each makes one of its own, and stores while the other multiplies.
+ * With a CLUSTER of two, the tiles of two blocks lie below each other, and each brings half of the columns to both. */
 #ifndef INGOT_CUDA_GEMM_TMA_H
 #define INGOT_CUDA_GEMM_TMA_H
 
@@ -13,15 +13,17 @@
 #if defined(INGOT_WARP_GROUPS)
 namespace ingot {
 
-template <int ROWS, int COLUMNS, int STAGES, int CLUSTER, int BAND = 2048> struct tma_tile {
+template <int ROWS, int COLUMNS, int STAGES, int CLUSTER, bool TURNS> struct tma_tile {
     static constexpr int rows = ROWS, columns = COLUMNS, stages = STAGES, cluster = CLUSTER, bytes = 128;
     static constexpr int groups = 2, threads = 128 * (groups + 1), box_rows = 64, box_bytes = box_rows * bytes;
-    static constexpr int down = ROWS / groups / 64; /* of a group, products of 64 rows */
+    static constexpr bool turns = TURNS;
+    static constexpr int sharing = TURNS ? 1 : groups; /* groups that share a tile */
+    static constexpr int down = ROWS / sharing / 64;   /* of a group, products of 64 rows */
     static constexpr int a_bytes = ROWS * bytes, stage_bytes = (ROWS + COLUMNS) * bytes;
     static constexpr int shared = STAGES * stage_bytes; /* barriers follow */
     static constexpr int count = COLUMNS / 2;           /* sums of a thread and 64 rows */
-    static constexpr int band = BAND / (ROWS * CLUSTER);
-    static_assert(ROWS % 128 == 0 && COLUMNS % (64 * CLUSTER) == 0, "whole boxes");
+    static constexpr int band = 2048 / (ROWS * CLUSTER);
+    static_assert(ROWS % (64 * sharing) == 0 && COLUMNS % (64 * CLUSTER) == 0, "whole boxes");
 };
 
 /* Which tiles a block makes: every `step`th from `at` on. Neighbours in time share what caches hold. */
@@ -36,7 +38,7 @@ template <class Tile> struct tile_walk {
         step = (int)gridDim.x / Tile::cluster;
     }
     DEVICE bool exists() const { return at < down * across; }
-    DEVICE void next() { at += step; }
+    DEVICE void next(int times = 1) { at += times * step; }
     /* The first row and the first column of the tile. */
     DEVICE void place(int &row, int &column) const {
         const int of_band = Tile::band * across, band = at / of_band, rest = at % of_band;
@@ -57,6 +59,11 @@ template <class Tile> struct ring_place {
             phase ^= 1;
         }
     }
+    DEVICE void skip(int steps) {
+        const int all = stage + steps, rounds = all / Tile::stages;
+        stage = all - rounds * Tile::stages;
+        phase ^= (uint32_t)rounds & 1u;
+    }
 };
 
 /* What there is to multiply: `parts` times a depth of `depth` elements, which lie in b one behind the other, `padded`
@@ -69,12 +76,13 @@ template <class T, class Tile> struct tma_ring {
     static constexpr int deep = Tile::bytes / (int)sizeof(T); /* elements of a stage */
 
     uint8_t *stages;
-    uint64_t *full, *empty;
+    uint64_t *full, *empty, *turn;
 
     DEVICE explicit tma_ring(uint8_t *shared) {
         stages = shared;
         full = reinterpret_cast<uint64_t *>(shared + Tile::shared);
         empty = full + Tile::stages;
+        turn = empty + Tile::stages;
     }
 
     /* All threads of the block. */
@@ -82,8 +90,9 @@ template <class T, class Tile> struct tma_ring {
         if (threadIdx.x == 0) {
             for (int i = 0; i < Tile::stages; i++) {
                 barrier_init(full + i, 1);
-                barrier_init(empty + i, 4 * Tile::groups * Tile::cluster);
+                barrier_init(empty + i, 4 * Tile::sharing * Tile::cluster);
             }
+            for (int i = 0; i < Tile::groups; i++) barrier_init(turn + i, 4);
             publish_barriers();
         }
         meet();
@@ -160,9 +169,20 @@ template <class T, class Tile> struct tma_ring {
         }
     }
 
+    /* A warp group waits until the other one has taken all stages of the tile before its own: whoever waits for a stage
+     * may be one phase behind, not more. `times`: how many tiles it has made. */
+    DEVICE void await_turn(int group, int times) {
+        if constexpr (Tile::turns) barrier_wait(turn + group, (uint32_t)(times + 1 - group) & 1u);
+    }
+    DEVICE void pass_turn(int group) {
+        if constexpr (Tile::turns) {
+            if (threadIdx.x % 32 == 0) barrier_arrive(turn + (1 - group));
+        }
+    }
+
     /* A warp group: makes its sums of the next tile. */
     template <class S> DEVICE void multiply(ring_place<Tile> &at, S (&sums)[Tile::down][Tile::count], int steps) {
-        const int own = (int)threadIdx.x / 128 * Tile::down * Tile::box_bytes;
+        const int own = Tile::turns ? 0 : (int)threadIdx.x / 128 * Tile::down * Tile::box_bytes;
         int before = 0;
 #pragma unroll
         for (int d = 0; d < Tile::down; d++) {
@@ -186,6 +206,8 @@ template <class T, class Tile> struct tma_ring {
             before = at.stage;
             at.next();
         }
+        sync_warp();
+        pass_turn((int)threadIdx.x / 128);
         group_wait<0>();
 #pragma unroll
         for (int d = 0; d < Tile::down; d++) group_settle(sums[d]);
@@ -239,7 +261,8 @@ template <class Tile, class Finish> struct fragment_finish {
 
     DEVICE void begin(int first_row, int first_column) {
         const int lane = (int)threadIdx.x % 32;
-        row = first_row + (int)threadIdx.x / 128 * Tile::down * 64 + (int)threadIdx.x / 32 % 4 * 16 + lane / 4;
+        const int group = Tile::turns ? 0 : (int)threadIdx.x / 128;
+        row = first_row + group * Tile::down * 64 + (int)threadIdx.x / 32 % 4 * 16 + lane / 4;
         column = first_column + lane % 4 * 8;
         finish.read(next, row, column);
     }
@@ -273,16 +296,22 @@ DEVICE void tma_product(const Finish &finish, int rows, int columns, const tma_d
     } else {
         more_registers<232>();
         const int steps = (depth.depth + ring.deep - 1) / ring.deep * depth.parts;
+        const int turn = Tile::turns ? (int)threadIdx.x / 128 : 0, turns = Tile::turns ? Tile::groups : 1;
         ring_place<Tile> at;
         fragment_finish<Tile, Finish> end(finish);
         await_kernels();
+        walk.next(turn);
+        at.skip(turn * steps);
+        int made = 0;
 #pragma unroll 1
-        for (; walk.exists(); walk.next()) {
+        for (; walk.exists(); walk.next(turns)) {
             sum sums[Tile::down][Tile::count];
             int row, column;
             walk.place(row, column);
             end.begin(row, column);
+            ring.await_turn(turn, made++);
             ring.multiply(at, sums, steps);
+            if (Tile::turns) at.skip(steps);
             end(sums);
         }
     }

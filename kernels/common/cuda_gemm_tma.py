@@ -18,27 +18,31 @@ _SM_COUNT = 132
 
 @dataclass(frozen=True, slots=True)
 class TmaTile:
-    """The template arguments of ``ingot::tma_tile``: a tile of the result, stages of the ring, blocks of a cluster."""
+    """The template arguments of ``ingot::tma_tile``: a tile of the result, stages of the ring, blocks of a cluster, and
+    whether the two warp groups take turns."""
 
     rows: int
     columns: int
     stages: int
     cluster: int = 1
+    turns: bool = False
 
     threads = 384
 
     @property
     def shared(self) -> int:
-        """Bytes of dynamic shared memory: the stages, and two barriers each."""
-        return self.stages * ((self.rows + self.columns) * _ROW_BYTES + 16)
+        """Bytes of dynamic shared memory: the stages, two barriers each, and those of the two groups."""
+        return self.stages * ((self.rows + self.columns) * _ROW_BYTES + 16) + 16
 
     @property
     def cpp(self) -> str:
-        return f"ingot::tma_tile<{self.rows}, {self.columns}, {self.stages}, {self.cluster}>"
+        sizes = (self.rows, self.columns, self.stages, self.cluster, str(self.turns).lower())
+        return f"ingot::tma_tile<{', '.join(map(str, sizes))}>"
 
     @property
     def variant(self) -> str:
-        return f"tile={self.rows}x{self.columns} stages={self.stages} cluster={self.cluster}"
+        way = "turns" if self.turns else "shared"
+        return f"tile={self.rows}x{self.columns} stages={self.stages} cluster={self.cluster} way={way}"
 
     @property
     def prelude(self) -> str:
@@ -80,8 +84,11 @@ class TmaTile:
 TMA_TILES = (
     TmaTile(128, 256, 4, 1),
     TmaTile(128, 256, 4, 2),
-    TmaTile(128, 128, 6, 1),
     TmaTile(256, 128, 4, 2),
+    TmaTile(128, 128, 6, 1),
+    TmaTile(128, 128, 6, 1, turns=True),
+    TmaTile(128, 128, 6, 2, turns=True),
+    TmaTile(64, 256, 5, 1, turns=True),
 )
 
 #: clocks from the start of a kernel to its first product, and of the end of a tile
