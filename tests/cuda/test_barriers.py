@@ -32,7 +32,8 @@ OPERATORS = [n for n, spec in samples.SPECS.items() if any(t.backend == "cuda" f
 ONE_BLOCK = (1, 1, 1)
 #: how many places of a file nobody misses, because another one makes up for them
 SPARE = {
-    "cuda_gemm.h": 1,  # likewise
+    "cuda_gemm.h": 1,  # the last wait for copies: none is under way
+    "cuda_rows.h": 1,  # before a block counts: here blocks end one after the other, so that all have written
     "recurrent.cu": 2,  # before and after the products of x: either will do
     "recurrent_s8.cu": 2,
     "recurrent_team.cu": 2,  # likewise; the first one also waits for blocks to begin, and here all have
