@@ -244,7 +244,8 @@ DEVICE uint32_t count_bits(uint32_t x) { return (uint32_t)__popc(x); }
 
 /* -- memory -------------------------------------------------------------------------------------------------------- */
 
-/* Reads what nobody writes during the launch. T has 1, 2, 4, 8 or 16 bytes and p is aligned to them. */
+/* Reads what nobody writes while the kernel lives: constants of the file. T has 1, 2, 4, 8 or 16 bytes and p is aligned
+ * to them. */
 template <class T> DEVICE T load_constant(const T *p) {
     if constexpr (sizeof(T) == 16) {
         const uint4 v = __ldg(reinterpret_cast<const uint4 *>(p));
@@ -262,6 +263,37 @@ template <class T> DEVICE T load_constant(const T *p) {
         const uint8_t v = __ldg(reinterpret_cast<const unsigned char *>(p));
         return *reinterpret_cast<const T *>(&v);
     }
+}
+
+/* The same of what kernels before this one may have written, behind await_kernels: they may still run when this one
+ * starts, so for the compiler it is no constant. */
+template <class T> DEVICE T load_input(const T *p) {
+#if __CUDA_ARCH__ >= 900
+    if constexpr (sizeof(T) == 16) {
+        uint4 v;
+        asm volatile("ld.global.v4.u32 {%0, %1, %2, %3}, [%4];" : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w) : "l"(p));
+        return *reinterpret_cast<const T *>(&v);
+    } else if constexpr (sizeof(T) == 8) {
+        uint2 v;
+        asm volatile("ld.global.v2.u32 {%0, %1}, [%2];" : "=r"(v.x), "=r"(v.y) : "l"(p));
+        return *reinterpret_cast<const T *>(&v);
+    } else if constexpr (sizeof(T) == 4) {
+        uint32_t v;
+        asm volatile("ld.global.u32 %0, [%1];" : "=r"(v) : "l"(p));
+        return *reinterpret_cast<const T *>(&v);
+    } else if constexpr (sizeof(T) == 2) {
+        uint16_t v;
+        asm volatile("ld.global.u16 %0, [%1];" : "=h"(v) : "l"(p));
+        return *reinterpret_cast<const T *>(&v);
+    } else {
+        uint32_t v;
+        asm volatile("ld.global.u8 %0, [%1];" : "=r"(v) : "l"(p));
+        const uint8_t byte = (uint8_t)v;
+        return *reinterpret_cast<const T *>(&byte);
+    }
+#else
+    return load_constant(p);
+#endif
 }
 
 /* Between threads of different blocks of one launch: what was written before is seen by whoever sees what comes later.

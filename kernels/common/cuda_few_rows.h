@@ -44,11 +44,11 @@ template <> struct few_chunk<int8_t> {
 template <class T, class X> DEVICE chunk_of<T> load_few(const X *from, int count, bool whole) {
     chunk_of<T> x = {};
     if constexpr (sizeof(T) == sizeof(X)) {
-        if (whole && count == vec_of<T>::count) return load_constant(reinterpret_cast<const chunk_of<T> *>(from));
+        if (whole && count == vec_of<T>::count) return load_input(reinterpret_cast<const chunk_of<T> *>(from));
     }
 #pragma unroll
     for (int i = 0; i < vec_of<T>::count; i++) {
-        if (i < count) x.at[i] = stored_as<T>(load_constant(from + i));
+        if (i < count) x.at[i] = stored_as<T>(load_input(from + i));
     }
     return x;
 }

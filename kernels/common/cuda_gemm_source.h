@@ -47,14 +47,14 @@ template <class T, class X> DEVICE void copy_chunk(uint8_t *to, const X *from, i
     if (sizeof(X) > sizeof(T) && grain == 16 && count == VEC) {
 #pragma unroll
         for (int i = 0; i < VEC; i += 4) {
-            const chunk_of<X> four = load_constant(reinterpret_cast<const chunk_of<X> *>(from + i));
+            const chunk_of<X> four = load_input(reinterpret_cast<const chunk_of<X> *>(from + i));
 #pragma unroll
             for (int k = 0; k < vec_of<X>::count; k++) chunk.at[i + k] = stored_as<T>(four.at[k]);
         }
     } else {
 #pragma unroll
         for (int i = 0; i < VEC; i++) {
-            if (i < count) chunk.at[i] = stored_as<T>(load_constant(from + i));
+            if (i < count) chunk.at[i] = stored_as<T>(load_input(from + i));
         }
     }
     *reinterpret_cast<chunk_of<T> *>(to) = chunk;
@@ -184,7 +184,7 @@ template <class T, class Tile, int ROWS> struct matrix_columns {
             chunk_of<T> all = {};
 #pragma unroll
             for (int k = 0; k < VEC; k++) {
-                if (row < rows && first + k < depth) all.at[k] = load_constant(data + (first + k) * pitch + row);
+                if (row < rows && first + k < depth) all.at[k] = load_input(data + (first + k) * pitch + row);
             }
             *reinterpret_cast<chunk_of<T> *>(stage + staged<Tile::bytes>(row, chunk)) = all;
         }

@@ -224,7 +224,7 @@ template <class T, class X, class Tile> struct image_elements {
                 for (int k = 0; k < VEC; k++) {
                     const window_entry tap = table[at + k];
                     const bool there = (inside[i] & tap.bits) == tap.bits;
-                    chunk.at[k] = stored_as<T>(there ? load_constant(from + tap.offset) : fill);
+                    chunk.at[k] = stored_as<T>(there ? load_input(from + tap.offset) : fill);
                 }
             }
             *reinterpret_cast<chunk_of<T> *>(mine.place(stage, i)) = chunk;

@@ -106,7 +106,7 @@ template <class T, class X, class Tile> struct image_patch {
 #pragma unroll
                 for (int c = 0; c < CHANNELS; c++) {
                     read[i][c] = X();
-                    if (inside[i] && c < channels) read[i][c] = load_constant(from + c * plane);
+                    if (inside[i] && c < channels) read[i][c] = load_input(from + c * plane);
                 }
             }
 #pragma unroll

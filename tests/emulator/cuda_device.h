@@ -243,6 +243,8 @@ template <class T> DEVICE T load_constant(const T *p) {
     return *p;
 }
 
+template <class T> DEVICE T load_input(const T *p) { return load_constant(p); }
+
 DEVICE void fence_device() {}
 DEVICE uint32_t atomic_add(uint32_t *p, uint32_t x) {
     const uint32_t before = *p;
