@@ -19,8 +19,8 @@ template <int KIND> struct activation {
 
     DEVICE explicit activation(const ingot_activation &a) {
         const bool clip = a.kind == INGOT_ACT_CLIP;
-        lo = a.kind == INGOT_ACT_RELU ? 0.0f : clip ? a.alpha : -__builtin_inff();
-        hi = clip ? a.beta : __builtin_inff();
+        lo = a.kind == INGOT_ACT_RELU ? 0.0f : clip && a.alpha == a.alpha ? a.alpha : -__builtin_inff();
+        hi = clip && a.beta == a.beta ? a.beta : __builtin_inff();
         alpha = a.alpha;
         beta = a.beta;
     }
@@ -43,7 +43,7 @@ template <int KIND> struct activation {
         case INGOT_ACT_CELU: return ingot_celu_f32(x, alpha);
         case INGOT_ACT_THRESHOLDED_RELU: return ingot_thresholded_relu_f32(x, alpha);
         case INGOT_ACT_SWISH: return ingot_swish_f32(x, alpha);
-        default: return ingot_clip_f32(x, lo, hi);
+        default: return min_or_nan(max_or_nan(x, lo), hi);
         }
     }
 };

@@ -86,9 +86,9 @@ template <class Tile, class Core, class B> DEVICE void load_ahead(B &b, uint8_t 
 
 /* Goes through `steps` stages of the depth; B was loaded ahead. DIRECT: all copies are asynchronous ones of 16 bytes;
  * what other operands take would lie between the instructions of the loop, which has to be short. A core may use a
- * stage for `lag` steps longer than its own. */
-template <bool DIRECT, class Tile, class Core, class A, class B>
-DEVICE void multiply_stages(Core &core, A &a, B &b, uint8_t *shared, int steps) {
+ * stage for `lag` steps longer than its own. `finish` begins when the first copies are on their way. */
+template <bool DIRECT, class Tile, class Core, class A, class B, class Finish>
+DEVICE void multiply_stages(Core &core, A &a, B &b, uint8_t *shared, int steps, Finish &finish) {
     constexpr int A_BYTES = Tile::rows * Tile::bytes, AHEAD = Tile::stages - 1 - Core::lag;
     static_assert(AHEAD >= 1, "too few stages");
 #pragma unroll 1
@@ -96,6 +96,7 @@ DEVICE void multiply_stages(Core &core, A &a, B &b, uint8_t *shared, int steps) 
         if (i < steps) a.template load<DIRECT>(shared + i * Tile::stage_bytes);
         copy_commit();
     }
+    finish.begin();
     int filled = AHEAD, used = 0;
 #pragma unroll 1
     for (int i = 0; i < steps; i++) {
@@ -117,12 +118,12 @@ DEVICE void multiply_stages(Core &core, A &a, B &b, uint8_t *shared, int steps) 
     sync_block();
 }
 
-template <class Tile, class Core, class A, class B>
-DEVICE void multiply_tile(Core &core, A &a, B &b, uint8_t *shared, int steps) {
+template <class Tile, class Core, class A, class B, class Finish>
+DEVICE void multiply_tile(Core &core, A &a, B &b, uint8_t *shared, int steps, Finish &finish) {
     if constexpr (A::may_be_direct && B::may_be_direct) {
-        if (a.is_direct() && b.is_direct()) return multiply_stages<true, Tile>(core, a, b, shared, steps);
+        if (a.is_direct() && b.is_direct()) return multiply_stages<true, Tile>(core, a, b, shared, steps, finish);
     }
-    multiply_stages<false, Tile>(core, a, b, shared, steps);
+    multiply_stages<false, Tile>(core, a, b, shared, steps, finish);
 }
 
 } // namespace ingot

@@ -92,8 +92,30 @@ template <class H> struct real_rows {
     }
 };
 
-/* What follows is made before the sums, so that what it reads arrives while they are made, and called when they are
- * there: loads in a row would otherwise be waited for one after the other at the end of a short kernel. */
+/* What follows is made before the sums and called when they are there. In between, when the first copies are on their
+ * way, `begin` starts to read what it needs, so that nobody waits for it at the end of a short kernel. */
+
+/* Numbers that belong to columns: each is read by one thread, and all take theirs from shared memory. */
+template <class Tile, int COUNT> struct column_numbers {
+    static_assert(Tile::columns <= Tile::threads, "a thread has one column");
+    uint32_t own[COUNT];
+
+    static DEVICE uint32_t *table() {
+        INGOT_SHARED(uint32_t, numbers, [COUNT * Tile::columns]);
+        return numbers;
+    }
+    /* Others see them behind a barrier. */
+    DEVICE void put() const {
+        const int column = (int)threadIdx.x;
+#pragma unroll
+        for (int i = 0; i < COUNT; i++) {
+            if (column < Tile::columns) table()[i * Tile::columns + column] = own[i];
+        }
+    }
+    template <class T> static DEVICE eight<T> get(int which, int column) {
+        return *reinterpret_cast<const eight<T> *>(table() + which * Tile::columns + column);
+    }
+};
 
 /* Eight elements as they lie in memory: what is only kept is not taken apart. */
 template <class T> struct alignas(alignof(eight<T>)) eight_words {
@@ -122,17 +144,13 @@ template <class T> DEVICE uint32_t raw_bits(T x) {
     }
 }
 
-/* The first `count` of eight elements, zeros behind; `wide`: they can be reached at once. */
-template <class T> DEVICE eight_words<T> get_words(const T *p, int count, bool wide) {
+/* The first `count` of eight elements one by one, zeros behind. */
+template <class T> DEVICE eight_words<T> get_words(const T *p, int count) {
     typedef eight_words<T> words;
     words x = {};
-    if (wide && count == 8) {
-        x = *reinterpret_cast<const words *>(p);
-    } else {
 #pragma unroll
-        for (int i = 0; i < 8; i++) {
-            if (i < count) x.at[i / words::per_word] |= raw_bits(p[i]) << (i % words::per_word * words::bits);
-        }
+    for (int i = 0; i < 8; i++) {
+        if (i < count) x.at[i / words::per_word] |= raw_bits(p[i]) << (i % words::per_word * words::bits);
     }
     return x;
 }
@@ -158,7 +176,8 @@ struct rows_in_order {
     DEVICE int64_t at(int row) const { return first + row; }
 };
 
-/* The rows of the residual that a thread takes, some ahead of the one that it is at. */
+/* The rows of the residual that a thread takes, some ahead of the one that it is at where they can be reached at once.
+ */
 template <class T, class Tile, class Rows> struct rows_ahead {
     typedef finish_share<Tile> share;
     static constexpr int all = (Tile::rows + share::step - 1) / share::step, most = sizeof(T) == 4 ? 2 : 4;
@@ -176,17 +195,21 @@ template <class T, class Tile, class Rows> struct rows_ahead {
         pitch = a.pitch;
         next = row;
         count = columns;
-        wide = in_eights<T>(a);
+        wide = count == 8 && in_eights<T>(a);
 #pragma unroll
         for (int i = 0; i < depth; i++) kept[i] = read(rows);
     }
     DEVICE eight_words<T> read(const Rows &rows) {
-        const bool there = next < Tile::rows && rows.has(next);
-        const eight_words<T> x = get_words(data + (there ? rows.at(next) * pitch : 0), there ? count : 0, wide);
+        eight_words<T> x = {};
+        if (wide && next < Tile::rows && rows.has(next)) {
+            x = *reinterpret_cast<const eight_words<T> *>(data + rows.at(next) * pitch);
+        }
         next += share::step;
         return x;
     }
-    DEVICE eight_words<T> take(const Rows &rows) {
+    /* Those of `row`, which is the next. */
+    DEVICE eight_words<T> take(const Rows &rows, int row) {
+        if (!wide) return get_words(data + rows.at(row) * pitch, count);
         const eight_words<T> x = kept[0];
 #pragma unroll
         for (int i = 0; i + 1 < depth; i++) kept[i] = kept[i + 1];
@@ -197,45 +220,51 @@ template <class T, class Tile, class Rows> struct rows_ahead {
 
 /* activation(alpha * sum + bias + residual), in float32; results and residual in it or in H. */
 template <int KIND, class H, class Tile, class Rows = rows_in_order> struct finish_real {
-    const ingot_cuda_arg &residual, &out;
+    const ingot_cuda_arg &bias, &residual, &out;
     finish_share<Tile> mine;
     Rows rows;
-    int column;
-    float add[8];
-    bool is_ahead;
+    int first_column, column;
+    column_numbers<Tile, 1> numbers;
     rows_ahead<H, Tile, Rows> ahead;
 
-    DEVICE finish_real(const ingot_cuda_arg &bias, const ingot_cuda_arg &residual_, const ingot_cuda_arg &out_,
+    DEVICE finish_real(const ingot_cuda_arg &bias_, const ingot_cuda_arg &residual_, const ingot_cuda_arg &out_,
                        int column_, const Rows &rows_)
-        : residual(residual_), out(out_), mine(out_.dims[out_.rank - 1] - column_), rows(rows_) {
-        column = column_ + mine.column;
-#pragma unroll
-        for (int i = 0; i < 8; i++) add[i] = 0.0f;
-        if (bias.dtype != DTYPE_NONE) {
-            load_eight(add, static_cast<const float *>(bias.data) + column, mine.count,
-                       ((uintptr_t)bias.data & 15) == 0);
-        }
-        is_ahead = residual.dtype != DTYPE_NONE && (sizeof(H) == 4 || residual.dtype != DTYPE_F32);
-        if (is_ahead) ahead.begin(residual, rows, mine.row, column, mine.count);
-    }
+        : bias(bias_), residual(residual_), out(out_), mine(out_.dims[out_.rank - 1] - column_), rows(rows_),
+          first_column(column_), column(column_ + mine.column) {}
     /* `first` is the first row of the result that the tile is one of, of `count`. */
-    DEVICE finish_real(const ingot_cuda_arg &bias, const ingot_cuda_arg &residual_, const ingot_cuda_arg &out_,
+    DEVICE finish_real(const ingot_cuda_arg &bias_, const ingot_cuda_arg &residual_, const ingot_cuda_arg &out_,
                        const tile_place<Tile> &at, int64_t first, int count)
-        : finish_real(bias, residual_, out_, at.column, Rows{first + at.row, count - at.row}) {}
+        : finish_real(bias_, residual_, out_, at.column, Rows{first + at.row, count - at.row}) {}
+
+    DEVICE bool is_ahead() const {
+        return residual.dtype != DTYPE_NONE && (sizeof(H) == 4 || residual.dtype != DTYPE_F32);
+    }
+
+    DEVICE void begin() {
+        const int own = (int)threadIdx.x;
+        numbers.own[0] = 0;
+        if (bias.dtype != DTYPE_NONE && own < Tile::columns && first_column + own < out.dims[out.rank - 1]) {
+            numbers.own[0] = static_cast<const uint32_t *>(bias.data)[first_column + own];
+        }
+        if (is_ahead()) ahead.begin(residual, rows, mine.row, column, mine.count);
+    }
 
     DEVICE void operator()(const float *sums, const ingot_activation &kind, float alpha) {
         const int count = mine.count;
-        if (count == 0) return;
+        numbers.put();
+        sync_block();
+        if (count == 0 || mine.row >= Tile::rows) return;
         const activation<KIND> act(kind);
         const real_rows<H> to(out);
-        const bool wide = in_eights<float>(residual);
+        const bool kept = is_ahead(), wide = in_eights<float>(residual);
+        const eight<float> add = numbers.template get<float>(0, mine.column);
 #pragma unroll 1
         for (int r = mine.row; r < Tile::rows; r += finish_share<Tile>::step) {
             if (!rows.has(r)) continue;
             float x[8], old[8];
             load_eight(x, sums + r * Tile::sum_pitch + mine.column, 8, true);
-            if (is_ahead) {
-                const eight_words<H> taken = ahead.take(rows);
+            if (kept) {
+                const eight_words<H> taken = ahead.take(rows, r);
 #pragma unroll
                 for (int i = 0; i < 8; i++) old[i] = taken.real(i);
             } else if (residual.dtype != DTYPE_NONE) {
@@ -246,7 +275,7 @@ template <int KIND, class H, class Tile, class Rows = rows_in_order> struct fini
                 for (int i = 0; i < 8; i++) old[i] = 0.0f;
             }
 #pragma unroll
-            for (int i = 0; i < 8; i++) x[i] = act(fma_f32(alpha, x[i], add[i]) + old[i]);
+            for (int i = 0; i < 8; i++) x[i] = act(fma_f32(alpha, x[i], add.at[i]) + old[i]);
             to.store(x, rows.at(r) * out.pitch + column, count);
         }
     }
@@ -254,64 +283,61 @@ template <int KIND, class H, class Tile, class Rows = rows_in_order> struct fini
 
 /* Exact integers, as gemm_s8.h says. Sums of the weights may be absent; the scale is one number, or one a column. */
 template <class Tile, class Rows = rows_in_order> struct finish_s8 {
-    const ingot_cuda_arg &residual, &out;
+    const ingot_cuda_arg &bias, &residual, &weight_sums, &scale, &out;
     finish_share<Tile> mine;
     Rows rows;
-    int column;
-    bool whole, one; /* whether the bias is one of integers, and the scale one number */
-    /* As they are read: who looked at them would wait for them. */
-    eight<uint32_t> weight_sums, biases;
-    eight<float> scales;
-    float scale;
+    int first_column, column;
+    column_numbers<Tile, 3> numbers; /* what is added to sums, their scale, what is added to real numbers */
+    uint32_t weight_sum, whole_bias;
     rows_ahead<int8_t, Tile, Rows> ahead;
 
-    DEVICE finish_s8(const ingot_cuda_arg &bias, const ingot_cuda_arg &residual_, const ingot_cuda_arg &sums,
+    DEVICE finish_s8(const ingot_cuda_arg &bias_, const ingot_cuda_arg &residual_, const ingot_cuda_arg &sums,
                      const ingot_cuda_arg &scale_, const ingot_cuda_arg &out_, int column_, const Rows &rows_)
-        : residual(residual_), out(out_), mine(out_.dims[out_.rank - 1] - column_), rows(rows_) {
-        column = column_ + mine.column;
-        whole = bias.dtype == DTYPE_I32;
-        one = scale_.dims[0] == 1;
-        weight_sums = columns_of<uint32_t>(sums, sums.dtype != DTYPE_NONE);
-        biases = columns_of<uint32_t>(bias, bias.dtype != DTYPE_NONE);
-        scales = columns_of<float>(scale_, !one);
-        scale = *static_cast<const float *>(scale_.data);
-        if (residual.dtype != DTYPE_NONE) ahead.begin(residual, rows, mine.row, column, mine.count);
-    }
-    DEVICE finish_s8(const ingot_cuda_arg &bias, const ingot_cuda_arg &residual_, const ingot_cuda_arg &sums,
+        : bias(bias_), residual(residual_), weight_sums(sums), scale(scale_), out(out_),
+          mine(out_.dims[out_.rank - 1] - column_), rows(rows_), first_column(column_), column(column_ + mine.column) {}
+    DEVICE finish_s8(const ingot_cuda_arg &bias_, const ingot_cuda_arg &residual_, const ingot_cuda_arg &sums,
                      const ingot_cuda_arg &scale_, const ingot_cuda_arg &out_, const tile_place<Tile> &at,
                      int64_t first, int count)
-        : finish_s8(bias, residual_, sums, scale_, out_, at.column, Rows{first + at.row, count - at.row}) {}
+        : finish_s8(bias_, residual_, sums, scale_, out_, at.column, Rows{first + at.row, count - at.row}) {}
 
-    /* Of an operand of one number a column; zeros where it is not `there`. */
-    template <class T> DEVICE eight<T> columns_of(const ingot_cuda_arg &a, bool there) const {
-        return get_eight(static_cast<const T *>(a.data) + (there ? column : 0), there ? mine.count : 0,
-                         ((uintptr_t)a.data & 15) == 0);
+    DEVICE void begin() {
+        const int own = (int)threadIdx.x, at = first_column + own;
+        weight_sum = whole_bias = 0;
+        numbers.own[1] = numbers.own[2] = 0;
+        if (own < Tile::columns && at < out.dims[out.rank - 1]) {
+            if (weight_sums.dtype != DTYPE_NONE) weight_sum = static_cast<const uint32_t *>(weight_sums.data)[at];
+            if (bias.dtype == DTYPE_I32) {
+                whole_bias = static_cast<const uint32_t *>(bias.data)[at];
+            } else if (bias.dtype != DTYPE_NONE) {
+                numbers.own[2] = static_cast<const uint32_t *>(bias.data)[at];
+            }
+            numbers.own[1] = static_cast<const uint32_t *>(scale.data)[scale.dims[0] == 1 ? 0 : at];
+        }
+        if (residual.dtype != DTYPE_NONE) ahead.begin(residual, rows, mine.row, column, mine.count);
     }
 
-    DEVICE void operator()(const int32_t *sums, const ingot_s8_numbers &numbers, const ingot_activation &kind) {
+    DEVICE void operator()(const int32_t *sums, const ingot_s8_numbers &s8, const ingot_activation &kind) {
         const int count = mine.count;
-        if (count == 0) return;
-        const end_s8 end(numbers, kind);
+        numbers.own[0] = weight_sum * (0u - (uint32_t)s8.input_zero) + whole_bias;
+        numbers.put();
+        sync_block();
+        if (count == 0 || mine.row >= Tile::rows) return;
+        const end_s8 end(s8, kind);
         const bool stores = out.dtype == DTYPE_I8, adds = residual.dtype != DTYPE_NONE;
         const bool wide = stores ? in_eights<int8_t>(out) : in_eights<float>(out);
-        uint32_t offset[8];
-        float factor[8], add[8];
-#pragma unroll
-        for (int i = 0; i < 8; i++) {
-            offset[i] = weight_sums.at[i] * (0u - (uint32_t)numbers.input_zero) + (whole ? biases.at[i] : 0u);
-            add[i] = whole ? 0.0f : float_of(biases.at[i]);
-            factor[i] = one ? scale : scales.at[i];
-        }
+        const eight<uint32_t> offset = numbers.template get<uint32_t>(0, mine.column);
+        const eight<float> factor = numbers.template get<float>(1, mine.column);
+        const eight<float> add = numbers.template get<float>(2, mine.column);
 #pragma unroll 1
         for (int r = mine.row; r < Tile::rows; r += finish_share<Tile>::step) {
             if (!rows.has(r)) continue;
-            const eight<int32_t> x =
-                *reinterpret_cast<const eight<int32_t> *>(sums + r * Tile::sum_pitch + mine.column);
+            const eight<uint32_t> x =
+                *reinterpret_cast<const eight<uint32_t> *>(sums + r * Tile::sum_pitch + mine.column);
             float y[8];
 #pragma unroll
-            for (int i = 0; i < 8; i++) y[i] = end.scaled((int32_t)((uint32_t)x.at[i] + offset[i]), factor[i], add[i]);
+            for (int i = 0; i < 8; i++) y[i] = end.scaled((int32_t)(x.at[i] + offset.at[i]), factor.at[i], add.at[i]);
             if (adds) {
-                const eight_words<int8_t> old = ahead.take(rows);
+                const eight_words<int8_t> old = ahead.take(rows, r);
 #pragma unroll
                 for (int i = 0; i < 8; i++) y[i] = end.with_residual(y[i], old.real(i));
             }

@@ -14,30 +14,30 @@ namespace ingot {
 enum { CONV_POINTS, CONV_CHUNKS, CONV_ELEMENTS, CONV_PATCHES };
 
 /* Makes the sums of a tile, and leaves them at the begin of the shared memory. Whether this block finishes it. */
-template <int WAY, class T, class X, class Core, class Tile>
+template <int WAY, class T, class X, class Core, class Tile, class Finish>
 DEVICE bool conv_sums(packed_weights<T, Tile> &b, const depth_part &part, const ingot_cuda_arg &x,
                       const ingot_cuda_arg &out, const ingot_conv_params &p, const ingot_cuda_tail &tail,
-                      const tile_place<Tile> &at, int rows, int8_t fill, uint8_t *shared) {
+                      const tile_place<Tile> &at, int rows, int8_t fill, uint8_t *shared, Finish &finish) {
     const image_extents e(x, out);
     uint8_t *const tables = shared + Tile::stages * Tile::stage_bytes;
     Core core;
     if constexpr (WAY == CONV_POINTS) {
         matrix_rows<T, X, Tile, Tile::rows> a(static_cast<const X *>(x.data), x.pitch, rows, e.channels, at.row);
         a.skip(part.first);
-        multiply_tile<Tile>(core, a, b, shared, part.count);
+        multiply_tile<Tile>(core, a, b, shared, part.count, finish);
     } else if constexpr (WAY == CONV_CHUNKS) {
         image_windows<T, X, Tile> a(x, e, p, rows, at.row, fill, tables);
         if (part.first > 0) a.skip(part.first);
-        multiply_tile<Tile>(core, a, b, shared, part.count);
+        multiply_tile<Tile>(core, a, b, shared, part.count, finish);
     } else if constexpr (WAY == CONV_PATCHES) {
         const patch_view view(x, out, p);
         image_windows<T, X, Tile> a(view.x, view.e, view.p, rows, at.row, fill, tables);
         if (part.first > 0) a.skip(part.first);
-        multiply_tile<Tile>(core, a, b, shared, part.count);
+        multiply_tile<Tile>(core, a, b, shared, part.count, finish);
     } else {
         image_elements<T, X, Tile> a(x, e, p, rows, at.row, fill, tables);
         a.skip(part.first);
-        multiply_tile<Tile>(core, a, b, shared, part.count);
+        multiply_tile<Tile>(core, a, b, shared, part.count, finish);
     }
     typename Core::sum *const sums = reinterpret_cast<typename Core::sum *>(shared);
     core.place(sums);
@@ -68,7 +68,8 @@ template <template <class> class Core, class T, class X, int WAY, int KIND, clas
         load_ahead<Tile, Core<Tile>>(b, shared, part.count);
         await_kernels();
         finish_real<KIND, T, Tile> finish(c.arg[2], c.arg[3], out, at, 0, rows);
-        if (!conv_sums<WAY, T, X, Core<Tile>>(b, part, c.arg[0], out, c.params, c.tail, at, rows, 0, shared)) return;
+        if (!conv_sums<WAY, T, X, Core<Tile>>(b, part, c.arg[0], out, c.params, c.tail, at, rows, 0, shared, finish))
+            return;
         finish(reinterpret_cast<const float *>(shared), c.params.activation, 1.0f);
     }
 };
@@ -92,7 +93,7 @@ template <template <class> class Core, int WAY, class Tile> struct conv_gemm_s8 
         await_kernels();
         finish_s8<Tile> finish(c.arg[2], c.arg[3], c.arg[4], c.arg[5], out, at, 0, rows);
         if (!conv_sums<WAY, int8_t, int8_t, Core<Tile>>(b, part, c.arg[0], out, c.params.conv, c.tail, at, rows,
-                                                        (int8_t)c.params.numbers.input_zero, shared))
+                                                        (int8_t)c.params.numbers.input_zero, shared, finish))
             return;
         finish(reinterpret_cast<const int32_t *>(shared), c.params.numbers, c.params.conv.activation);
     }

@@ -34,9 +34,10 @@ template <class Tile> struct bundle_place {
 };
 
 /* Makes the sums of a tile, and leaves them at the begin of the shared memory. */
-template <class T, class X, class Core, class Tile>
+template <class T, class X, class Core, class Tile, class Finish>
 DEVICE void bundle_sums(packed_weights<T, Tile> &b, int steps, const ingot_cuda_arg &image, const ingot_cuda_arg &out,
-                        const ingot_conv_params &p, const bundle_place<Tile> &place, int8_t fill, uint8_t *shared) {
+                        const ingot_conv_params &p, const bundle_place<Tile> &place, int8_t fill, uint8_t *shared,
+                        Finish &finish) {
     image_extents e(image, out);
     e.channels = place.channels;
     ingot_cuda_arg x; /* where its channels lie */
@@ -44,7 +45,7 @@ DEVICE void bundle_sums(packed_weights<T, Tile> &b, int steps, const ingot_cuda_
     x.pitch = image.pitch;
     Core core;
     image_windows<T, X, Tile> a(x, e, p, place.rows, place.at.row, fill, shared + Tile::stages * Tile::stage_bytes);
-    multiply_tile<Tile>(core, a, b, shared, steps);
+    multiply_tile<Tile>(core, a, b, shared, steps, finish);
     core.place(reinterpret_cast<typename Core::sum *>(shared));
 }
 
@@ -66,7 +67,7 @@ template <template <class> class Core, class T, class X, int KIND, class Tile> s
         await_kernels();
         finish_real<KIND, T, Tile> finish(c.arg[2], c.arg[3], out, place.column(), place.in_order());
         place.bound(finish.mine);
-        bundle_sums<T, X, Core<Tile>>(b, steps, c.arg[0], out, c.params, place, 0, shared);
+        bundle_sums<T, X, Core<Tile>>(b, steps, c.arg[0], out, c.params, place, 0, shared, finish);
         finish(reinterpret_cast<const float *>(shared), c.params.activation, 1.0f);
     }
 };
@@ -90,7 +91,7 @@ template <template <class> class Core, class Tile> struct conv_groups_s8 {
         finish_s8<Tile> finish(c.arg[2], c.arg[3], c.arg[4], c.arg[5], out, place.column(), place.in_order());
         place.bound(finish.mine);
         bundle_sums<int8_t, int8_t, Core<Tile>>(b, steps, c.arg[0], out, c.params.conv, place,
-                                                (int8_t)c.params.numbers.input_zero, shared);
+                                                (int8_t)c.params.numbers.input_zero, shared, finish);
         finish(reinterpret_cast<const int32_t *>(shared), c.params.numbers, c.params.conv.activation);
     }
 };

@@ -107,12 +107,12 @@ template <class T, class Tile> struct phase_weights : packed_weights<T, Tile> {
 };
 
 /* Makes the sums of a tile, and leaves them at the begin of the shared memory. */
-template <class T, class X, class Core, class Tile>
+template <class T, class X, class Core, class Tile, class Finish>
 DEVICE void phase_sums(phase_weights<T, Tile> &b, const ingot_cuda_arg &x, const phase_view &view,
-                       const tile_place<Tile> &at, int8_t fill, uint8_t *shared) {
+                       const tile_place<Tile> &at, int8_t fill, uint8_t *shared, Finish &finish) {
     Core core;
     image_windows<T, X, Tile> a(x, view.e, view.p, view.rows, at.row, fill, shared + Tile::stages * Tile::stage_bytes);
-    multiply_tile<Tile>(core, a, b, shared, b.steps);
+    multiply_tile<Tile>(core, a, b, shared, b.steps, finish);
     core.place(reinterpret_cast<typename Core::sum *>(shared));
 }
 
@@ -134,7 +134,7 @@ template <template <class> class Core, class T, class X, int KIND, class Tile> s
         await_kernels();
         finish_real<KIND, T, Tile, phase_rows> finish(c.arg[2], c.arg[3], out, at.column,
                                                       phase_rows{view, at.row, view.rows - at.row});
-        phase_sums<T, X, Core<Tile>>(b, c.arg[0], view, at, 0, shared);
+        phase_sums<T, X, Core<Tile>>(b, c.arg[0], view, at, 0, shared, finish);
         finish(reinterpret_cast<const float *>(shared), c.params.activation, 1.0f);
     }
 };
@@ -161,7 +161,8 @@ template <template <class> class Core, class Tile> struct conv_transpose_gemm_s8
         own.dtype = sums.dtype;
         finish_s8<Tile, phase_rows> finish(c.arg[2], c.arg[3], own, c.arg[5], out, at.column,
                                            phase_rows{view, at.row, view.rows - at.row});
-        phase_sums<int8_t, int8_t, Core<Tile>>(b, c.arg[0], view, at, (int8_t)c.params.numbers.input_zero, shared);
+        phase_sums<int8_t, int8_t, Core<Tile>>(b, c.arg[0], view, at, (int8_t)c.params.numbers.input_zero, shared,
+                                               finish);
         finish(reinterpret_cast<const int32_t *>(shared), c.params.numbers, c.params.conv.activation);
     }
 };

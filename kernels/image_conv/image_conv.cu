@@ -162,13 +162,14 @@ template <class Tile> DEVICE void copy_weights(const ingot_cuda_arg &w, int colu
 }
 
 /* Makes the sums of a block, whose weights are on their way, and leaves them at the begin of the shared memory. */
-template <class T, class X, class Sum, class Tile>
+template <class T, class X, class Sum, class Tile, class Finish>
 DEVICE void image_sums(const ingot_cuda_arg &x, const ingot_image_conv_params &params, const image_place<Tile> &place,
-                       int steps, uint8_t *shared) {
+                       int steps, uint8_t *shared, Finish &finish) {
     constexpr int QUADS = sizeof(T) == 1 ? 2 : 1; /* of a step */
     const ingot_conv_params &p = params.conv;
     image_patch<T, X, Tile> patch(p, shared + Tile::warps_n * steps * STEP_BYTES);
     patch.fill(x, params, place);
+    finish.begin();
     copy_wait<0>();
     sync_block();
 
@@ -266,7 +267,7 @@ template <class T, class X, int KIND, class Tile> struct conv_image {
         copy_weights<Tile>(c.arg[1], column, shared);
         await_kernels();
         finish_real<KIND, T, Tile, image_place<Tile>> finish(c.arg[2], none, out, column, place);
-        image_sums<T, X, float, Tile>(c.arg[0], c.params, place, c.arg[1].dims[1], shared);
+        image_sums<T, X, float, Tile>(c.arg[0], c.params, place, c.arg[1].dims[1], shared, finish);
         finish(reinterpret_cast<const float *>(shared), c.params.conv.activation, 1.0f);
     }
 };
@@ -287,7 +288,7 @@ template <class X, class Tile> struct conv_image_s8 {
         copy_weights<Tile>(c.arg[1], column, shared);
         await_kernels();
         finish_s8<Tile, image_place<Tile>> finish(c.arg[2], none, c.arg[3], c.arg[4], out, column, place);
-        image_sums<int8_t, X, int32_t, Tile>(c.arg[0], c.params, place, c.arg[1].dims[1], shared);
+        image_sums<int8_t, X, int32_t, Tile>(c.arg[0], c.params, place, c.arg[1].dims[1], shared, finish);
         finish(reinterpret_cast<const int32_t *>(shared), c.params.numbers, c.params.conv.activation);
     }
 };

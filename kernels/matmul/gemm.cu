@@ -11,17 +11,17 @@
 namespace ingot {
 
 /* Makes the sums of a tile, and leaves them at the begin of the shared memory. Whether this block finishes it. */
-template <bool PARTS, class T, class X, class Core, class Tile>
+template <bool PARTS, class T, class X, class Core, class Tile, class Finish>
 DEVICE bool packed_sums(packed_weights<T, Tile> &right, const depth_part &part, const ingot_cuda_arg &a,
                         const ingot_cuda_arg &b, const ingot_cuda_tail &tail, const tile_place<Tile> &at, int rows,
-                        uint8_t *shared) {
+                        uint8_t *shared, Finish &finish) {
     const int depth = a.dims[a.rank - 1], padded = (depth + vec_of<T>::count - 1) / vec_of<T>::count * vec_of<T>::count;
     const int parts = padded > 0 ? (int)(b.pitch / padded) : 1;
     matrix_rows<T, X, Tile, Tile::rows, PARTS> left(static_cast<const X *>(a.data), a.pitch, rows, depth, at.row,
                                                     parts);
     left.skip(part.first);
     Core core;
-    multiply_tile<Tile>(core, left, right, shared, part.count);
+    multiply_tile<Tile>(core, left, right, shared, part.count, finish);
     typename Core::sum *const sums = reinterpret_cast<typename Core::sum *>(shared);
     core.place(sums);
     return join_parts<Tile>(sums, tail, at, rows, b.dims[0]);
@@ -45,7 +45,8 @@ template <template <class> class Core, class T, class X, int KIND, class Tile> s
         load_ahead<Tile, Core<Tile>>(b, shared, part.count);
         await_kernels();
         finish_real<KIND, T, Tile> finish(c.arg[2], c.arg[3], out, at, 0, rows);
-        if (!packed_sums<false, T, X, Core<Tile>>(b, part, c.arg[0], c.arg[1], c.tail, at, rows, shared)) return;
+        if (!packed_sums<false, T, X, Core<Tile>>(b, part, c.arg[0], c.arg[1], c.tail, at, rows, shared, finish))
+            return;
         finish(reinterpret_cast<const float *>(shared), c.params.activation, 1.0f);
     }
 };
@@ -68,7 +69,8 @@ template <template <class> class Core, bool PARTS, class Tile> struct matmul_gem
         load_ahead<Tile, Core<Tile>>(b, shared, part.count);
         await_kernels();
         finish_s8<Tile> finish(c.arg[2], c.arg[3], c.arg[4], c.arg[5], out, at, 0, rows);
-        if (!packed_sums<PARTS, int8_t, int8_t, Core<Tile>>(b, part, c.arg[0], c.arg[1], c.tail, at, rows, shared))
+        if (!packed_sums<PARTS, int8_t, int8_t, Core<Tile>>(b, part, c.arg[0], c.arg[1], c.tail, at, rows, shared,
+                                                            finish))
             return;
         finish(reinterpret_cast<const int32_t *>(shared), c.params.numbers, c.params.matmul.activation);
     }
@@ -86,9 +88,9 @@ template <class T, class Tile, int ROWS> struct free_operand<true, T, Tile, ROWS
 };
 
 /* Makes the sums of a tile of one product. ACROSS_A, ACROSS_B: rows of a and columns of b lie across memory. */
-template <bool ACROSS_A, bool ACROSS_B, class T, class Core, class Tile>
+template <bool ACROSS_A, bool ACROSS_B, class T, class Core, class Tile, class Finish>
 DEVICE void free_sums(Core &core, const ingot_cuda_arg &a, const ingot_cuda_arg &b, const ingot_cuda_arg &out,
-                      const tile_place<Tile> &at, int batch, uint8_t *shared) {
+                      const tile_place<Tile> &at, int batch, uint8_t *shared, Finish &finish) {
     const int rows = out.dims[out.rank - 2], columns = out.dims[out.rank - 1];
     const int depth = a.dims[a.rank - (ACROSS_A ? 2 : 1)];
     const batch_place place(a, b, out, batch);
@@ -98,7 +100,7 @@ DEVICE void free_sums(Core &core, const ingot_cuda_arg &a, const ingot_cuda_arg 
     free_operand<ACROSS_B, T, Tile, Tile::columns> right(from_b, b.pitch, columns, depth, at.column);
     const int steps = (depth * (int)sizeof(T) + Tile::bytes - 1) / Tile::bytes;
     load_ahead<Tile, Core>(right, shared, steps);
-    multiply_tile<Tile>(core, left, right, shared, steps);
+    multiply_tile<Tile>(core, left, right, shared, steps, finish);
 }
 
 /* Operands: a, b, bias, residual, result; float32. */
@@ -117,7 +119,7 @@ template <template <class> class Core, bool ACROSS_A, bool ACROSS_B, int KIND, c
         for (int batch = (int)blockIdx.y; batch < batches; batch += (int)gridDim.y) {
             finish_real<KIND, float, Tile> finish(c.arg[2], c.arg[3], out, at, (int64_t)batch * rows, rows);
             Core<Tile> core;
-            free_sums<ACROSS_A, ACROSS_B, float>(core, c.arg[0], c.arg[1], out, at, batch, shared);
+            free_sums<ACROSS_A, ACROSS_B, float>(core, c.arg[0], c.arg[1], out, at, batch, shared, finish);
             core.place(reinterpret_cast<float *>(shared));
             finish(reinterpret_cast<const float *>(shared), c.params.activation, c.params.alpha);
             sync_block();
@@ -141,7 +143,7 @@ template <bool ACROSS_A, bool ACROSS_B, class Tile> struct matmul_free_s8 {
         for (int batch = (int)blockIdx.y; batch < batches; batch += (int)gridDim.y) {
             finish_s8<Tile> finish(c.arg[2], c.arg[3], none, c.arg[5], out, at, (int64_t)batch * rows, rows);
             mma_core<int8_t, Tile, true> core;
-            free_sums<ACROSS_A, ACROSS_B, int8_t>(core, a, c.arg[1], out, at, batch, shared);
+            free_sums<ACROSS_A, ACROSS_B, int8_t>(core, a, c.arg[1], out, at, batch, shared, finish);
             core.centre(c.params.numbers.input_zero, c.params.b_zero, a.dims[a.rank - (ACROSS_A ? 2 : 1)]);
             core.place(reinterpret_cast<int32_t *>(shared));
             finish(reinterpret_cast<const int32_t *>(shared), c.params.numbers, c.params.matmul.activation);
