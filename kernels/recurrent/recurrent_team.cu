@@ -130,7 +130,8 @@ template <class T, int OUTPUTS, int ROWS> struct recurrent_team {
         /* recurrent_cuda.c counts these. They lie at the same place in all blocks. */
         recurrent_memory memory = {bytes};
         float *const ahead = memory.take<float>(RECURRENT_AHEAD_ROWS * (s.gates + after) * u.most);
-        float *const gates = memory.take<float>(ROWS * s.gates * u.most), *const cell = memory.take<float>(ROWS * u.most);
+        float *const gates = memory.take<float>(ROWS * s.gates * u.most), *const cell =
+                                                                              memory.take<float>(ROWS * u.most);
         float *const states = memory.take<float>(2 * state), *const kept = memory.take<float>(state);
 
         const weights w(c.arg[REC_W], part.direction, u);
@@ -232,8 +233,8 @@ template <class T, int OUTPUTS, int ROWS> struct recurrent_team {
                 } else if (live && gru) {
                     float candidate = mine[2 * own];
                     if (after) {
-                        candidate = start[(int64_t)row * wide + width + j] +
-                                    recurrent_short_sigmoid(mine[own]) * candidate;
+                        candidate =
+                            start[(int64_t)row * wide + width + j] + recurrent_short_sigmoid(mine[own]) * candidate;
                     }
                     const float z = recurrent_short_sigmoid(mine[0]);
                     x = (1.0f - z) * recurrent_short_tanh(candidate) + z * x;
