@@ -165,6 +165,21 @@ def test_a_variant_is_of_its_programs_kind(backend: int, arch: int) -> None:
     assert refusal(file(program([None, None]))).status == "format"
 
 
+def test_kernels_that_overlap_are_of_newer_architectures() -> None:
+    for arch, sound in ((87, False), (90, True), (110, True)):
+        own = launch(module=plan.Module("m", b"\x7fELF", arch))
+        made = program([own, own])
+        made.overlaps = True
+        if sound:
+            assert ingot.load(file(made, arch=arch), any_machine=True).inspect()["programs"][0]["overlaps"]
+        else:
+            error = refusal(file(made, arch=arch))
+            assert error.status == "format" and "sm_90 or newer, found sm_87" in str(error)
+    made = program([None, None])
+    made.overlaps = True
+    assert refusal(engine([writer.Variant("cpu", [made])])).status == "format"
+
+
 def test_operands_too_large_for_32_bits() -> None:
     error = refusal(file(program([launch(), launch()], shape=(1 << 16, 1 << 15))))
     assert error.status == "step" and "too large for CUDA" in str(error)
