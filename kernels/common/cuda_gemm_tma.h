@@ -109,6 +109,8 @@ template <class T, class Tile> struct tma_ring {
     DEVICE void produce(tile_walk<Tile> walk, const tma_depth &d, const tensor_map &a, const tensor_map &b) {
         ring_place<Tile> at;
         int ahead = 0; /* stages that wait for rows of a alone */
+        prefetch_map(a);
+        prefetch_map(b);
         if (walk.exists()) {
             int row, column;
             walk.place(row, column);

@@ -41,7 +41,7 @@ def _half(dtype: DType, tile: TmaTile) -> Tactic:
     )
 
 
-def _s8(tile: TmaTile) -> Tactic:
+def s8_tactic(tile: TmaTile) -> Tactic:
     """A product of int8 by a constant, which may come in parts."""
 
     def launch(node: NodeView, target: Target) -> Launch:
@@ -66,5 +66,5 @@ def _s8(tile: TmaTile) -> Tactic:
 
 TACTICS: tuple[Tactic, ...] = (
     *(_half(dtype, tile) for dtype in (DType.F16, DType.BF16) for tile in TMA_TILES),
-    *(_s8(tile) for tile in TMA_TILES),
+    *(s8_tactic(tile) for tile in TMA_TILES),
 )

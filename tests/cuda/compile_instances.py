@@ -29,9 +29,11 @@ TARGETS = ("jetson-orin-nano-8gb", "h200", "jetson-thor")
 #: the files of kernels that multiply on tensor cores
 TENSOR_CORES = (
     "conv/gemm.cu",
+    "conv/gemm_tma.cu",
     "conv/groups.cu",
     "conv_transpose/gemm.cu",
     "matmul/gemm.cu",
+    "matmul/gemm_tma.cu",
     "attention/attention_mma.cu",
     "attention/attention_group.cu",
 )
@@ -73,7 +75,7 @@ def of_samples(target: Target) -> Iterator[Instance]:
     for case in samples.CASES:
         node, _ = samples.make_node(*case.values)
         for tactic in node.op.tactics:
-            if tactic.launch and tactic.when(node):
+            if tactic.is_for("cuda", target.arch) and tactic.launch and tactic.when(node):
                 yield Instance.of(tactic.launch(node, target))
 
 

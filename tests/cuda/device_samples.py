@@ -30,7 +30,7 @@ def samples_part(target: Target, only: str, jobs: int = 1) -> Rows:
         if only not in spec.name:
             continue
         for tactic in tactics_for(cases.make_node(spec, sample)[0], "cuda"):
-            if not tactic.is_plain:
+            if not tactic.is_plain or not tactic.is_for("cuda", target.arch):
                 continue
             node, arrays = cases.make_node(spec, sample)
             inputs = {v.name: a for v, a in zip(node.inputs, arrays) if v is not None and not v.is_constant}

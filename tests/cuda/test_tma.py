@@ -14,6 +14,7 @@ from ingot.builder import _variant
 from ingot.builder.cuda.link import link
 from ingot.builder.ir import Node
 from ingot.builder.writer import write_engine
+from ingot.kernels.common.cuda_gemm_tma import TmaTile
 from ingot.kernels.conv import cuda_tma as conv_tma
 from ingot.kernels.conv import half as conv_half
 from ingot.kernels.conv import int8 as conv_int8
@@ -28,6 +29,7 @@ import harness
 import samples
 import test_samples
 from driver import in_process
+from emulator import LaunchError, visited, without
 from host_compiler import HostCompiler
 
 SPECS = kernels.load()
@@ -123,3 +125,31 @@ def test_the_runtime_makes_maps_and_moves_them(tmp_path: Path) -> None:
     np.savez(tmp_path / "given.npz", x=arrays[0], y=wanted)
     said = in_process(PROGRAM, str(tmp_path / "engine"), str(tmp_path / "given.npz"))
     assert "must be aligned to 16 bytes" in said
+
+
+def outcome(tactic: Tactic, node: Node, arrays: list[np.ndarray | None], seed: int) -> bytes | str:
+    """The bits of the result of all tiles by two blocks, or what went wrong."""
+    try:
+        return harness.run_node(node, tactic, DEVICE, arrays, seed=seed, grid=(2, 1, 1))[0].tobytes()
+    except (LaunchError, AssertionError) as error:
+        return str(error)
+
+
+@pytest.mark.parametrize("cluster", [1, 2])
+def test_whoever_waits_has_a_reason(cluster: int) -> None:
+    """Without any of the places in the frame where threads wait some result is wrong. Three may be missed by nobody:
+    where the lanes of a warp meet, of which the emulator knows few orders that make a difference."""
+    node, arrays = samples.make_node(SPECS["matmul"], matmul_int8._sample("tma", (520, 1040), (1040, 128)))
+    tile = TmaTile(128, 128, 3, cluster, turns=True)
+    tactic = matmul_tma.s8_tactic(tile)
+    wanted = outcome(tactic, node, arrays, 1)
+    assert isinstance(wanted, bytes)
+    visited()
+    outcome(tactic, node, arrays, 1)
+    sites = {site for site in visited() if Path(site.file).name == "cuda_gemm_tma.h"}
+    idle = set()
+    for site in sites:
+        with without(site):
+            if all(outcome(tactic, node, arrays, seed) == wanted for seed in range(1, 17)):
+                idle.add(site)
+    assert len(sites) >= 6 and len(idle) <= 3, sorted(site.line for site in idle)

@@ -3,7 +3,18 @@
 
 namespace ingot {
 
-enum mistake { NONE, NO_BARRIER, NO_SECOND_BARRIER, NO_WAIT, NO_COMMIT, OUTSIDE, NOT_SHARED };
+enum mistake {
+    NONE,
+    NO_BARRIER,
+    NO_SECOND_BARRIER,
+    NO_WAIT,
+    NO_COMMIT,
+    OUTSIDE,
+    NOT_SHARED,
+    NOT_ALIGNED,
+    TOO_MUCH,
+    TOO_OFTEN
+};
 
 template <class T> DEVICE T *data(const ingot_cuda_arg &a) { return static_cast<T *>(a.data); }
 
@@ -33,6 +44,31 @@ template <int MISTAKE, int CLUSTER> struct pass_on {
                        data<float>(c.arg[0])[blockIdx.x * c.arg[0].pitch + threadIdx.x]);
         if (MISTAKE != NO_BARRIER) sync_cluster();
         y[threadIdx.x] = row[threadIdx.x];
+    }
+};
+
+/* A box of 64 rows of 32 numbers that a tensor map brings, from row 2 and column 4 of a smaller matrix on. */
+template <int MISTAKE> struct box_of_rows {
+    static constexpr int threads = 64, blocks = 1;
+    using call = mapped_call<2, no_params, 1>;
+
+    static DEVICE void run(const call &c) {
+        INGOT_DYNAMIC_SHARED(memory);
+        uint64_t *const barrier = reinterpret_cast<uint64_t *>(memory + 2 * 8192);
+        if (threadIdx.x == 0) {
+            barrier_init(barrier, 1);
+            publish_barriers();
+        }
+        sync_block();
+        if (threadIdx.x == 0) {
+            copy_box(memory + (MISTAKE == NOT_ALIGNED ? 128 : 0), c.map[0], 4, 2, barrier);
+            barrier_expect(barrier, MISTAKE == TOO_MUCH ? 8208 : 8192);
+            if (MISTAKE == TOO_OFTEN) barrier_arrive(barrier);
+        }
+        if (MISTAKE != NO_WAIT) barrier_wait(barrier, 0);
+        const float *const row = reinterpret_cast<const float *>(memory) + threadIdx.x * 32;
+        for (uint32_t i = 0; i < 32; i++)
+            data<float>(c.arg[1])[threadIdx.x * 32 + i] = row[(i / 4 ^ threadIdx.x % 8) * 4 + i % 4];
     }
 };
 

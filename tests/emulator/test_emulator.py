@@ -105,6 +105,28 @@ class TestOrder:
         with pytest.raises(LaunchError, match="is not in shared memory"):
             passed("NOT_SHARED", 0)
 
+    def test_a_box_comes_by_itself_and_is_waited_for(self) -> None:
+        x = numbers(40, 32)[:, :24]
+        wanted = np.zeros((64, 32), np.float32)
+        wanted[:38, :20] = x[2:, 4:]
+
+        def copied(mistake: str, seed: int) -> bool:
+            held, made = Operand.of(x, DType.F32), Operand(TensorType(DType.F32, (64, 32)))
+            call = pack_call([held.packed(), made.packed()], 0, 0, 1, b"", maps=[held.mapped()])
+            kernel = module(f"box_of_rows<ingot::{mistake}>")
+            kernel.launch("kernel", call, (1, 1, 1), 64, shared=2 * 8192 + 128, seed=seed)
+            return np.array_equal(made.array, wanted)
+
+        assert all(copied("NONE", seed) for seed in SEEDS)
+        assert not all(copied("NO_WAIT", seed) for seed in SEEDS)
+        for mistake, said in {
+            "NOT_ALIGNED": "no multiple of 1024",
+            "TOO_MUCH": "no thread can go on.*wait.* at barrier_wait",
+            "TOO_OFTEN": "more arrivals than the 1",
+        }.items():
+            with pytest.raises(LaunchError, match=said):
+                copied(mistake, 0)
+
     def test_blocks_come_in_an_order_that_the_seed_decides(self) -> None:
         last = [launch("last_block", [], [(np.uint32, (32,))], block=32, grid=9, seed=s)[0] for s in (*SEEDS, *SEEDS)]
         assert all((y == y[0]).all() for y in last)
