@@ -1,4 +1,4 @@
-"""CUDA tactics of depthwise convolutions: a thread has four channels of neighbouring pixels of a row."""
+"""CUDA tactics of depthwise convolutions with any window: a thread has four channels of a few pixels of a row."""
 
 from __future__ import annotations
 
@@ -21,23 +21,12 @@ from .panels import pack_depthwise
 THREADS = 128
 #: neighbouring pixels of a thread: the first is the default, fewer keep small images busy
 PIXELS = (4, 2)
-#: square windows whose columns are read once for all pixels of a thread, by their width
-WIDTHS = (3, 5)
 #: threads of a multiprocessor below which memory is waited for
 BUSY = 512
 
 
 def _launch(node: NodeView, kernel: str, pixels: int, exact: bool = False) -> Launch:
     return Launch("conv/depthwise.cu", kernel, blocks_for(_threads(node, pixels), THREADS), THREADS, exact=exact)
-
-
-def _window(node: NodeView) -> tuple[int, int]:
-    """Width and stride where columns are read once, zeros for any other window."""
-    *planes, height, width = (1, *node.attrs.kernel)
-    stride = node.attrs.strides[-1]
-    square = set(planes) == {1} and height == width and set(node.attrs.strides) == {stride}
-    fits = square and width in WIDTHS and stride in (1, 2) and set(node.attrs.dilations) == {1}
-    return (width, stride) if fits else (0, 0)
 
 
 def _threads(node: NodeView, pixels: int) -> int:
@@ -54,8 +43,7 @@ def _share(node: NodeView, target: Target, best: float, pixels: int) -> float:
 def _float(kernel: str, when: Callable[[NodeView], bool], pixels: int) -> Tactic:
     def launch(node: NodeView, target: Target) -> Launch:
         types = f"{CPP[node.inputs[0].type.dtype]}, {CPP[node.outputs[0].type.dtype]}"
-        width, stride = _window(node)
-        numbers = f"{width}, {stride}, {pixels}, {activation_kind(node.attrs.activation)}"
+        numbers = f"{pixels}, {activation_kind(node.attrs.activation)}"
         return _launch(node, f"conv_depthwise<{types}, {numbers}>", pixels)
 
     return Tactic(
@@ -68,7 +56,7 @@ def _float(kernel: str, when: Callable[[NodeView], bool], pixels: int) -> Tactic
         pitched_outputs=(0,),
         inplace=(3,),
         variant=f"pixels={pixels}",
-        efficiency=lambda node, target: _share(node, target, 0.6, pixels),
+        efficiency=lambda node, target: _share(node, target, 0.3, pixels),
         launch=launch,
     )
 
@@ -93,7 +81,7 @@ def _s8(columns: bool, pixels: int) -> Tactic:
         inplace=(3,),
         numerics="exact",
         variant=f"by={'columns' if columns else 'taps'} pixels={pixels}",
-        efficiency=lambda node, target: _share(node, target, 0.5, pixels) if columns else 0.2,
+        efficiency=lambda node, target: _share(node, target, 0.4, pixels) if columns else 0.2,
         launch=launch,
     )
 

@@ -16,7 +16,7 @@ from ingot.targets import Target
 from .attrs import HalfConvAttrs, QConvAttrs, conv_params
 from .depthwise import is_depthwise
 from .half import takes_depthwise
-from .int8 import goes_by_columns, pack_depthwise_columns_s8, s8_params
+from .int8 import goes_by_columns, is_depthwise_s8, pack_depthwise_columns_s8, pack_depthwise_s8, s8_params
 
 THREADS = 128
 #: widths of windows, and by how much they move
@@ -51,13 +51,15 @@ class Tile:
 
     def suits(self, node: NodeView) -> bool:
         """Whether there are such channels, registers for the windows, and lines that a grid can have."""
-        wide = max(node.attrs.kernel) > 3 and self.rows > 1
-        return node.inputs[0].type.shape[-1] % self.channels == 0 and not wide and self.grid(node)[1] <= MOST_LINES
+        fits = max(node.attrs.kernel) == 3 or (self.size <= 16 and self.rows == 1)
+        return node.inputs[0].type.shape[-1] % self.channels == 0 and fits and self.grid(node)[1] <= MOST_LINES
 
 
 HALF_TILES = tuple(Tile(*t) for t in ((8, 1, 2), (8, 1, 1), (4, 1, 1), (4, 1, 2), (8, 1, 4), (8, 2, 2)))
 FLOAT_TILES = tuple(Tile(*t) for t in ((4, 1, 2), (4, 1, 1), (4, 1, 4), (4, 2, 2)))
 S8_TILES = tuple(Tile(*t) for t in ((4, 1, 1), (4, 1, 2), (4, 2, 2), (8, 1, 2), (16, 1, 1), (16, 1, 2), (16, 2, 2)))
+
+S8_WIDE_TILES = tuple(Tile(*t) for t in ((4, 1, 1), (4, 1, 2), (8, 1, 1)))
 
 
 def _is_square(node: NodeView) -> bool:
@@ -118,33 +120,41 @@ def _float(kinds: tuple[DType, ...], tile: Tile, tiles: Sequence[Tile]) -> Tacti
     )
 
 
-def _s8(tile: Tile) -> Tactic:
+def _s8(tile: Tile, columns: bool) -> Tactic:
+    """``columns``: windows of 3x3, whose weights lie column by column; else larger ones, by taps."""
+    pack_s8 = pack_depthwise_columns_s8 if columns else pack_depthwise_s8
+    tiles = S8_TILES if columns else S8_WIDE_TILES
+
     def can(node: NodeView) -> bool:
-        return goes_by_columns(node) and _is_square(node) and tile.suits(node)
+        if not (goes_by_columns(node) if columns else is_depthwise_s8(node) and node.attrs.parts == 1):
+            return False
+        return _is_square(node) and (node.attrs.kernel[0] == 3) == columns and tile.suits(node)
 
     def launch(node: NodeView, target: Target) -> Launch:
-        sizes = f"{node.attrs.strides[0]}, {tile.channels}, {tile.rows}, {tile.pixels}"
+        attrs = node.attrs
+        sizes = f"{attrs.kernel[0]}, {attrs.strides[0]}, {tile.channels}, {tile.rows}, {tile.pixels}"
         kernel = f"depthwise_windows_s8<{sizes}>"
         return Launch("conv/depthwise_windows_s8.cu", kernel, tile.grid(node), THREADS, exact=True)
 
     return Tactic(
         kernel="conv_depthwise_windows_s8_cuda",
         params_type="ingot_conv_s8_params",
-        params=lambda node: s8_params(node) | {"tuning": {"way": 1}},
+        params=lambda node: s8_params(node) | {"tuning": {"way": int(columns)}},
         when=can,
-        pack={1: lambda node, w: pack_depthwise_columns_s8(w)},
+        pack={1: lambda node, w: pack_s8(w)},
         pitched_inputs=(0, 3),
         pitched_outputs=(0,),
         inplace=(3,),
         numerics="exact",
         variant=tile.variant,
-        efficiency=lambda node, target: _share(tile, S8_TILES, node, target),
+        efficiency=lambda node, target: _share(tile, tiles, node, target),
         launch=launch,
     )
 
 
 TACTICS = (
-    *(_s8(tile) for tile in S8_TILES),
+    *(_s8(tile, True) for tile in S8_TILES),
+    *(_s8(tile, False) for tile in S8_WIDE_TILES),
     *(_float((DType.F16, DType.BF16), tile, HALF_TILES) for tile in HALF_TILES),
     *(_float((DType.F32,), tile, FLOAT_TILES) for tile in FLOAT_TILES),
 )

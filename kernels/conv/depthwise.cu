@@ -1,6 +1,5 @@
-/* Depthwise convolution: a thread has four channels of a few neighbouring pixels of a row. Each column of the windows
- * is read once for all pixels that it belongs to. Threads of a block follow each other down the image, so that lines
- * that windows have in common come from the first-level cache. */
+/* Depthwise convolution with any window: a thread has four channels of a few neighbouring pixels of a row. Threads of a
+ * block follow each other down the image, so that lines that windows have in common come from the first-level cache. */
 #include "conv/cuda_depthwise_s8.h"
 #include "conv/cuda_shape.h"
 #include "cuda_products.h"
@@ -22,10 +21,9 @@ DEVICE const X *dw_line(const conv_shape &s, const ingot_cuda_arg &x, const conv
     return static_cast<const X *>(x.data) + s.in_line(at.n, z, y) * x.pitch + at.channel * 4;
 }
 
-/* Windows of WIDTH by WIDTH that lie side by side and move by STRIDE; WIDTH 0: any. x in X, y in Y, weights float
- * [C / 16][taps][16]; the residual is float32 or half. */
-template <class X, class Y, int WIDTH, int STRIDE, int PIXELS, int KIND> struct conv_depthwise {
-    static constexpr int threads = 128, blocks = WIDTH > 3 ? 3 : 4;
+/* x in X, y in Y, weights float [C / 16][taps][16]; the residual is float32 or half. */
+template <class X, class Y, int PIXELS, int KIND> struct conv_depthwise {
+    static constexpr int threads = 128, blocks = 4;
     using call = ingot::call<5, ingot_conv_params>;
 
     static DEVICE four<float> weights_at(const float *w) {
@@ -37,29 +35,9 @@ template <class X, class Y, int WIDTH, int STRIDE, int PIXELS, int KIND> struct 
         for (int j = 0; j < 4; j++) sum[j] += x.at[j] * w.at[j];
     }
 
-    /* A line of the windows, each column of the image read once. */
     template <bool WIDE>
-    static DEVICE void add_line(float (&sum)[PIXELS][4], const X *line, const conv_shape &s, int64_t pitch,
-                                int32_t first, const float *w, int32_t count) {
-        four<float> weights[WIDTH];
-#pragma unroll
-        for (int k = 0; k < WIDTH; k++) weights[k] = weights_at(w + k * 16);
-#pragma unroll
-        for (int i = 0; i < (PIXELS - 1) * STRIDE + WIDTH; i++) {
-            const int32_t column = first + i;
-            const X *const place = column >= 0 && column < s.in[2] && line != nullptr ? line + column * pitch : nullptr;
-            const four<float> v = real_four(load_pixel<WIDE>(place, 0, count));
-#pragma unroll
-            for (int pixel = 0; pixel < PIXELS; pixel++) {
-                const int k = i - pixel * STRIDE;
-                if (k >= 0 && k < WIDTH) add(sum[pixel], v, weights[k]);
-            }
-        }
-    }
-
-    template <bool WIDE>
-    static DEVICE void add_any(float (&sum)[PIXELS][4], const ingot_cuda_arg &x, const conv_shape &s,
-                               const ingot_conv_params &p, const conv_place &at, const float *w, int32_t count) {
+    static DEVICE void add_taps(float (&sum)[PIXELS][4], const ingot_cuda_arg &x, const conv_shape &s,
+                                const ingot_conv_params &p, const conv_place &at, const float *w, int32_t count) {
         for (int32_t kz = 0; kz < p.kernel[0]; kz++) {
             for (int32_t ky = 0; ky < p.kernel[1]; ky++, w += p.kernel[2] * 16) {
                 const X *line = dw_line<X>(s, x, at, at.z * p.strides[0] - p.pads_begin[0] + kz * p.dilations[0],
@@ -87,15 +65,7 @@ template <class X, class Y, int WIDTH, int STRIDE, int PIXELS, int KIND> struct 
         const int64_t taps = (int64_t)p.kernel[0] * p.kernel[1] * p.kernel[2];
         const float *w = static_cast<const float *>(c.arg[DW_W].data) + channel / 16 * taps * 16 + channel % 16;
         float sum[PIXELS][4] = {};
-        if constexpr (WIDTH > 0) {
-#pragma unroll(WIDTH > 3 ? 1 : WIDTH)
-            for (int32_t ky = 0; ky < WIDTH; ky++) {
-                const X *line = dw_line<X>(s, x, at, at.z, at.y * STRIDE - p.pads_begin[1] + ky);
-                add_line<WIDE>(sum, line, s, x.pitch, at.x * STRIDE - p.pads_begin[2], w + ky * WIDTH * 16, count);
-            }
-        } else {
-            add_any<WIDE>(sum, x, s, p, at, w, count);
-        }
+        add_taps<WIDE>(sum, x, s, p, at, w, count);
         const activation<KIND> act(p.activation);
         const bool stores = in_fours<Y>(y);
         four<float> start = {};
@@ -128,7 +98,7 @@ template <class X, class Y, int WIDTH, int STRIDE, int PIXELS, int KIND> struct 
     }
 };
 
-/* -- INT8 ---------------------------------------------------------------------------------------------------------------- */
+/* -- INT8 ------------------------------------------------------------------------------------------------------------ */
 
 /* Exact. COLUMNS: the steps of the weights are three columns of up to four lines; else four taps each. */
 template <bool COLUMNS, int STRIDE, int PIXELS> struct conv_depthwise_s8 {
@@ -204,9 +174,10 @@ template <bool COLUMNS, int STRIDE, int PIXELS> struct conv_depthwise_s8 {
                 const int32_t kx = (tap + t) % p.kernel[2], line_of = (tap + t) / p.kernel[2];
                 const int32_t ky = line_of % p.kernel[1], kz = line_of / p.kernel[1];
                 const int8_t *line =
-                    kz < p.kernel[0] ? dw_line<int8_t>(s, x, at, at.z * p.strides[0] - p.pads_begin[0] + kz * p.dilations[0],
-                                                       at.y * p.strides[1] - p.pads_begin[1] + ky * p.dilations[1])
-                                     : nullptr;
+                    kz < p.kernel[0]
+                        ? dw_line<int8_t>(s, x, at, at.z * p.strides[0] - p.pads_begin[0] + kz * p.dilations[0],
+                                          at.y * p.strides[1] - p.pads_begin[1] + ky * p.dilations[1])
+                        : nullptr;
 #pragma unroll
                 for (int pixel = 0; pixel < PIXELS; pixel++) {
                     const int32_t column = (at.x + pixel) * p.strides[2] - p.pads_begin[2] + kx * p.dilations[2];

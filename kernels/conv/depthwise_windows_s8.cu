@@ -1,8 +1,8 @@
-/* depthwise_windows.cu for INT8, exact, with windows of 3x3: the bytes of a column are turned so that each word has the
- * lines of one channel, and dot4 takes them at once. Two rows of results share the words of four lines where windows
- * move by one.
+/* depthwise_windows.cu for INT8, exact: bytes of four taps are turned so that each word has those of one channel, which
+ * dot4 takes at once. With windows of 3x3 these are the lines of a column, and two rows of results share the words of
+ * four lines where windows move by one; else they are taps as they follow each other.
  *
- * weights: as conv_s8_dw has them column by column, blocks of 64 channels [3][256]. */
+ * weights: as conv_s8_dw has them, column by column for 3x3 and else by taps: blocks of 64 channels [steps][256]. */
 #include "conv/conv.h"
 #include "conv/cuda_depthwise_s8.h"
 #include "cuda_window_tile.h"
@@ -36,18 +36,74 @@ template <int V> struct ends_s8 {
     }
 };
 
-template <int STRIDE, int V, int ROWS, int PIXELS> struct depthwise_windows_s8 {
-    static constexpr int threads = 128, blocks = V > 8 ? 2 : 4;
+template <int WIDTH, int STRIDE, int V, int ROWS, int PIXELS> struct depthwise_windows_s8 {
+    static constexpr int threads = 128, blocks = V * WIDTH > 30 ? 2 : 4;
     static constexpr bool waits_itself = true; /* weights and what the ends take are constants */
     using call = ingot::call<7, ingot_conv_s8_params>;
-    using tile = window_tile<3, STRIDE, V, ROWS, PIXELS>;
+    using tile = window_tile<WIDTH, STRIDE, V, ROWS, PIXELS>;
     using pixel = window_piece<V>;
-    static constexpr bool pairs = ROWS == 2 && STRIDE == 1;
+    static constexpr bool columns = WIDTH == 3, pairs = columns && ROWS == 2 && STRIDE == 1;
+    static constexpr int TAPS = WIDTH * WIDTH, STEPS = columns ? 3 : (TAPS + 3) / 4;
     enum { IMAGE, WEIGHTS, BIAS, OLD, SUMS, SCALE, RESULT };
+    using words = pixel[tile::LINES][tile::COLUMNS];
+    using sums = int32_t[ROWS][PIXELS][V];
+    using steps = four<uint32_t>[STEPS][V / 4];
 
     /* The word of a line of the tile; behind the window any will do, since its weights are zeros. */
-    static DEVICE uint32_t word(const pixel (&read)[tile::LINES][tile::COLUMNS], int line, int column, int quarter) {
+    static DEVICE uint32_t word(const words &read, int line, int column, int quarter) {
         return line < tile::LINES ? read[line][column].words[quarter] : 0u;
+    }
+
+    static DEVICE void add_columns(sums &sum, const words &read, const steps &w, int i) {
+#pragma unroll
+        for (int column = 0; column < tile::COLUMNS; column++) {
+#pragma unroll
+            for (int r = 0; r < (pairs ? 1 : ROWS); r++) {
+                uint32_t taps[4];
+#pragma unroll
+                for (int l = 0; l < 4; l++) {
+                    taps[l] = l < 3 || pairs ? word(read, r * STRIDE + l, column, i) : 0u;
+                }
+                transpose_bytes(taps);
+#pragma unroll
+                for (int p = 0; p < PIXELS; p++) {
+                    const int k = column - p * STRIDE;
+                    if (k < 0 || k >= 3) continue;
+#pragma unroll
+                    for (int j = 0; j < 4; j++) {
+                        int32_t &first = sum[r][p][4 * i + j];
+                        first = dot4(taps[j], w[k][i].at[j], first);
+                        if constexpr (pairs) {
+                            int32_t &second = sum[1][p][4 * i + j];
+                            second = dot4(taps[j], w[k][i].at[j] << 8, second);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    static DEVICE void add_taps(sums &sum, const words &read, const steps &w, int i) {
+#pragma unroll
+        for (int r = 0; r < ROWS; r++) {
+#pragma unroll
+            for (int p = 0; p < PIXELS; p++) {
+#pragma unroll
+                for (int step = 0; step < STEPS; step++) {
+                    uint32_t taps[4];
+#pragma unroll
+                    for (int t = 0; t < 4; t++) {
+                        const int k = step * 4 + t;
+                        taps[t] = k < TAPS ? read[r * STRIDE + k / WIDTH][p * STRIDE + k % WIDTH].words[i] : 0u;
+                    }
+                    transpose_bytes(taps);
+#pragma unroll
+                    for (int j = 0; j < 4; j++) {
+                        sum[r][p][4 * i + j] = dot4(taps[j], w[step][i].at[j], sum[r][p][4 * i + j]);
+                    }
+                }
+            }
+        }
     }
 
     static DEVICE void finish(const call &c, const int32_t (&sum)[V], const ends_s8<V> &ends, const end_s8 &end,
@@ -84,12 +140,12 @@ template <int STRIDE, int V, int ROWS, int PIXELS> struct depthwise_windows_s8 {
         const ingot_cuda_arg &x = c.arg[IMAGE];
         const int32_t zero = c.params.numbers.input_zero;
         const uint32_t zeros = (uint32_t)(zero & 255) * 0x01010101u;
-        four<uint32_t> w[3][V / 4];
+        four<uint32_t> w[STEPS][V / 4];
 #pragma unroll
         for (int i = 0; i < V / 4; i++) {
             const uint32_t *const from = dw_weights_s8(c.arg[WEIGHTS], t.channel + 4 * i);
 #pragma unroll
-            for (int k = 0; k < 3; k++) {
+            for (int k = 0; k < STEPS; k++) {
                 w[k][i] = load_constant(reinterpret_cast<const four<uint32_t> *>(from + k * 64));
             }
         }
@@ -109,31 +165,10 @@ template <int STRIDE, int V, int ROWS, int PIXELS> struct depthwise_windows_s8 {
         int32_t sum[ROWS][PIXELS][V] = {};
 #pragma unroll
         for (int i = 0; i < V / 4; i++) {
-#pragma unroll
-            for (int column = 0; column < tile::COLUMNS; column++) {
-#pragma unroll
-                for (int r = 0; r < (pairs ? 1 : ROWS); r++) {
-                    uint32_t taps[4];
-#pragma unroll
-                    for (int l = 0; l < 4; l++) {
-                        taps[l] = l < 3 || pairs ? word(read, r * STRIDE + l, column, i) : 0u;
-                    }
-                    transpose_bytes(taps);
-#pragma unroll
-                    for (int p = 0; p < PIXELS; p++) {
-                        const int k = column - p * STRIDE;
-                        if (k < 0 || k >= 3) continue;
-#pragma unroll
-                        for (int j = 0; j < 4; j++) {
-                            int32_t &first = sum[r][p][4 * i + j];
-                            first = dot4(taps[j], w[k][i].at[j], first);
-                            if constexpr (pairs) {
-                                int32_t &second = sum[1][p][4 * i + j];
-                                second = dot4(taps[j], w[k][i].at[j] << 8, second);
-                            }
-                        }
-                    }
-                }
+            if constexpr (columns) {
+                add_columns(sum, read, w, i);
+            } else {
+                add_taps(sum, read, w, i);
             }
         }
         const end_s8 end(c.params.numbers, c.params.conv.activation);
@@ -159,13 +194,13 @@ template <int STRIDE, int V, int ROWS, int PIXELS> struct depthwise_windows_s8 {
             const int8_t *const w = reinterpret_cast<const int8_t *>(dw_weights_s8(c.arg[WEIGHTS], channel));
             int32_t sum = 0;
 #pragma unroll 1
-            for (int k = 0; k < 9; k++) {
-                const int line = r * STRIDE + k / 3, column = p * STRIDE + k % 3;
+            for (int k = 0; k < TAPS; k++) {
+                const int line = r * STRIDE + k / WIDTH, column = p * STRIDE + k % WIDTH;
                 int32_t value = zero;
                 if (t.inside(line, column)) {
                     value = static_cast<const int8_t *>(x.data)[t.pixel(line, column) * x.pitch + channel];
                 }
-                sum += value * w[k % 3 * 256 + k / 3];
+                sum += value * (columns ? w[k % 3 * 256 + k / 3] : w[k / 4 * 256 + k % 4]);
             }
             const column_s8 column(c.arg[BIAS], c.arg[SUMS], c.arg[SCALE], zero, 0, channel);
             const int64_t row = t.row(r, p);

@@ -381,4 +381,9 @@ def samples() -> Iterable[Sample]:
         name = f"int8 depthwise rows of 75, {kernel[0]} lines"
         yield _sample(name, (6, 75), channels, channels, kernel, pads=(1,) * 4, groups=channels, residual=near)
         yield _sample(f"{name}, packed", (5, 75), channels, channels, kernel, pads=(1, 0, 0, 2), groups=channels)
+    for stride in (1, 2):
+        yield _sample(
+            f"int8 depthwise 5x5 stride {stride}", (7, 9), 24, 24, (5, 5), batch=2, strides=(stride,) * 2,
+            pads=(2, 1, 1, 2), groups=24, residual=near if stride == 1 else None, activation=relu,
+        )  # fmt: skip
     yield _sample("int8 depthwise multiplied", (6, 6), 5, 10, (3, 3), pads=(1,) * 4, groups=5)
