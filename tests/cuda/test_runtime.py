@@ -277,6 +277,32 @@ else:
     assert refusal.value.status == "unsupported"
 
 
+@pytest.mark.parametrize("written", [True, False])
+@pytest.mark.parametrize("wait", ["block", "spin", "poll"])
+def test_wait_ends_the_last_run(folder: Path, wait: str, written: bool) -> None:
+    """Not one before it, whose end is told in the same way."""
+    program = f"""
+current()
+stream = ctypes.c_void_p()
+assert cuda.cuStreamCreate(ctypes.byref(stream), 1) == 0
+if not {written}:
+    driver.fail("cuStreamWriteValue32_v2", result=801)
+context = ingot.load(path).context(wait={wait!r})
+context.inputs["x"][...] = x
+for seed in range(20):
+    driver.set(seed=seed)
+    for runs in (1, 2, 3):
+        before = driver.count("kernels")
+        for _ in range(runs):
+            context.enqueue(stream.value)
+        context.wait()
+        assert driver.count("kernels") == before + runs * context._step_count
+        context.run()
+        np.testing.assert_allclose(context.outputs["y"], y, rtol=1e-5)
+"""
+    run(folder, program)
+
+
 def test_an_index_out_of_range(folder: Path) -> None:
     program = """
 context = ingot.load(path).context()

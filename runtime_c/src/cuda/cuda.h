@@ -36,7 +36,7 @@ enum { INGOT_CUDA_MARKS = 33 }; /* of a profile: one step between each two */
 /* The head of the pinned block: words that the device writes and the host reads. */
 typedef struct ingot_cuda_words {
     uint32_t failed; /* 1 + a step that met an index out of range */
-    uint32_t done;   /* the end of a run writes 1 (INGOT_WAIT_POLL) */
+    uint32_t done;   /* the end of a run writes its ticket, a node of the graph 1 (INGOT_WAIT_POLL) */
 } ingot_cuda_words;
 
 typedef struct ingot_cuda {
@@ -69,6 +69,8 @@ typedef struct ingot_cuda {
     volatile ingot_cuda_words *words;
 
     uint32_t pending;  /* a run was started and not waited for */
+    uint32_t ticket;   /* of the run that was started last */
+    uint32_t alone;    /* none was under way when it was started */
     uint32_t recorded; /* `done` stands behind it */
     CUresult failed;   /* the first call of a run that failed: nothing runs afterwards */
     const char *failed_in;
@@ -101,7 +103,7 @@ ingot_status ingot_cuda_wait(ingot_context *context, ingot_error *error);
 ingot_status ingot_cuda_profile(ingot_context *context, uint64_t *nanoseconds, ingot_error *error);
 ingot_status ingot_cuda_reset(ingot_context *context, ingot_error *error);
 
-/* What is in the stream before has ended: writes it to `done`. */
+/* When what is in the stream has ended, it writes the ticket to `done`. */
 CUresult ingot_cuda_write_end(const ingot_cuda *cuda, CUstream stream);
 
 /* Makes the primary context current on this thread until leave. */

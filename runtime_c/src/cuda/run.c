@@ -55,12 +55,14 @@ static void stage(ingot_context *c, uint32_t outputs) {
 
 CUresult ingot_cuda_write_end(const ingot_cuda *cuda, CUstream stream) {
     const CUdeviceptr done = cuda->pinned_view + offsetof(ingot_cuda_words, done);
-    return cuda->driver->cuStreamWriteValue32(stream, done, 1, 0);
+    return cuda->driver->cuStreamWriteValue32(stream, done, cuda->ticket, 0);
 }
 
 /* The primary context is current. */
 static ingot_status start(ingot_context *c, CUstream stream, ingot_error *error) {
     ingot_cuda *cuda = c->cuda;
+    cuda->alone = !cuda->pending;
+    cuda->ticket++;
     cuda->words->done = 0;
     CUresult result = cuda->driver->cuGraphLaunch(cuda->executable, stream);
     if (result) return broken(cuda, result, "cuGraphLaunch", NULL, error);
@@ -76,11 +78,17 @@ static CUresult query(const ingot_cuda *cuda) {
     return cuda->recorded ? cuda->driver->cuEventQuery(cuda->done) : cuda->driver->cuStreamQuery(cuda->stream);
 }
 
+/* Whether the word in memory says that the last run has ended. Of a node it may be that of an earlier run. */
+static int says_done(const ingot_cuda *cuda) {
+    const uint32_t done = __atomic_load_n(&cuda->words->done, __ATOMIC_ACQUIRE);
+    return cuda->writes ? done == cuda->ticket : done && cuda->alone;
+}
+
 static ingot_status finish(ingot_context *c, ingot_error *error) {
     ingot_cuda *cuda = c->cuda;
     CUresult result = CUDA_ERROR_NOT_READY;
     for (uint32_t polls = 1; result == CUDA_ERROR_NOT_READY; polls++) {
-        if (cuda->wait == INGOT_WAIT_POLL && __atomic_load_n(&cuda->words->done, __ATOMIC_ACQUIRE)) break;
+        if (cuda->wait == INGOT_WAIT_POLL && says_done(cuda)) break;
         if (cuda->wait == INGOT_WAIT_BLOCK && polls > QUERIES) {
             result = cuda->driver->cuEventSynchronize(cuda->done);
             if (result) return broken(cuda, result, "cuEventSynchronize", NULL, error);
@@ -210,8 +218,9 @@ ingot_status ingot_cuda_profile(ingot_context *c, uint64_t *nanoseconds, ingot_e
     if (!status) {
         /* Nothing is under way but the last copies: a wait by the driver, whatever waiting runs do. */
         CUresult result = cuda->driver->cuStreamSynchronize(cuda->stream);
-        cuda->words->done = 1;
+        cuda->words->done = cuda->writes ? cuda->ticket : 1;
         cuda->recorded = 0;
+        cuda->alone = 1;
         status = result ? broken(cuda, result, "cuStreamSynchronize", NULL, error) : finish(c, error);
     }
     ingot_cuda_leave(cuda);
