@@ -59,3 +59,19 @@ def test_what_others_read_stays(make, check, ops) -> None:
 def test_twice_the_same_is_no_residual(make, check, ops) -> None:
     y = make.conv(make.input(1, 4, 5, 6), 6)
     assert ops(check(make.graph(make.ew("Add", y, y)), "fuse_epilogue", **CLOSE)) == ["conv", "elementwise"]
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+def test_embeddings_of_places_behind_a_row_of_a_class(make, check, ops, batch) -> None:
+    """The convolution adds them; the constant row has its own."""
+    x = make.reshape(make.conv(make.input(batch, 4, 4, 3), 8), batch, 16, 8)
+    joined = make.op("concat", {"axis": 1}, make.random(batch, 1, 8), x)
+    graph = check(make.graph(make.ew("Add", joined, make.random(1, 17, 8))), "fuse_epilogue", rtol=1e-5, atol=1e-5)
+    assert ops(graph) == ["conv", "reshape", "concat"]
+    assert graph.nodes[0].inputs[3].is_constant
+
+
+def test_constant_that_is_the_same_for_all_rows_stays(make, check, ops) -> None:
+    y = make.reshape(make.conv(make.input(1, 4, 4, 3), 8), 1, 16, 8)
+    graph = check(make.graph(make.ew("Add", y, make.random(8))), "fuse_epilogue", rtol=1e-5, atol=1e-5)
+    assert ops(graph) == ["conv", "reshape", "elementwise"]
