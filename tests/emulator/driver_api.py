@@ -45,6 +45,8 @@ int cuMemcpyDtoHAsync_v2(void *, uint64_t, size_t, void *);
 int cuMemcpyDtoDAsync_v2(uint64_t, uint64_t, size_t, void *);
 int cuMemsetD8_v2(uint64_t, unsigned char, size_t);
 int cuMemsetD8Async(uint64_t, unsigned char, size_t, void *);
+int cuTensorMapEncodeTiled(void *, int, uint32_t, uint64_t, const uint64_t *, const uint64_t *, const uint32_t *,
+                           const uint32_t *, int, int, int, int);
 int cuModuleLoadData(void **, const void *);
 int cuModuleUnload(void *);
 int cuModuleGetFunction(void **, void *, const char *);

@@ -224,6 +224,44 @@ class TestMemory:
             assert (kind[0], view[0], ordinal[0]) == said
         assert lib.cuPointerGetAttributes(1, [999], answers, device) == INVALID_VALUE
 
+    def test_tensor_maps_that_no_driver_makes(self) -> None:
+        held = ffi.new("unsigned char[192]")
+        at = ffi.cast("uintptr_t", held)
+        place = ffi.cast("void *", int(at) + -int(at) % 64)
+        #: of halves: type, address, extents, bytes from row to row, box
+        good = {"kind": 1, "address": 4096, "extents": [72, 40], "pitch": 160, "box": [64, 64]}
+
+        def made(arch: int = 90, **changed: object) -> int:
+            control.set(arch=arch)
+            a = good | changed
+            return lib.cuTensorMapEncodeTiled(
+                place,
+                a["kind"],
+                2,
+                a["address"],
+                ffi.new("uint64_t[]", a["extents"]),
+                ffi.new("uint64_t[]", [a["pitch"]]),
+                ffi.new("uint32_t[]", a["box"]),
+                ffi.new("uint32_t[]", [1, 1]),
+                0,
+                3,
+                3,
+                0,
+            )
+
+        assert made() == 0 and made(arch=87) == NOT_SUPPORTED
+        for wrong in (
+            {"address": 4104},
+            {"pitch": 152},
+            {"pitch": 128},
+            {"extents": [72, 0]},
+            {"box": [32, 64]},
+            {"kind": 2},
+            {"kind": 3},
+        ):
+            assert made(**wrong) == INVALID_VALUE, wrong
+        control.set(arch=87)
+
     def test_bytes_around_it_are_looked_at(self, memory: Buffers) -> None:
         device = memory.device(100)
         behind = ffi.cast("char *", device) + 100
