@@ -21,6 +21,11 @@ struct result_extents {
     }
 };
 
+/* The first `count` of eight elements, zeros behind; `wide`: they can be reached at once. */
+template <class T> DEVICE eight_words<T> words_at(const T *p, int count, bool wide) {
+    return wide && count == 8 ? *reinterpret_cast<const eight_words<T> *>(p) : get_words(p, count);
+}
+
 /* activation(sum + bias + residual), in float32; results and residual in it or in H. */
 template <int KIND, class H> struct real_finish {
     const ingot_cuda_arg &bias, &residual, &out;
@@ -123,9 +128,9 @@ struct s8_finish {
         for (int i = 0; i < 2; i++) {
             x.old[i] = {};
             if (adds && row + 8 * i < extents.rows && count > 0)
-                x.old[i] = get_words(static_cast<const int8_t *>(residual.data) +
-                                         (int64_t)(row + 8 * i) * residual.pitch + column,
-                                     count, wide_from);
+                x.old[i] = words_at(static_cast<const int8_t *>(residual.data) +
+                                        (int64_t)(row + 8 * i) * residual.pitch + column,
+                                    count, wide_from);
         }
     }
 
