@@ -538,6 +538,8 @@ template <int N> DEVICE void more_registers() { asm volatile("setmaxnreg.inc.syn
 /* -- clusters of blocks that run together, from sm_90 on ----------------------------------------------------------- */
 
 #if __CUDA_ARCH__ >= 900
+#define INGOT_CLUSTERS 1
+
 /* The number of this block in its cluster. */
 DEVICE uint32_t cluster_rank() {
     uint32_t rank;
@@ -555,6 +557,18 @@ DEVICE void store_to_block(uint32_t rank, float *p, float x) {
             shared_address(p)),
         "r"(rank), "f"(x)
         : "memory");
+}
+/* 16 bytes, aligned to them, that a block has at that place: written before a sync_cluster and kept until the next
+ * one. */
+template <class T> DEVICE T load_16_from_block(uint32_t rank, const T *p) {
+    static_assert(sizeof(T) == 16, "four words");
+    uint4 x;
+    asm volatile("{ .reg .b32 there; mapa.shared::cluster.u32 there, %4, %5; "
+                 "ld.shared::cluster.v4.b32 {%0, %1, %2, %3}, [there]; }"
+                 : "=r"(x.x), "=r"(x.y), "=r"(x.z), "=r"(x.w)
+                 : "r"(shared_address(p)), "r"(rank)
+                 : "memory");
+    return *reinterpret_cast<const T *>(&x);
 }
 #endif
 

@@ -14,10 +14,12 @@
 namespace ingot {
 
 /* How a block does its tile. WARPS_K: groups of warps that take turns along the depth; their sums are added in order.
- * The blocks of a grid that lie behind each other (y) cut the depth of a tile into as many parts: `split_depth` says
- * which stages a block has, cuda_gemm_split.h adds what they have made. */
-template <int ROWS, int COLUMNS, int BYTES, int STAGES, int WARPS_M, int WARPS_N, int WARPS_K> struct gemm_tile {
-    static constexpr int rows = ROWS, columns = COLUMNS, bytes = BYTES, stages = STAGES;
+ * The blocks of a grid that lie behind each other (y), or TEAM blocks side by side that are a cluster, cut the depth of
+ * a tile into as many parts: `split_depth` says which stages a block has, cuda_gemm_split.h adds what they have made.
+ */
+template <int ROWS, int COLUMNS, int BYTES, int STAGES, int WARPS_M, int WARPS_N, int WARPS_K, int TEAM = 1>
+struct gemm_tile {
+    static constexpr int rows = ROWS, columns = COLUMNS, bytes = BYTES, stages = STAGES, team = TEAM;
     static constexpr int warps_m = WARPS_M, warps_n = WARPS_N, warps_k = WARPS_K;
     static constexpr int threads = 32 * WARPS_M * WARPS_N * WARPS_K;
     static constexpr int stage_bytes = (ROWS + COLUMNS) * BYTES;
@@ -52,7 +54,7 @@ template <class Tile> struct tile_place {
     DEVICE tile_place(int rows, int columns) {
         const int down = (rows + Tile::rows - 1) / Tile::rows, across = (columns + Tile::columns - 1) / Tile::columns;
         const int of_band = 8 * (across > 0 ? across : 1);
-        const int block = (int)blockIdx.x, band = block / of_band, rest = block % of_band;
+        const int block = (int)blockIdx.x / Tile::team, band = block / of_band, rest = block % of_band;
         const int high = down - band * 8 < 8 ? down - band * 8 : 8;
         exists = high > 0 && across > 0;
         row = exists ? (band * 8 + rest % high) * Tile::rows : 0;
@@ -65,8 +67,9 @@ struct depth_part {
     int first, count;
 };
 
-DEVICE depth_part split_depth(int steps) {
-    const int parts = (int)gridDim.y, each = (steps + parts - 1) / parts, first = (int)blockIdx.y * each;
+template <class Tile> DEVICE depth_part split_depth(int steps) {
+    const int parts = Tile::team > 1 ? Tile::team : (int)gridDim.y, each = (steps + parts - 1) / parts;
+    const int first = (Tile::team > 1 ? (int)blockIdx.x % Tile::team : (int)blockIdx.y) * each;
     return {first, first >= steps ? 0 : steps - first < each ? steps - first : each};
 }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -15,14 +15,15 @@ CHUNK = 16
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """The template arguments of ``ingot::gemm_tile``: a tile of the result, bytes of the depth in a stage, stages, and
-    how many warps share rows, columns and depth."""
+    """The template arguments of ``ingot::gemm_tile``: a tile of the result, bytes of the depth in a stage, stages, how
+    many warps share rows, columns and depth, and how many blocks of a cluster share the depth."""
 
     rows: int
     columns: int
     bytes: int
     stages: int
     warps: tuple[int, int, int]
+    team: int = 1
 
     @property
     def threads(self) -> int:
@@ -41,8 +42,16 @@ class Tile:
 
     @property
     def cpp(self) -> str:
-        sizes = (self.rows, self.columns, self.bytes, self.stages, *self.warps)
+        sizes = [self.rows, self.columns, self.bytes, self.stages, *self.warps]
+        if self.team > 1:
+            sizes.append(self.team)
         return f"ingot::gemm_tile<{', '.join(map(str, sizes))}>"
+
+    @property
+    def prelude(self) -> str:
+        """What stands before a source, so that its blocks are clusters."""
+        cluster = f"#undef INGOT_ENTRY_CLUSTER\n#define INGOT_ENTRY_CLUSTER __cluster_dims__({self.team}, 1, 1)"
+        return cluster if self.team > 1 else ""
 
     @property
     def variant(self) -> str:
@@ -51,7 +60,8 @@ class Tile:
 
     def grid(self, rows: int, columns: int, split: int = 1) -> tuple[int, int, int]:
         """The blocks of a product with a result of that extent, ``split`` for each tile; at least one."""
-        return (max(ceil_div(rows, self.rows) * ceil_div(columns, self.columns), 1), split, 1)
+        tiles = ceil_div(rows, self.rows) * ceil_div(columns, self.columns)
+        return (max(tiles, 1) * self.team, split, 1)
 
     def suits(self, rows: int, columns: int) -> bool:
         """Whether there is work for more than half of a tile; the smaller tiles are for what is left."""
@@ -119,6 +129,9 @@ MMA_TILES = (
     Tile(16, 32, 256, 4, (1, 1, 8)),
 )
 
+#: architectures whose blocks can be clusters
+TEAM_ARCHS = ("sm_90a", "sm_110")
+
 #: what warp groups do in the place of some of them, on the architecture that has them
 GROUP_ARCH = "sm_90a"
 _GROUP_TILES = {
@@ -136,6 +149,14 @@ def core_of(core: str, tile: Tile, target: Target) -> tuple[str, Tile]:
         _GROUP_TILES.get(tile) if target.arch == GROUP_ARCH and core in ("f16_core", "bf16_core", "s8_core") else None
     )
     return (core.replace("_core", "_group_core"), wide) if wide else (core, tile)
+
+
+def placed(core: str, way: Way, target: Target) -> tuple[str, Way]:
+    """The same of a way: where blocks can be clusters, those that share a depth are one."""
+    name, tile = core_of(core, way.tile, target)
+    if way.split > 1 and target.arch in TEAM_ARCHS:
+        return name, Way(replace(tile, team=way.split))
+    return name, Way(tile, way.split)
 
 
 #: tensor cores on float32 in two parts, which take more registers
@@ -183,27 +204,32 @@ class Product:
 #: where the target's file says nothing
 _SM_COUNT, _CLOCK_MHZ, _MEMORY_GBS, _SHARED_PER_SM = 16, 1300, 200.0, 167936
 _OPS = {"f32": 256, "f16": 2048, "bf16": 2048, "i8": 4096}
-#: clocks until the first stage is there, and from the last product to the last store
-_FILL, _DRAIN = 1000, 1000
-#: clocks that blocks of a tile take to hand their sums to the last one
-_JOIN = 2000
-#: clocks of a stage that are not work: waiting for copies, and for each other
-_STEP = 100
-#: bytes a clock that a multiprocessor gets from the second-level cache, and from shared memory
-_L2_BYTES, _SHARED_BYTES = 32, 128
+#: clocks of a stage that are no work, of the products of a warp in it, and until what a stage asks for is there
+_STEP, _PRODUCT, _LATENCY = 60, 7, 1130
+#: bytes a clock that a multiprocessor gets from the second-level cache when it is alone, and when all ask; and from
+#: shared memory
+_L2_ALONE, _L2_BYTES, _SHARED_BYTES = 40, 28, 128
+#: clocks that the end of a tile takes for each sum, and all that is to be looked up for an exact one
+_END, _EXACT_END = 0.2, 2000
+#: clocks until the last block has the sums of others, and what it takes for four of them in each thread
+_JOIN, _JOIN_FOUR = 2000, 80
+#: the same in a cluster, where each block does its share
+_TEAM = 1000
+#: clocks that tiles take to begin and end which follow others
+_WAVE = 2500
 #: what warps reach on their own where the peak is that of warp groups
-_WARPS_SHARE = 0.6
-#: warps of a multiprocessor that keep its pipes busy
-_BUSY_WARPS = 8
+_WARPS_SHARE = 0.5
 
 
 def efficiency(way: Way, product: Product, target: Target) -> float:
     """The share of the roofline (``builder/tuning/roofline.py``) that a tile should reach: more than 1 where the core
     is faster than the peak that it is drawn with.
 
-    A multiprocessor does ceil(blocks / multiprocessors) parts of tiles. Each takes the longest of its arithmetic, what
-    its fragments read of shared memory, and what its stages read of the second-level cache; too few warps hide no
-    latency. The last block of a tile reads the sums of all.
+    A multiprocessor does ceil(blocks / multiprocessors) parts of tiles, as many at a time as fit. A stage takes what
+    its warps do one after the other, or its share of the time until copies arrive; those of blocks side by side also
+    share arithmetic, shared memory and the second-level cache, which all multiprocessors share once more. The last
+    block of a tile reads the sums of all. What any kernel takes is no part of it. Constants were fitted to times of an
+    H200 (docs/cuda.md).
     """
     figures, tile = target.figures, way.tile
     groups = product.size < 4 and target.arch == GROUP_ARCH and tile in _GROUP_TILES
@@ -211,28 +237,35 @@ def efficiency(way: Way, product: Product, target: Target) -> float:
     count, clock = figures.get("sm_count", _SM_COUNT), figures.get("clock_mhz", _CLOCK_MHZ) / 1000.0
     ops = figures.get("ops_per_clock", _OPS)
     peak = ops.get(product.peak, ops["f32"])
-    rate = (
-        ops.get(product.pace, ops["f32"])
-        * product.slowed
-        * (_WARPS_SHARE if target.arch == GROUP_ARCH and not groups else 1.0)
-    )
-    own = ceil_div(tile.grid(product.rows, product.columns)[0] * way.split, count)  # of the busiest multiprocessor
-    resident = min(
-        own, figures.get("shared_bytes_per_sm", _SHARED_PER_SM) // (tile.shared + 1024), 2048 // tile.threads
-    )
-    hidden = 1.0 if groups else min(1.0, max(resident, 1) * tile.threads / 32 / _BUSY_WARPS) ** 0.5
+    slowed = product.slowed * (_WARPS_SHARE if target.arch == GROUP_ARCH and not groups else 0.9)
+    rate = ops.get(product.pace, ops["f32"]) * slowed
+    blocks = tile.grid(product.rows, product.columns)[0] * way.split
+    own = ceil_div(blocks, count)  # of the busiest multiprocessor
+    shared = figures.get("shared_bytes_per_sm", _SHARED_PER_SM)
+    resident = max(min(own, shared // (tile.shared + 1024), 2048 // tile.threads), 1)
+    waves = ceil_div(own, resident)
 
+    down, across, along = tile.warps
     steps = ceil_div(ceil_div(product.depth * product.size, tile.bytes), way.split)
-    nbytes = steps * tile.bytes
-    down, across, _ = tile.warps
-    fragments = (tile.rows * across + tile.columns * down) * nbytes if not groups else 0
-    clocks = max(
-        2 * tile.rows * tile.columns * (nbytes / product.size) / rate,
-        fragments / _SHARED_BYTES,
-        (tile.rows + tile.columns) * nbytes / _L2_BYTES,
+    nbytes, area = steps * tile.bytes, tile.rows * tile.columns
+    products = 0 if groups else area // (128 * down * across) * max(tile.bytes // 32 // along, 1) / product.slowed
+    step = max(_STEP + _PRODUCT * products, _LATENCY / max(tile.stages - 1 - groups, 1))
+    read = (tile.rows + tile.columns) * nbytes
+    fragments = 0 if groups else (tile.rows * across + tile.columns * down) * nbytes
+    wave = max(
+        steps * step,
+        resident * 2 * area * (nbytes / product.size) / rate,
+        resident * fragments / _SHARED_BYTES,
+        resident * read / _L2_ALONE,
     )
-    joins = _JOIN + way.split * tile.rows * tile.columns * 4 / _L2_BYTES if way.split > 1 else 0
-    took = (own * (clocks / hidden + steps * _STEP / max(resident, 1)) + joins + _FILL + _DRAIN) / clock
+    clocks = max(waves * wave, blocks * read / (count * _L2_BYTES)) + (waves - 1) * _WAVE
+    clocks += own * area * _END + (_EXACT_END if product.size == 1 else 0)
+    fours = way.split * ceil_div(area, 4 * tile.threads)
+    if way.split > 1 and target.arch in TEAM_ARCHS:
+        clocks += _TEAM + _JOIN_FOUR * fours / way.split
+    elif way.split > 1:
+        clocks += _JOIN + _JOIN_FOUR * fours
+    took = clocks / clock
     moved = product.moved / figures.get("memory_gbs", _MEMORY_GBS)
     ideal = max(2 * product.rows * product.columns * product.depth / (peak * count * clock), moved)
     return max(1e-3, ideal / (max(took, moved / 0.85) + 1e-9))

@@ -128,7 +128,8 @@ template <class T, class X, class Tile, int ROWS, bool PARTS = false> struct mat
         wrap();
     }
 
-    DEVICE bool is_direct() const { return grain == 16; }
+    /* Whether all chunks are whole and can be reached at once. */
+    DEVICE bool is_direct() const { return grain == 16 && depth % VEC == 0; }
 
     DEVICE void skip(int stages) {
         at += stages * (Tile::bytes / 16 * VEC);
@@ -145,7 +146,8 @@ template <class T, class X, class Tile, int ROWS, bool PARTS = false> struct mat
     }
 
     template <bool DIRECT> DEVICE void load(uint8_t *stage) {
-        const int left = depth - at, count = left < 0 ? 0 : left < VEC ? left : VEC, place = left > 0 ? at : 0;
+        const int left = depth - at, place = left > 0 ? at : 0;
+        const int count = left <= 0 ? 0 : DIRECT || left > VEC ? VEC : left;
 #pragma unroll
         for (int i = 0; i < share::count; i++) {
             if (!mine.has(i)) continue;

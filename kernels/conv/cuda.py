@@ -15,9 +15,9 @@ from ingot.kernels.common.cuda_gemm import (
     Product,
     Tile,
     Way,
-    core_of,
     efficiency,
     pack_rows,
+    placed,
     ways,
 )
 from ingot.kernels.common.half import takes_weights
@@ -116,17 +116,18 @@ def suits(node: NodeView, own: Way) -> bool:
 
 
 def _real_launch(core: str, own: Way, node: NodeView, target: Target) -> Launch:
-    core, tile = core_of(core, own.tile, target)
+    core, own = placed(core, own, target)
     stored, multiplied = CPP[node.inputs[0].type.dtype], CPP[node.inputs[1].type.dtype]
     kind = activation_kind(node.attrs.activation)
     rows, columns, _ = extent(node)
     return Launch(
         source="conv/gemm.cu",
-        kernel=f"conv_gemm<ingot::{core}, {multiplied}, {stored}, ingot::{way(node)}, {kind}, {tile.cpp}>",
-        grid=tile.grid(rows, columns, own.split),
-        block=tile.threads,
-        shared=shared(node, tile),
-        counters=Way(tile, own.split).counters(rows, columns),
+        kernel=f"conv_gemm<ingot::{core}, {multiplied}, {stored}, ingot::{way(node)}, {kind}, {own.tile.cpp}>",
+        grid=own.tile.grid(rows, columns, own.split),
+        block=own.tile.threads,
+        shared=shared(node, own.tile),
+        counters=own.counters(rows, columns),
+        prelude=own.tile.prelude,
     )
 
 
@@ -158,15 +159,16 @@ def _exact(own: Way) -> Tactic:
     """A tactic of int8."""
 
     def launch(node: NodeView, target: Target) -> Launch:
-        core, tile = core_of("s8_core", own.tile, target)
+        core, cut = placed("s8_core", own, target)
         rows, columns, _ = extent(node)
         return Launch(
             source="conv/gemm.cu",
-            kernel=f"conv_gemm_s8<ingot::{core}, ingot::{way(node)}, {tile.cpp}>",
-            grid=tile.grid(rows, columns, own.split),
-            block=tile.threads,
-            shared=shared(node, tile),
-            counters=Way(tile, own.split).counters(rows, columns),
+            kernel=f"conv_gemm_s8<ingot::{core}, ingot::{way(node)}, {cut.tile.cpp}>",
+            grid=cut.tile.grid(rows, columns, cut.split),
+            block=cut.tile.threads,
+            shared=shared(node, cut.tile),
+            counters=cut.counters(rows, columns),
+            prelude=cut.tile.prelude,
             exact=True,
         )
 

@@ -15,8 +15,8 @@ from ingot.kernels.common.cuda_gemm import (
     SPLIT_TILES,
     Product,
     Way,
-    core_of,
     efficiency,
+    placed,
     ways,
 )
 from ingot.kernels.common.half import takes_weights
@@ -78,16 +78,18 @@ def _tactic(kernel: str, core: str, dtype: DType, own: Way, numerics: str = "fp3
         return efficiency(own, product, target)
 
     def launch(node: NodeView, target: Target) -> Launch:
-        made, tile = core_of(core, own.tile, target)
+        made, cut = placed(core, own, target)
+        tile = cut.tile
         stored, kind = CPP[node.inputs[0].type.dtype], activation_kind(node.attrs.activation)
         real = f"conv_gemm<ingot::{made}, {CPP[dtype]}, {stored}, ingot::CONV_PATCHES, {kind}, {tile.cpp}>"
         return Launch(
             source="conv/gemm.cu",
             kernel=f"conv_gemm_s8<ingot::{made}, ingot::CONV_PATCHES, {tile.cpp}>" if exact else real,
-            grid=tile.grid(*_extent(node)[:2], own.split),
+            grid=tile.grid(*_extent(node)[:2], cut.split),
             block=tile.threads,
             shared=ceil_div(max(tile.shared, tile.staged + 8 * (tile.rows + _lines(node) + 1)), 128) * 128,
-            counters=Way(tile, own.split).counters(*_extent(node)[:2]),
+            counters=cut.counters(*_extent(node)[:2]),
+            prelude=tile.prelude,
             exact=exact,
         )
 

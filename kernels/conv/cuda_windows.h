@@ -141,10 +141,12 @@ template <class T, class X, class Tile> struct image_windows {
         at = taps[tap < count ? tap : count];
     }
 
-    DEVICE bool is_direct() const { return grain == 16; }
+    /* Whether all chunks are whole and can be reached at once. */
+    DEVICE bool is_direct() const { return grain == 16 && channels == padded; }
 
     template <bool DIRECT> DEVICE void load(uint8_t *stage) {
-        const int left = channels - channel, found = left < VEC ? left : VEC, place = at.offset + channel;
+        const int left = channels - channel, place = at.offset + channel;
+        const int found = DIRECT || left > VEC ? VEC : left;
 #pragma unroll
         for (int i = 0; i < share::count; i++) {
             if (!mine.has(i)) continue;

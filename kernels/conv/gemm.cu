@@ -63,14 +63,16 @@ template <template <class> class Core, class T, class X, int WAY, int KIND, clas
         const int rows = conv_rows(out);
         const tile_place<Tile> at(rows, out.dims[out.rank - 1]);
         if (!at.exists) return await_kernels();
-        const depth_part part = split_depth(stages_of<T, Tile>(c.arg[1]));
+        const depth_part part = split_depth<Tile>(stages_of<T, Tile>(c.arg[1]));
         packed_weights<T, Tile> b(c.arg[1], at.column, part.first);
         load_ahead<Tile, Core<Tile>>(b, shared, part.count);
         await_kernels();
-        finish_real<KIND, T, Tile> finish(c.arg[2], c.arg[3], out, at, 0, rows);
+        const finished_rows<Tile> own(at, rows);
+        finish_real<KIND, T, Tile> finish(c.arg[2], c.arg[3], out, own, 0, own.end);
         if (!conv_sums<WAY, T, X, Core<Tile>>(b, part, c.arg[0], out, c.params, c.tail, at, rows, 0, shared, finish))
             return;
-        finish(reinterpret_cast<const float *>(shared), c.params.activation, 1.0f);
+        finish(own.template of<float>(shared), c.params.activation, 1.0f);
+        leave_team<Tile>();
     }
 };
 
@@ -87,15 +89,17 @@ template <template <class> class Core, int WAY, class Tile> struct conv_gemm_s8 
         const int rows = conv_rows(out);
         const tile_place<Tile> at(rows, out.dims[out.rank - 1]);
         if (!at.exists) return await_kernels();
-        const depth_part part = split_depth(stages_of<int8_t, Tile>(c.arg[1]));
+        const depth_part part = split_depth<Tile>(stages_of<int8_t, Tile>(c.arg[1]));
         packed_weights<int8_t, Tile> b(c.arg[1], at.column, part.first);
         load_ahead<Tile, Core<Tile>>(b, shared, part.count);
         await_kernels();
-        finish_s8<Tile> finish(c.arg[2], c.arg[3], c.arg[4], c.arg[5], out, at, 0, rows);
+        const finished_rows<Tile> own(at, rows);
+        finish_s8<Tile> finish(c.arg[2], c.arg[3], c.arg[4], c.arg[5], out, own, 0, own.end);
         if (!conv_sums<WAY, int8_t, int8_t, Core<Tile>>(b, part, c.arg[0], out, c.params.conv, c.tail, at, rows,
                                                         (int8_t)c.params.numbers.input_zero, shared, finish))
             return;
-        finish(reinterpret_cast<const int32_t *>(shared), c.params.numbers, c.params.conv.activation);
+        finish(own.template of<int32_t>(shared), c.params.numbers, c.params.conv.activation);
+        leave_team<Tile>();
     }
 };
 

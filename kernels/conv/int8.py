@@ -363,6 +363,7 @@ def samples() -> Iterable[Sample]:
     for size, channels, out in (((1, 1), 40, 300), ((6, 6), 24, 40), ((13, 7), 20, 300), ((3, 31), 6, 33)):
         name = f"int8 3x3 of {size[0]}x{size[1]} {channels}->{out}"
         yield _sample(name, size, channels, out, (3, 3), batch=2, pads=(1,) * 4, residual=near, activation=relu)
+    yield _sample("int8 deep", (4, 5), 270, 43, (3, 3), pads=(1,) * 4, residual=near)
     yield _sample("int8 pointwise wide", (5, 5), 12, 300, (1, 1), batch=2)
     for channels in (7, 64, 128, 200):
         yield _sample(f"int8 3x3 depthwise {channels}", (9, 12), channels, channels, (3, 3), batch=2, groups=channels)

@@ -15,9 +15,9 @@ from ingot.kernels.common.cuda_gemm import (
     Product,
     Tile,
     Way,
-    core_of,
     efficiency,
     pack_rows,
+    placed,
     ways,
 )
 from ingot.kernels.common.half import narrow, takes_weights, widen
@@ -130,6 +130,7 @@ def _packed_launch(kernel: str, own: Way, node: NodeView, exact: bool = False) -
         block=own.tile.threads,
         shared=own.tile.shared,
         counters=own.counters(rows, columns),
+        prelude=own.tile.prelude,
         exact=exact,
     )
 
@@ -166,9 +167,9 @@ def _packed(kernel: str, core: str, dtype: DType, own: Way, numerics: str = "fp3
 
     def launch(node: NodeView, target: Target) -> Launch:
         stored, kind = CPP[node.inputs[0].type.dtype], activation_kind(node.attrs.activation)
-        name, tile = core_of(core, own.tile, target)
-        kernel = f"matmul_gemm<ingot::{name}, {CPP[dtype]}, {stored}, {kind}, {tile.cpp}>"
-        return _packed_launch(kernel, Way(tile, own.split), node)
+        name, cut = placed(core, own, target)
+        kernel = f"matmul_gemm<ingot::{name}, {CPP[dtype]}, {stored}, {kind}, {cut.tile.cpp}>"
+        return _packed_launch(kernel, cut, node)
 
     return Tactic(
         kernel=kernel,
@@ -191,9 +192,9 @@ def _packed_s8(own: Way) -> Tactic:
     """A product of int8 by packed constants."""
 
     def launch(node: NodeView, target: Target) -> Launch:
-        core, tile = core_of("s8_core", own.tile, target)
-        kernel = f"matmul_gemm_s8<ingot::{core}, {str(node.attrs.parts > 1).lower()}, {tile.cpp}>"
-        return _packed_launch(kernel, Way(tile, own.split), node, exact=True)
+        core, cut = placed("s8_core", own, target)
+        kernel = f"matmul_gemm_s8<ingot::{core}, {str(node.attrs.parts > 1).lower()}, {cut.tile.cpp}>"
+        return _packed_launch(kernel, cut, node, exact=True)
 
     return Tactic(
         kernel="matmul_s8_mma_cuda",

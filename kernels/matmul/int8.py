@@ -159,6 +159,7 @@ def samples() -> Iterable[Sample]:
         yield _sample(f"int8 free transposed {m}x{k}x{n}", (k, m), (n, k), trans_a=True, trans_b=True, b_quant=other)
     for m, k, n in ((1, 24, 700), (12, 772, 270), (13, 770, 270), (31, 9, 33)):
         yield _sample(f"int8 wide {m}x{k}x{n}", (m, k), (k, n), residual=near)
+    yield _sample("int8 deep", (13, 2100), (2100, 24), residual=near)
     yield _sample("int8 batch", (2, 3, 5, 7), (7, 20), residual=near, bias=False)
     yield _sample("int8 free batch", (2, 3, 5, 7), (3, 7, 20), b_quant=other, residual=near)
     yield _sample("int8 transposed", (2, 7, 13), (20, 7), trans_a=True, trans_b=True)

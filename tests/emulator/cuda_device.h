@@ -29,6 +29,7 @@
     name##_type &name =                                                                                                \
         *reinterpret_cast<name##_type *>(ingot::machine->static_shared(&name##_place, sizeof(name##_type)))
 
+#define INGOT_CLUSTERS 1
 #define __cluster_dims__(x, y, z) x
 #ifndef INGOT_ENTRY_CLUSTER
 #define INGOT_ENTRY_CLUSTER 1
@@ -376,6 +377,10 @@ DEVICE void copy_box(void *to, const tensor_map &map, int column, int row, uint6
 }
 DEVICE void prefetch_map(const tensor_map &) {}
 DEVICE void store_to_block(uint32_t rank, float *p, float x) { *static_cast<float *>(machine->memory_of(rank, p)) = x; }
+template <class T> DEVICE T load_16_from_block(uint32_t rank, const T *p) {
+    static_assert(sizeof(T) == 16, "four words");
+    return *static_cast<const T *>(machine->memory_of(rank, p));
+}
 DEVICE void sync_cluster(const char *file = __builtin_FILE(), uint32_t line = __builtin_LINE()) {
     machine->sync_cluster({file, line});
 }

@@ -17,7 +17,7 @@
 
 namespace emulation {
 
-constexpr uint32_t LANES = 32, MAX_THREADS = 1024, MAX_WARPS = MAX_THREADS / LANES, BARRIERS = 16, MAX_CLUSTER = 8;
+constexpr uint32_t LANES = 32, MAX_THREADS = 2048, MAX_WARPS = MAX_THREADS / LANES, BARRIERS = 16, MAX_CLUSTER = 8;
 constexpr size_t STACK = 128 << 10, STATIC_SHARED = 48 << 10, DYNAMIC_SHARED = 256 << 10, MAX_CALL = 4096;
 constexpr unsigned char AROUND = 0xA5; /* bytes around memory, which nobody may write */
 
@@ -62,7 +62,8 @@ struct barrier {
 /* The block that runs, or the blocks of a cluster; their threads follow each other. */
 struct block {
     uint32_t threads, all, warps, returned; /* threads: of a block */
-    uint32_t ready[MAX_WARPS], ready_warps;
+    uint32_t ready[MAX_WARPS];
+    uint64_t ready_warps;    /* bits, as those of lanes */
     uint32_t warp, patience; /* who runs, and for how many turns */
     bool awaited;            /* the kernels before have ended */
     uint32_t awaiting[MAX_WARPS];

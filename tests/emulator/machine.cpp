@@ -131,7 +131,7 @@ const char *refuse() {
         return "a grid that no device takes";
     if (kernel->cluster > 1 && (grid[0] % kernel->cluster || kernel->cluster > MAX_CLUSTER || count % LANES))
         return "a grid that is not made of whole clusters";
-    if (!count || count > kernel->threads || count * kernel->cluster > MAX_THREADS || extents[2] > 64)
+    if (!count || count > 1024 || count > kernel->threads || count * kernel->cluster > MAX_THREADS || extents[2] > 64)
         return "a block of no threads, or of more than the kernel was compiled for";
     if (launch->call_size != kernel->call_size || launch->call_size > MAX_CALL) {
         snprintf(message, sizeof message, "the kernel takes %llu bytes of operands and parameters, the launch has %llu",

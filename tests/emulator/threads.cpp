@@ -15,6 +15,11 @@ uint32_t random_bit(uint32_t mask) {
     return ((uint32_t)__builtin_ctz(turned) + turn) % 32;
 }
 
+uint32_t random_warp(uint64_t mask) {
+    const uint32_t low = (uint32_t)mask, high = (uint32_t)(mask >> 32);
+    return high && (!low || chance.below(2)) ? 32 + random_bit(high) : random_bit(low);
+}
+
 [[noreturn]] void report_deadlock() {
     char text[800];
     int at = 0;
@@ -42,7 +47,7 @@ uint32_t random_bit(uint32_t mask) {
 
 void make_ready(uint32_t warp, uint32_t lanes) {
     now.ready[warp] |= lanes;
-    if (now.ready[warp]) now.ready_warps |= 1u << warp;
+    if (now.ready[warp]) now.ready_warps |= UINT64_C(1) << warp;
 }
 
 /* The kernels before end when no thread can go on without that: as late as can be. */
@@ -67,13 +72,13 @@ thread *choose() {
     }
     if (!now.ready[now.warp] || now.patience == 0) {
         static const uint32_t turns[4] = {1, 40, 400, ~0u};
-        now.warp = random_bit(now.ready_warps);
+        now.warp = random_warp(now.ready_warps);
         now.patience = turns[chance.below(4)];
     }
     now.patience--;
     const uint32_t lane = random_bit(now.ready[now.warp]);
     now.ready[now.warp] &= ~(1u << lane);
-    if (!now.ready[now.warp]) now.ready_warps &= ~(1u << now.warp);
+    if (!now.ready[now.warp]) now.ready_warps &= ~(UINT64_C(1) << now.warp);
     return &threads[now.warp * LANES + lane];
 }
 
@@ -128,7 +133,8 @@ void meet(const warp_operation &operation, void *record) {
 
 void run_threads() {
     const uint32_t *extents = launch->block;
-    now.returned = now.ready_warps = now.patience = 0;
+    now.returned = now.patience = 0;
+    now.ready_warps = 0;
     now.threads = extents[0] * extents[1] * extents[2];
     now.all = now.threads * kernel->cluster;
     now.warps = (now.all + LANES - 1) / LANES;
