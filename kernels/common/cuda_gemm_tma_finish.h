@@ -58,8 +58,8 @@ template <int KIND, class H> struct real_finish {
             x.old[i] = {};
             if (adds_half && row + 8 * i < extents.rows && count > 0)
                 x.old[i] =
-                    get_words(static_cast<const H *>(residual.data) + (int64_t)(row + 8 * i) * residual.pitch + column,
-                              count, from.wide);
+                    words_at(static_cast<const H *>(residual.data) + (int64_t)(row + 8 * i) * residual.pitch + column,
+                             count, from.wide);
         }
     }
 
