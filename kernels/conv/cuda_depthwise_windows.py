@@ -51,7 +51,7 @@ class Tile:
 
     def suits(self, node: NodeView) -> bool:
         """Whether there are such channels, registers for the windows, and lines that a grid can have."""
-        fits = max(node.attrs.kernel) == 3 or (self.size <= 16 and self.rows == 1)
+        fits = max(node.attrs.kernel) == 3 or (self.rows == 1 and self.size * max(node.attrs.strides) <= 16)
         return node.inputs[0].type.shape[-1] % self.channels == 0 and fits and self.grid(node)[1] <= MOST_LINES
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from ingot.kernels.common.cuda import CPP, activation_kind, blocks_for, ceil_div
 from ingot.kernels.common.half import takes_weights
-from ingot.kernels.spec import SCALAR, DType, Launch, NodeView, Tactic
+from ingot.kernels.spec import DType, Launch, NodeView, Tactic
 from ingot.targets import Target
 
 from .attrs import HalfConvAttrs, conv_params
@@ -17,6 +17,8 @@ from .panels import is_float, pack_conv
 
 THREADS = 128
 PIXELS = 4
+#: blocks of a multiprocessor at a time, clocks of a step, and the share of plain arithmetic that is not waiting
+RESIDENT, CLOCKS_OF_STEP, PLAIN_SHARE = 4, 600, 0.3
 
 
 def _launch(node: NodeView, kernel: str, exact: bool = False) -> Launch:
@@ -38,10 +40,21 @@ def _plain(node: NodeView, target: Target) -> Launch:
     return _launch(node, f"conv_direct_plain<{dtype}, {activation_kind(node.attrs.activation)}>")
 
 
-def _share(share: float) -> Callable[[NodeView, Target], float]:
-    """Of a peak. One group is for products: their share of a small problem, which is small, is not to be compared with
-    this."""
-    return lambda node, target: share if node.attrs.groups > 1 else share / 1000
+def _reaches(node: NodeView, target: Target) -> float:
+    """Of the roofline: a thread waits for what each tap reads of four channels before it goes on, as many times as
+    there are more threads than a device holds; arithmetic is plain."""
+    figures, peaks = target.figures, target.peak_gops
+    launch = _launch(node, "")
+    held = RESIDENT * int(figures.get("sm_count", 1))
+    steps = math.prod(node.attrs.kernel) * ceil_div(node.inputs[0].type.shape[-1] // node.attrs.groups, 4)
+    waits = ceil_div(launch.grid[0], held) * steps * CLOCKS_OF_STEP / (figures.get("clock_mhz", 1000.0) / 1000)
+    work = node.op.work(node)
+    moved = sum(v.type.nbytes for v in (*node.inputs, *node.outputs) if v is not None) / figures.get(
+        "memory_gbs", 100.0
+    )
+    plain = peaks.get("f32", 1000.0)
+    least = max(work.ops / peaks.get(work.dtype.name.lower(), plain), moved)
+    return least / max(waits, work.ops / (PLAIN_SHARE * plain), moved / 0.5, 1e-9) if least else 1.0
 
 
 def _half(kernel: str, dtype: DType) -> Tactic:
@@ -54,7 +67,7 @@ def _half(kernel: str, dtype: DType) -> Tactic:
         pitched_inputs=(0, 3),
         pitched_outputs=(0,),
         inplace=(3,),
-        efficiency=_share(0.03),
+        efficiency=_reaches,
         launch=_packed,
     )
 
@@ -71,7 +84,7 @@ def tactics(is_plain: Callable[[NodeView], bool]) -> tuple[Tactic, ...]:
             pitched_inputs=(0, 3),
             pitched_outputs=(0,),
             inplace=(3,),
-            efficiency=_share(0.25),
+            efficiency=_reaches,
             launch=_packed,
         ),
         _half("conv_direct_f16_cuda", DType.F16),
@@ -86,7 +99,7 @@ def tactics(is_plain: Callable[[NodeView], bool]) -> tuple[Tactic, ...]:
             pitched_outputs=(0,),
             inplace=(3,),
             numerics="exact",
-            efficiency=_share(0.06),
+            efficiency=_reaches,
             launch=lambda node, target: _launch(node, f"conv_direct_s8<{PIXELS}>", exact=True),
         ),
         Tactic(
@@ -95,7 +108,7 @@ def tactics(is_plain: Callable[[NodeView], bool]) -> tuple[Tactic, ...]:
             params=conv_params,
             when=is_plain,
             inplace=(3,),
-            efficiency=lambda node, target: SCALAR,
+            efficiency=lambda node, target: _reaches(node, target) / 4,  # its weights lie apart
             launch=_plain,
         ),
     )
