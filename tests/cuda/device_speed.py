@@ -125,7 +125,12 @@ def gemm_part(target: Target, only: str, jobs: int = 1) -> Rows:
         for tactic, node in made:
             kind = spec.infer(node.attrs, [v and v.type for v in values])[0]
             node.outputs = [Value("c", kind, None, node)]
-            if not tactic.is_for("cuda", target.arch) or not tactic.kernel or only not in tactic.key or not tactic.when(node):
+            if (
+                not tactic.is_for("cuda", target.arch)
+                or not tactic.kernel
+                or only not in tactic.key
+                or not tactic.when(node)
+            ):
                 continue
             try:
                 program = program_of(node, tactic, target)

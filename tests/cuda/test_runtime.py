@@ -246,6 +246,23 @@ np.testing.assert_allclose(plain, y, rtol=1e-5)
     run(folder, program)
 
 
+def test_a_copy_that_cannot_be_switched_off(folder: Path) -> None:
+    program = """
+current()
+for name in ("cuGraphNodeSetEnabled", "cuGraphExecMemcpyNodeSetParams", "cuPointerGetAttributes"):
+    context = ingot.load(path).context()
+    driver.fail(name)
+    try:
+        context.bind("x", OnDevice(x))
+    except ingot.IngotError as error:
+        assert error.status == "device" and name in str(error), error
+    else:
+        raise AssertionError("bound")
+    context.close()
+"""
+    run(folder, program)
+
+
 def test_streams(folder: Path) -> None:
     program = """
 current()
