@@ -89,7 +89,8 @@ def test_a_candidate_computes_what_its_kernel_computes(name: str, monkeypatch: p
     monkeypatch.setattr(packing, "DENSE", 1.0)
     given = list(candidates_of(kernels.load()[name]))
     if not given:
-        assert not any(tactic.kernel for tactic in kernels.load()[name].tactics), "an operator that nobody measures"
+        mine = [tactic for tactic in kernels.load()[name].tactics if tactic.kernel and tactic.is_for("cpu")]
+        assert not mine, "an operator that nobody measures"
         return
     (raw,) = make_packs(given, CPU, between_bytes=0)
     programs = {Key(fingerprint(CPU), c.problem, c.tactic.key, 0, 1): packing._program(c, "", 0) for c in given}
