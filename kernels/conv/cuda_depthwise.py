@@ -23,6 +23,8 @@ THREADS = 128
 PIXELS = (4, 2)
 #: threads of a multiprocessor below which memory is waited for
 BUSY = 512
+#: clocks until the first tap is there
+FIRST = 1200
 
 
 def _launch(node: NodeView, kernel: str, pixels: int, exact: bool = False) -> Launch:
@@ -34,10 +36,15 @@ def _threads(node: NodeView, pixels: int) -> int:
     return n * math.prod(lines) * ceil_div(width, pixels) * ceil_div(channels, 4)
 
 
-def _share(node: NodeView, target: Target, best: float, pixels: int) -> float:
-    """Of the bandwidth: more pixels of a thread read less, fewer are needed where there are few threads."""
+def _share(node: NodeView, target: Target, best: float, pixels: int, wait: int) -> float:
+    """Of the roofline: of the bandwidth, where more pixels of a thread read less and fewer are needed where there are
+    few threads; or of what a thread waits for each tap, ``wait`` clocks."""
     few = _threads(node, PIXELS[0]) < BUSY * int(target.figures.get("sm_count", 1))
-    return best if (pixels == PIXELS[0]) != few else 0.8 * best
+    share = best if (pixels == PIXELS[0]) != few else 0.8 * best
+    moved = sum(v.type.nbytes for v in (*node.inputs, *node.outputs) if v is not None)
+    moved /= target.figures.get("memory_gbs", 100.0)
+    waits = (FIRST + math.prod(node.attrs.kernel) * wait) / (target.figures.get("clock_mhz", 1000.0) / 1000)
+    return moved / max(moved / share, waits, 1e-9) if moved else share
 
 
 def _float(kernel: str, when: Callable[[NodeView], bool], pixels: int) -> Tactic:
@@ -56,7 +63,7 @@ def _float(kernel: str, when: Callable[[NodeView], bool], pixels: int) -> Tactic
         pitched_outputs=(0,),
         inplace=(3,),
         variant=f"pixels={pixels}",
-        efficiency=lambda node, target: _share(node, target, 0.3, pixels),
+        efficiency=lambda node, target: _share(node, target, 0.3, pixels, 600),
         launch=launch,
     )
 
@@ -81,7 +88,7 @@ def _s8(columns: bool, pixels: int) -> Tactic:
         inplace=(3,),
         numerics="exact",
         variant=f"by={'columns' if columns else 'taps'} pixels={pixels}",
-        efficiency=lambda node, target: _share(node, target, 0.4, pixels) if columns else 0.2,
+        efficiency=lambda node, target: _share(node, target, 0.3 if columns else 0.2, pixels, 400),
         launch=launch,
     )
 

@@ -4,7 +4,6 @@ reads all at once."""
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,8 +22,11 @@ THREADS = 128
 WIDTHS, STRIDES = (3, 5), (1, 2)
 #: lines of blocks that a grid may have
 MOST_LINES = 65535
-#: of the peak of memory: what the tile that fits an image reaches, and what others do
-FITS, OTHERS = 0.65, 0.5
+#: instructions before and behind those of the windows; clocks until what is read is there; clocks of an instruction of
+#: a warp that is alone; instructions of all threads in a clock
+START, WAIT, CLOCKS_ALONE, LANES = 150, 1200, 1.5, 90
+#: of the peak of memory
+MOST = 0.7
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +75,28 @@ def _is_square(node: NodeView) -> bool:
     return known and constant and min(shape) > 0
 
 
-def _share(tile: Tile, tiles: Sequence[Tile], node: NodeView, target: Target) -> float:
-    """The largest tile of which every multiprocessor has a block is the one to take, or the smallest."""
-    suited = sorted((t for t in tiles if t.suits(node)), key=lambda t: -t.size)
-    blocks = int(target.figures.get("sm_count", 1))
-    busy = [t for t in suited if math.prod(t.grid(node)) >= blocks]
-    return FITS if tile == (busy or suited[-1:])[0] else OTHERS
+def _instructions(tile: Tile, node: NodeView) -> int:
+    """Of a thread, about: what it reads and turns into numbers, products, results."""
+    width, stride = node.attrs.kernel[0], node.attrs.strides[0]
+    reads = ((tile.rows - 1) * stride + width) * ((tile.pixels - 1) * stride + width)
+    taps, results = width * width, tile.rows * tile.pixels
+    if node.inputs[1].type.dtype is DType.I8:
+        return START + reads * 4 + results * tile.channels * (taps + 15)
+    turned = tile.channels if node.inputs[0].type.dtype.size < 4 else 0
+    return START + (reads + taps) * (4 + turned) + results * tile.channels * (taps + 4)
+
+
+def _reaches(tile: Tile, node: NodeView, target: Target) -> float:
+    """Of the roofline: one read after the other is waited for, of the image and of the first instructions; then a
+    multiprocessor has the instructions of its threads to do, or those of one."""
+    figures = target.figures
+    clock = figures.get("clock_mhz", 1000.0) / 1000
+    threads = math.prod(tile.grid(node)) * THREADS
+    each = _instructions(tile, node)
+    clocks = WAIT + max(each * CLOCKS_ALONE, threads * each / (figures.get("sm_count", 1) * LANES))
+    moved = sum(v.type.nbytes for v in (*node.inputs, *node.outputs) if v is not None)
+    moved /= figures.get("memory_gbs", 100.0)
+    return moved / max(clocks / clock, moved / MOST)
 
 
 def pack(node: NodeView, w: np.ndarray) -> np.ndarray:
@@ -87,7 +105,7 @@ def pack(node: NodeView, w: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(w.reshape(w.shape[0], -1).T).astype(np.float16 if DType.F16 in stored else w.dtype)
 
 
-def _float(kinds: tuple[DType, ...], tile: Tile, tiles: Sequence[Tile]) -> Tactic:
+def _float(kinds: tuple[DType, ...], tile: Tile) -> Tactic:
     """A tactic for images stored in one of ``kinds``."""
 
     def can(node: NodeView) -> bool:
@@ -115,7 +133,7 @@ def _float(kinds: tuple[DType, ...], tile: Tile, tiles: Sequence[Tile]) -> Tacti
         pitched_outputs=(0,),
         inplace=(3,),
         variant=tile.variant,
-        efficiency=lambda node, target: _share(tile, tiles, node, target),
+        efficiency=lambda node, target: _reaches(tile, node, target),
         launch=launch,
     )
 
@@ -123,7 +141,6 @@ def _float(kinds: tuple[DType, ...], tile: Tile, tiles: Sequence[Tile]) -> Tacti
 def _s8(tile: Tile, columns: bool) -> Tactic:
     """``columns``: windows of 3x3, whose weights lie column by column; else larger ones, by taps."""
     pack_s8 = pack_depthwise_columns_s8 if columns else pack_depthwise_s8
-    tiles = S8_TILES if columns else S8_WIDE_TILES
 
     def can(node: NodeView) -> bool:
         if not (goes_by_columns(node) if columns else is_depthwise_s8(node) and node.attrs.parts == 1):
@@ -147,7 +164,7 @@ def _s8(tile: Tile, columns: bool) -> Tactic:
         inplace=(3,),
         numerics="exact",
         variant=tile.variant,
-        efficiency=lambda node, target: _share(tile, tiles, node, target),
+        efficiency=lambda node, target: _reaches(tile, node, target),
         launch=launch,
     )
 
@@ -155,6 +172,6 @@ def _s8(tile: Tile, columns: bool) -> Tactic:
 TACTICS = (
     *(_s8(tile, True) for tile in S8_TILES),
     *(_s8(tile, False) for tile in S8_WIDE_TILES),
-    *(_float((DType.F16, DType.BF16), tile, HALF_TILES) for tile in HALF_TILES),
-    *(_float((DType.F32,), tile, FLOAT_TILES) for tile in FLOAT_TILES),
+    *(_float((DType.F16, DType.BF16), tile) for tile in HALF_TILES),
+    *(_float((DType.F32,), tile) for tile in FLOAT_TILES),
 )

@@ -16,7 +16,7 @@ from ingot.targets import Target
 
 THREADS = 128
 #: of the peak of memory, for any window and for those that are read at once
-EFFICIENCY, EFFICIENCY_SQUARES = 0.6, 0.7
+EFFICIENCY, EFFICIENCY_SQUARES = 0.4, 0.7
 #: widths of such windows, and by how much they move
 WIDTHS, STRIDES = (2, 3, 5), (1, 2)
 #: threads that keep a device busy
@@ -149,7 +149,9 @@ def _tactics(
         tactic,
         when=lambda node: when(node) and _is_square(node),
         variant="windows at once, channels=4",
-        efficiency=lambda node, target: EFFICIENCY_SQUARES if _is_small(node) or _most(node) == 4 else EFFICIENCY,
+        efficiency=lambda node, target: (
+            EFFICIENCY_SQUARES if _is_small(node) or _most(node) == 4 else 0.6 * EFFICIENCY_SQUARES
+        ),
         launch=lambda node, target: launch(node, _squares(_four)),
     )
     most = replace(
@@ -159,7 +161,7 @@ def _tactics(
         efficiency=lambda node, target: EFFICIENCY if _is_small(node) else EFFICIENCY_SQUARES,
         launch=lambda node, target: launch(node, _squares(_most)),
     )
-    return (tactic, four, most)
+    return (four, most, tactic)
 
 
 TACTICS = (

@@ -153,6 +153,6 @@ _TACTICS = (
 )
 
 TACTICS = (
-    *_TACTICS,
     *(few_rows_cuda.twin(tactic, _launch_s8 if tactic is _TACTICS[0] else _launch) for tactic in _TACTICS),
+    *_TACTICS,
 )

@@ -17,10 +17,10 @@ THREADS = 128
 MOST_UNITS = 1 << 18
 #: channels of pixels that a thread can have four of
 MOST_CHANNELS = 4
-#: of the peak of memory, and what is left where neighbours of the result are not neighbours in the input
-EFFICIENCY, SCATTERED = 0.8, 0.3
-#: elements up to which that does not matter
+#: elements up to which it does not matter whether neighbours of the result are neighbours in the input
 FEW = 1 << 14
+#: of the peak of memory
+EFFICIENCY = 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +81,10 @@ class Copy:
         return math.gcd(16, self.size * math.gcd(*columns))
 
     def launch(self) -> Launch | None:
-        """Unit by unit; None for copies that are large."""
+        """Unit by unit; None for copies that are large, or would read here and there."""
         *rows, (count, last) = self.loops
+        if last != Step(0, 1) and math.prod(extent for extent, _ in self.loops) > FEW:
+            return None
         units = math.prod(extent for extent, _ in self.loops) * self.size // self.unit
         if units > MOST_UNITS:
             return None
@@ -118,15 +120,10 @@ def on_cuda(tactic: Tactic) -> Tactic:
     def launch(node: NodeView, target: Target) -> Launch:
         return found(node)
 
-    def efficiency(node: NodeView, target: Target) -> float:
-        copy = Copy.of(node, tactic.params(node))
-        runs = copy.loops[-1][1] == Step(0, 1) or copy.pixels()
-        return EFFICIENCY if runs or node.outputs[0].type.count <= FEW else SCATTERED
-
     return replace(
         tactic,
         kernel="fixed_copy_cuda",
         when=lambda node: tactic.when(node) and found(node) is not None,
         launch=launch,
-        efficiency=efficiency,
+        efficiency=lambda node, target: EFFICIENCY,
     )

@@ -27,7 +27,7 @@ def strided_copy(params: Callable[[NodeView], Params]) -> Tactic:
 def strided_copies(params: Callable[[NodeView], Params]) -> tuple[Tactic, ...]:
     """The tactics of an operator that is such a view, for all backends."""
     tactic = strided_copy(params)
-    return (tactic, cuda.on_cuda(tactic), fixed_cuda.on_cuda(tactic))
+    return (tactic, fixed_cuda.on_cuda(tactic), cuda.on_cuda(tactic))
 
 
 def view(axis: Sequence[int], start: Sequence[int] = (), step: Sequence[int] | None = None) -> Params:
