@@ -23,7 +23,7 @@ CASES = [case for case in samples.CASES if case.values[0].name == "conv" and cas
 def test_unaligned_operands_give_the_same(spec: OpSpec, sample: Sample) -> None:
     node, arrays = samples.make_node(spec, sample)
     tactics = [t for t in tactics_for(node, "cuda") if "windows" in t.kernel]
-    assert len(tactics) > 2
+    assert len(tactics) > 1
     for tactic in tactics:
         (wanted,) = harness.run_node(node, tactic, harness.TARGETS["sm_90a"], arrays)
         (got,) = harness.run_node(node, tactic, harness.TARGETS["sm_90a"], arrays, align=0)
