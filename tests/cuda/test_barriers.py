@@ -32,6 +32,7 @@ OPERATORS = [n for n, spec in samples.SPECS.items() if any(t.backend == "cuda" f
 ONE_BLOCK = (1, 1, 1)
 #: how many places of a file nobody misses, because another one makes up for them
 SPARE = {
+    "attention_mma.cu": 1,  # of a warp that is alone with its keys: its lanes meet when they load matrices
     "cuda_gemm.h": 1,  # the last wait for copies: none is under way
     "cuda_rows.h": 1,  # before a block counts: here blocks end one after the other, so that all have written
     "recurrent.cu": 2,  # before and after the products of x: either will do
