@@ -119,6 +119,9 @@ def describe(content: dict[str, Any], events: Sequence[Event], runs: int) -> dic
         spans.append(max(end for _, end, _ in run) - run[0][0])
         sums.append(sum(lasting[i][-1] for i in lasting))
         between.append(sum(gaps[i][-1] for i in gaps))
+    silent = [step["launch"]["entry"] for i, step in enumerate(steps) if not lasting[i]]
+    if silent:
+        raise ValueError(f"no event of {', '.join(silent)}")
     rows = [
         {
             "nodes": step["name"],
