@@ -57,9 +57,9 @@ class Tile:
         return node.inputs[0].type.shape[-1] % self.channels == 0 and fits and self.grid(node)[1] <= MOST_LINES
 
 
-HALF_TILES = tuple(Tile(*t) for t in ((8, 1, 2), (8, 1, 1), (4, 1, 1), (4, 1, 2), (8, 1, 4), (8, 2, 2)))
-FLOAT_TILES = tuple(Tile(*t) for t in ((4, 1, 2), (4, 1, 1), (4, 1, 4), (4, 2, 2)))
-S8_TILES = tuple(Tile(*t) for t in ((4, 1, 1), (4, 1, 2), (4, 2, 2), (8, 1, 2), (16, 1, 1), (16, 1, 2), (16, 2, 2)))
+HALF_TILES = tuple(Tile(*t) for t in ((8, 1, 2), (4, 1, 1), (4, 1, 2), (8, 1, 1), (8, 2, 2)))
+FLOAT_TILES = tuple(Tile(*t) for t in ((4, 1, 2), (4, 1, 1), (4, 2, 2)))
+S8_TILES = tuple(Tile(*t) for t in ((4, 1, 1), (4, 1, 2), (4, 2, 2), (8, 1, 2)))
 
 S8_WIDE_TILES = tuple(Tile(*t) for t in ((4, 1, 1), (4, 1, 2), (8, 1, 1)))
 
@@ -81,7 +81,7 @@ def _instructions(tile: Tile, node: NodeView) -> int:
     reads = ((tile.rows - 1) * stride + width) * ((tile.pixels - 1) * stride + width)
     taps, results = width * width, tile.rows * tile.pixels
     if node.inputs[1].type.dtype is DType.I8:
-        return START + reads * 4 + results * tile.channels * (taps + 15)
+        return START + reads * (2 + tile.channels) + results * tile.channels * (taps + 15)
     turned = tile.channels if node.inputs[0].type.dtype.size < 4 else 0
     return START + (reads + taps) * (4 + turned) + results * tile.channels * (taps + 4)
 

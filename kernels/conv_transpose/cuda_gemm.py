@@ -31,6 +31,8 @@ from .attrs import ConvTransposeAttrs, HalfConvTransposeAttrs, conv_transpose_pa
 
 #: lines of taps, of all axes together, that a kernel can tell apart
 MOST_LINES = 31
+#: of fewer columns a gather is faster
+LEAST_COLUMNS = 16
 When = Callable[[NodeView], bool]
 
 
@@ -74,8 +76,9 @@ def _tactic(kernel: str, core: str, dtype: DType, when: When, tile: Tile, numeri
     pace, slowed = ("f16", 1 / 6) if core == "tf32_core" else (dtype.name.lower(), 1.0)
 
     def can(node: NodeView) -> bool:
-        few = sum(node.attrs.kernel) + 3 - len(node.attrs.kernel) <= MOST_LINES
-        return when(node) and node.attrs.groups == 1 and few and tile.suits(_rows(node), node.outputs[0].type.shape[-1])
+        few, columns = sum(node.attrs.kernel) + 3 - len(node.attrs.kernel) <= MOST_LINES, node.outputs[0].type.shape[-1]
+        whole = node.attrs.groups == 1 and columns >= LEAST_COLUMNS
+        return when(node) and whole and few and tile.suits(_rows(node), columns)
 
     def launch(node: NodeView, target: Target) -> Launch:
         made, own = core_of(core, tile, target)

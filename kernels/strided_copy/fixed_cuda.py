@@ -18,7 +18,7 @@ MOST_UNITS = 1 << 18
 #: channels of pixels that a thread can have four of
 MOST_CHANNELS = 4
 #: elements up to which it does not matter whether neighbours of the result are neighbours in the input
-FEW = 1 << 14
+FEW = 1 << 18
 #: of the peak of memory
 EFFICIENCY = 0.8
 
