@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import ingot
 from ingot import kernels, targets
+from ingot._kernel import Description, make_params, refusal
 from ingot._kernel import kernels as all_kernels
 from ingot.builder import _variant
 from ingot.builder.cuda.link import link
@@ -21,7 +24,7 @@ from ingot.kernels.conv import int8 as conv_int8
 from ingot.kernels.matmul import cuda_tma as matmul_tma
 from ingot.kernels.matmul import half as matmul_half
 from ingot.kernels.matmul import int8 as matmul_int8
-from ingot.kernels.spec import DType, Quant, Tactic
+from ingot.kernels.spec import DType, Quant, Sample, Tactic
 
 sys.path.extend([str(Path(__file__).parent), str(Path(__file__).parents[1] / "kernels")])
 import device_common
@@ -114,17 +117,55 @@ assert len(context.profile()) == 1
 """
 
 
-def test_the_runtime_makes_maps_and_moves_them(tmp_path: Path) -> None:
-    node, arrays = make("matmul s8")
+def engine_of(sample: Sample) -> tuple[bytes, np.ndarray, np.ndarray]:
+    """An engine of one product of int8, its input and its result."""
+    node, arrays = samples.make_node(SPECS["matmul"], sample)
     tactic = next(t for t in matmul_tma.TACTICS if t.kernel == "matmul_s8_tma_cuda")
     (wanted,) = test_samples.portable_results(node, arrays)
     program = device_common.program_of(node, tactic, DEVICE)
     link([program], DEVICE, HostCompiler(), None)
     abi = {info.name: (info.abi, info.params_size) for info in all_kernels().values()}
-    (tmp_path / "engine").write_bytes(write_engine([_variant(DEVICE, program)], {}, abi))
-    np.savez(tmp_path / "given.npz", x=arrays[0], y=wanted)
+    return write_engine([_variant(DEVICE, program)], {}, abi), arrays[0], wanted
+
+
+def test_the_runtime_makes_maps_and_moves_them(tmp_path: Path) -> None:
+    raw, x, y = engine_of(PROBLEMS["matmul s8"])
+    (tmp_path / "engine").write_bytes(raw)
+    np.savez(tmp_path / "given.npz", x=x, y=y)
     said = in_process(PROGRAM, str(tmp_path / "engine"), str(tmp_path / "given.npz"))
     assert "must be aligned to 16 bytes" in said
+
+
+def test_rows_that_cannot_be_mapped_are_refused() -> None:
+    """Whatever the builder thinks: 264 bytes are no multiple of 16."""
+    with pytest.raises(ingot.IngotError, match="multiples of 16 bytes apart"):
+        ingot.load(engine_of(matmul_int8._sample("tma", (300, 264), (264, 136)))[0], any_machine=True)
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_checks_take_what_can_be_mapped_and_nothing_else(name: str) -> None:
+    node, arrays = make(name)
+    op, kind = name.split()
+    tactic = next(t for t in TACTICS[op] if f"_{kind}_" in t.kernel)
+    launch, fields = tactic.launch(node, DEVICE), tactic.params(node)
+    inputs = []
+    for i, (value, array) in enumerate(zip(node.inputs, arrays, strict=True)):
+        shape = None if array is None else tactic.pack[i](node, array).shape if i in tactic.pack else array.shape
+        inputs.append(None if array is None else Description(value.type.dtype.value, shape, value.data is not None))
+    output = Description(node.output.type.dtype.value, node.output.type.shape)
+    numbers = (*launch.grid, launch.block, 1, 1, launch.shared, 0)
+
+    def refused(x: Description, weights: Description, **changed: object) -> str | None:
+        params = make_params(tactic.params_type, fields | changed)
+        return refusal(tactic.kernel, [x, weights, *inputs[2:]], [output], params, launch=numbers)
+
+    x, weights = inputs[:2]
+    depth, step = x.shape[-1], 16 // node.inputs[1].type.dtype.size
+    assert refused(x, weights) is None
+    assert refused(x, replace(weights, shape=(weights.shape[0], depth + step)))
+    assert refused(replace(x, dtype=DType.F32.value), weights)
+    if kind == "f16" and op == "conv":
+        assert "single pixels" in refused(x, weights, strides=[1, 1, 2], pads_end=[0, 0, x.shape[2] - 1])
 
 
 def outcome(tactic: Tactic, node: Node, arrays: list[np.ndarray | None], seed: int) -> bytes | str:
