@@ -21,7 +21,7 @@ def _takes(node: NodeView, dtype: DType, tile: TmaTile) -> bool:
     return x.dtype is dtype and way(node) == "CONV_POINTS" and tile.takes(dtype, rows, columns, x.shape[-1])
 
 
-def _half(dtype: DType, tile: TmaTile) -> Tactic:
+def half_tactic(dtype: DType, tile: TmaTile) -> Tactic:
     """A convolution of an image and weights of ``dtype``."""
     name = dtype.name.lower()
 
@@ -45,7 +45,7 @@ def _half(dtype: DType, tile: TmaTile) -> Tactic:
     )
 
 
-def _s8(tile: TmaTile) -> Tactic:
+def s8_tactic(tile: TmaTile) -> Tactic:
     """One of int8."""
 
     def launch(node: NodeView, target: Target) -> Launch:
@@ -69,6 +69,6 @@ def _s8(tile: TmaTile) -> Tactic:
 
 
 TACTICS: tuple[Tactic, ...] = (
-    *(_half(dtype, tile) for dtype in (DType.F16, DType.BF16) for tile in TMA_TILES),
-    *(_s8(tile) for tile in TMA_TILES),
+    *(half_tactic(dtype, tile) for dtype in (DType.F16, DType.BF16) for tile in TMA_TILES),
+    *(s8_tactic(tile) for tile in TMA_TILES),
 )

@@ -26,6 +26,7 @@ from . import (
     cuda_few_rows,
     cuda_groups,
     cuda_patches,
+    cuda_tma,
     cut,
     depthwise,
     half,
@@ -74,6 +75,7 @@ TACTICS = (
     *cuda_patches.TACTICS,
     *cuda_few_rows.TACTICS,
     *cuda.TACTICS,
+    *cuda_tma.TACTICS,
     *cuda_groups.TACTICS,
     *cuda_direct.tactics(_plain),
 )

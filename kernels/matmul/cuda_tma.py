@@ -13,7 +13,7 @@ from .int8 import s8_fields
 SOURCE = "matmul/gemm_tma.cu"
 
 
-def _half(dtype: DType, tile: TmaTile) -> Tactic:
+def half_tactic(dtype: DType, tile: TmaTile) -> Tactic:
     """A product of half operands by a constant, both of ``dtype``."""
     name = dtype.name.lower()
 
@@ -65,6 +65,6 @@ def s8_tactic(tile: TmaTile) -> Tactic:
 
 
 TACTICS: tuple[Tactic, ...] = (
-    *(_half(dtype, tile) for dtype in (DType.F16, DType.BF16) for tile in TMA_TILES),
+    *(half_tactic(dtype, tile) for dtype in (DType.F16, DType.BF16) for tile in TMA_TILES),
     *(s8_tactic(tile) for tile in TMA_TILES),
 )

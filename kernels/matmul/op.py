@@ -23,7 +23,7 @@ from ingot.kernels.spec import (
     onnx_op,
 )
 
-from . import cuda, cuda_few_rows, cuda_plain, half, int8
+from . import cuda, cuda_few_rows, cuda_plain, cuda_tma, half, int8
 from .attrs import MatMulAttrs, infer, work
 from .cuda_plain import PLAIN, is_plain
 from .quantized import quantize
@@ -117,6 +117,7 @@ TACTICS = (
     ),
     *cuda_few_rows.TACTICS,
     *cuda.TACTICS,
+    *cuda_tma.TACTICS,
     *cuda_plain.TACTICS,
 )
 

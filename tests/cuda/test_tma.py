@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from ingot.builder import _variant
 from ingot.builder.cuda.link import link
 from ingot.builder.ir import Node
 from ingot.builder.writer import write_engine
-from ingot.kernels.common.cuda_gemm_tma import TmaTile
+from ingot.kernels.common.cuda_gemm_tma import TMA_TILES, UNPROVEN_TILES, TmaTile
 from ingot.kernels.conv import cuda_tma as conv_tma
 from ingot.kernels.conv import half as conv_half
 from ingot.kernels.conv import int8 as conv_int8
@@ -45,22 +46,27 @@ PROBLEMS = {
     "conv f16": conv_half._sample("tma", (13, 23), 72, 264, (1, 1), half=DType.F16, residual=DType.F16),
     "conv s8": conv_int8._sample("tma", (13, 23), 144, 264, (1, 1), residual=Quant(0.11, 7)),
 }
-TACTICS = {"matmul": matmul_tma.TACTICS, "conv": conv_tma.TACTICS}
-CASES = [
-    pytest.param(name, tactic, id=f"{name} {tactic.variant}")
-    for name in PROBLEMS
-    for tactic in TACTICS[name.split()[0]]
-    if f"_{name.split()[1]}_" in tactic.kernel
-]
+MAKERS = {
+    f"{op} {kind}": make
+    for op, module in (("matmul", matmul_tma), ("conv", conv_tma))
+    for kind, make in (
+        ("f16", partial(module.half_tactic, DType.F16)),
+        ("bf16", partial(module.half_tactic, DType.BF16)),
+        ("s8", module.s8_tactic),
+    )
+}
+TILES = (*TMA_TILES, *UNPROVEN_TILES)
+CASES = [pytest.param(name, tile, id=f"{name} {tile.variant}") for name in PROBLEMS for tile in TILES]
 
 
 def make(name: str) -> tuple[Node, list[np.ndarray | None]]:
     return samples.make_node(SPECS[name.split()[0]], PROBLEMS[name])
 
 
-@pytest.mark.parametrize(("name", "tactic"), CASES)
-def test_every_tile_gives_the_numbers_of_the_cpu(name: str, tactic: Tactic) -> None:
+@pytest.mark.parametrize(("name", "tile"), CASES)
+def test_every_tile_gives_the_numbers_of_the_cpu(name: str, tile: TmaTile) -> None:
     node, arrays = make(name)
+    tactic = MAKERS[name](tile)
     assert tactic.when(node)
     (wanted,) = test_samples.portable_results(node, arrays)
     grid = tactic.launch(node, DEVICE).grid[0]
@@ -120,7 +126,7 @@ assert len(context.profile()) == 1
 def engine_of(sample: Sample) -> tuple[bytes, np.ndarray, np.ndarray]:
     """An engine of one product of int8, its input and its result."""
     node, arrays = samples.make_node(SPECS["matmul"], sample)
-    tactic = next(t for t in matmul_tma.TACTICS if t.kernel == "matmul_s8_tma_cuda")
+    tactic = matmul_tma.s8_tactic(TMA_TILES[0])
     (wanted,) = test_samples.portable_results(node, arrays)
     program = device_common.program_of(node, tactic, DEVICE)
     link([program], DEVICE, HostCompiler(), None)
@@ -145,8 +151,7 @@ def test_rows_that_cannot_be_mapped_are_refused() -> None:
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_checks_take_what_can_be_mapped_and_nothing_else(name: str) -> None:
     node, arrays = make(name)
-    op, kind = name.split()
-    tactic = next(t for t in TACTICS[op] if f"_{kind}_" in t.kernel)
+    tactic = MAKERS[name](TMA_TILES[0])
     launch, fields = tactic.launch(node, DEVICE), tactic.params(node)
     inputs = []
     for i, (value, array) in enumerate(zip(node.inputs, arrays, strict=True)):
@@ -164,7 +169,7 @@ def test_checks_take_what_can_be_mapped_and_nothing_else(name: str) -> None:
     assert refused(x, weights) is None
     assert refused(x, replace(weights, shape=(weights.shape[0], depth + step)))
     assert refused(replace(x, dtype=DType.F32.value), weights)
-    if kind == "f16" and op == "conv":
+    if name == "conv f16":
         assert "single pixels" in refused(x, weights, strides=[1, 1, 2], pads_end=[0, 0, x.shape[2] - 1])
 
 
