@@ -169,6 +169,11 @@ DEVICE uint32_t bits_of(float x) { return __float_as_uint(x); }
 DEVICE float float_of(uint32_t bits) { return __uint_as_float(bits); }
 /* The bytes of a (0 to 3) and b (4 to 7) that the nibbles of `which` name, the lowest first. */
 DEVICE uint32_t permute_bytes(uint32_t a, uint32_t b, uint32_t which) { return __byte_perm(a, b, which); }
+/* The same number, of which the compiler knows nothing. */
+DEVICE int opaque(int x) {
+    asm volatile("" : "+r"(x));
+    return x;
+}
 /* The larger and the smaller of two numbers, NaN where one is. */
 DEVICE float max_or_nan(float a, float b) {
     float y;

@@ -7,6 +7,10 @@
 
 namespace ingot {
 
+/* Whether a count of 0 to 8 is 8: by its bit. ptxas 13.0 takes the comparison from the predicate of the VIMNMX.RELU
+ * that made the count, and that says the opposite on an H200. */
+DEVICE bool is_eight(int count) { return (count & 8) != 0; }
+
 /* Threads take eight neighbours in a row of the tile at a time, always in the same columns. */
 template <class Tile> struct finish_share {
     static constexpr int VEC = 8, groups = Tile::columns / VEC, step = Tile::threads / groups;
@@ -18,7 +22,7 @@ template <class Tile> struct finish_share {
         row = (int)threadIdx.x / groups;
         column = (int)threadIdx.x % groups * VEC;
         const int left = columns - column;
-        count = left < 0 ? 0 : left < VEC ? left : VEC;
+        count = opaque(left < 0 ? 0 : left < VEC ? left : VEC);
     }
 };
 
@@ -32,7 +36,7 @@ template <class T> DEVICE bool in_eights(const ingot_cuda_arg &a) {
 /* The first `count` of eight elements, zeros behind; `wide`: they can be reached at once. */
 template <class T> DEVICE eight<T> get_eight(const T *p, int count, bool wide) {
     eight<T> x = {};
-    if (wide && count == 8) {
+    if (wide && is_eight(count)) {
         x = *reinterpret_cast<const eight<T> *>(p);
     } else {
 #pragma unroll
@@ -44,7 +48,7 @@ template <class T> DEVICE eight<T> get_eight(const T *p, int count, bool wide) {
 }
 
 template <class T> DEVICE void put_eight(T *p, const eight<T> &x, int count, bool wide) {
-    if (wide && count == 8) {
+    if (wide && is_eight(count)) {
         *reinterpret_cast<eight<T> *>(p) = x;
     } else {
 #pragma unroll
@@ -156,7 +160,7 @@ template <class T> DEVICE eight_words<T> get_words(const T *p, int count) {
 }
 
 DEVICE void put_words(int8_t *p, const eight_words<int8_t> &x, int count, bool wide) {
-    if (wide && count == 8) {
+    if (wide && is_eight(count)) {
         *reinterpret_cast<eight_words<int8_t> *>(p) = x;
     } else {
 #pragma unroll
@@ -195,7 +199,7 @@ template <class T, class Tile, class Rows> struct rows_ahead {
         pitch = a.pitch;
         next = row;
         count = columns;
-        wide = count == 8 && in_eights<T>(a);
+        wide = is_eight(count) && in_eights<T>(a);
 #pragma unroll
         for (int i = 0; i < depth; i++) kept[i] = read(rows);
     }

@@ -23,7 +23,7 @@ struct result_extents {
 
 /* The first `count` of eight elements, zeros behind; `wide`: they can be reached at once. */
 template <class T> DEVICE eight_words<T> words_at(const T *p, int count, bool wide) {
-    return wide && count == 8 ? *reinterpret_cast<const eight_words<T> *>(p) : get_words(p, count);
+    return wide && is_eight(count) ? *reinterpret_cast<const eight_words<T> *>(p) : get_words(p, count);
 }
 
 /* activation(sum + bias + residual), in float32; results and residual in it or in H. */

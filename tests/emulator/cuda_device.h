@@ -169,6 +169,8 @@ DEVICE uint32_t permute_bytes(uint32_t a, uint32_t b, uint32_t which) {
     }
     return y;
 }
+/* The same number, of which the compiler of the device knows nothing. */
+DEVICE int opaque(int x) { return x; }
 /* The larger and the smaller of two numbers, NaN where one is. */
 DEVICE float max_or_nan(float a, float b) { return a != a || b != b ? float_of(0x7fffffffu) : a > b ? a : b; }
 DEVICE float min_or_nan(float a, float b) { return a != a || b != b ? float_of(0x7fffffffu) : a < b ? a : b; }
