@@ -88,7 +88,7 @@ def _s8(columns: bool, pixels: int) -> Tactic:
         inplace=(3,),
         numerics="exact",
         variant=f"by={'columns' if columns else 'taps'} pixels={pixels}",
-        efficiency=lambda node, target: _share(node, target, 0.2, pixels, 400),
+        efficiency=lambda node, target: _share(node, target, 0.15, pixels, 400),
         launch=launch,
     )
 
