@@ -29,10 +29,11 @@ struct prompt_core {
 
 template <class S> struct alignas(16) four_sums { S at[4]; };
 
-/* Each group of warps along the depth has written a tile of sums of its own: adds them to the first, in their order. */
+/* Each group of warps along the depth has written a tile of sums of its own: adds them to the first, in their order.
+ * What reads the sums waits for all threads. */
 template <class Tile, class S> DEVICE void add_groups(S *tile) {
-    sync_block();
     if constexpr (Tile::warps_k > 1) {
+        sync_block();
         constexpr int QUADS = Tile::columns / 4;
 #pragma unroll 1
         for (int i = (int)threadIdx.x; i < Tile::rows * QUADS; i += Tile::threads) {
@@ -47,7 +48,6 @@ template <class Tile, class S> DEVICE void add_groups(S *tile) {
             }
             *to = all;
         }
-        sync_block();
     }
 }
 
@@ -304,7 +304,6 @@ template <class T, class Tile> struct group_core {
             *reinterpret_cast<sum_pair<sum> *>(to + 2 * i) = {sums[i], sums[i + 1]};
             *reinterpret_cast<sum_pair<sum> *>(to + 2 * i + 8 * Tile::sum_pitch) = {sums[i + 2], sums[i + 3]};
         }
-        sync_block();
     }
 };
 

@@ -56,7 +56,6 @@ template <class Tile, class S> DEVICE void join_team(S *tile) {
         }
         *to = sum;
     }
-    sync_block();
 }
 #endif
 
@@ -75,7 +74,8 @@ template <class Tile> struct quad_share {
     DEVICE bool has(int i) const { return row(i) < Tile::rows && row(i) < left_rows && column(i) < left_columns; }
 };
 
-/* Whether this block goes on with the tile, whose sums of all parts then lie where its own were. */
+/* Whether this block goes on with the tile, whose sums of all parts then lie where its own were; finishes wait for all
+ * threads before they read them. */
 template <class Tile, class S>
 DEVICE bool join_parts(S *tile, const ingot_cuda_tail &tail, const tile_place<Tile> &at, int rows, int columns) {
     if constexpr (Tile::team > 1) {
@@ -89,6 +89,7 @@ DEVICE bool join_parts(S *tile, const ingot_cuda_tail &tail, const tile_place<Ti
     constexpr int BATCH = share::count < 4 ? share::count : 4; /* reads that are under way together, of each part */
     const int parts = (int)gridDim.y;
     if (parts == 1) return true;
+    sync_block();
     const int pitch = (columns + 7) / 8 * 8;
     const int64_t part = (int64_t)rows * pitch;
     const share mine(at, rows, pitch);
@@ -132,7 +133,6 @@ DEVICE bool join_parts(S *tile, const ingot_cuda_tail &tail, const tile_place<Ti
             if (mine.has(first + b)) *reinterpret_cast<four *>(tile + mine.placed(first + b)) = sums[b];
         }
     }
-    sync_block();
     return true;
 }
 
