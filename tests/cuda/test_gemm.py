@@ -133,6 +133,35 @@ def test_launches_are_the_same_once_weights_are_packed(name: str) -> None:
         assert (tactic.launch(node, device), tactic.params(node)) == before, tactic.key
 
 
+@pytest.mark.parametrize("name", ["deep conv f16", "deep matmul int8"])
+def test_parts_of_a_depth_need_a_workspace_and_counters(name: str) -> None:
+    node, arrays = make(name)
+    device = targets.get("jetson-orin-nano-8gb")
+    tactic = next(t for t in test_samples.tactics_for(node, "cuda") if t.variant.endswith("split=4"))
+    inputs, outputs = described(node, arrays, tactic)
+    launch, params = tactic.launch(node, device), make_params(tactic.params_type, tactic.params(node))
+
+    def reason(counters: int, workspace: int) -> str:
+        numbers = (*launch.grid, launch.block, 1, 1, launch.shared, counters)
+        return refusal(tactic.kernel, inputs, outputs, params, workspace, numbers) or ""
+
+    size = tactic.workspace(node)
+    assert launch.counters == launch.grid[0] and launch.grid[1] == 4
+    assert reason(launch.counters, size) == ""
+    assert "too few counters" in reason(launch.counters - 1, size)
+    assert "too small a workspace" in reason(launch.counters, size - 16)
+
+
+def test_parts_of_a_depth_are_a_cluster_where_there_are_some() -> None:
+    node, _ = make("deep conv f16")
+    for tactic in test_samples.tactics_for(node, "cuda"):
+        split = int(tactic.variant.partition("split=")[2] or 1)
+        for name in ("h200", "jetson-thor"):
+            launch = tactic.launch(node, targets.get(name))
+            assert launch.counters == 0 and launch.grid[0] % split == 0
+            assert ("__cluster_dims__" in launch.prelude) == (split > 1 and "tile=" in tactic.variant)
+
+
 def test_warp_groups_are_for_one_architecture() -> None:
     wide = [tile for tile in MMA_TILES if core_of("f16_core", tile, targets.get("h200"))[0] == "f16_group_core"]
     assert len(wide) == 5
