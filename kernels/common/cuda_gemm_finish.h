@@ -9,7 +9,7 @@ namespace ingot {
 
 /* Whether a count of 0 to 8 is 8: by its bit. ptxas 13.0 takes the comparison from the predicate of the VIMNMX.RELU
  * that made the count, and that says the opposite on an H200. */
-DEVICE bool is_eight(int count) { return (count & 8) != 0; }
+DEVICE bool is_eight(int count) { return (opaque(count) & 8) != 0; }
 
 /* Threads take eight neighbours in a row of the tile at a time, always in the same columns. */
 template <class Tile> struct finish_share {
@@ -22,7 +22,7 @@ template <class Tile> struct finish_share {
         row = (int)threadIdx.x / groups;
         column = (int)threadIdx.x % groups * VEC;
         const int left = columns - column;
-        count = opaque(left < 0 ? 0 : left < VEC ? left : VEC);
+        count = left < 0 ? 0 : left < VEC ? left : VEC;
     }
 };
 
