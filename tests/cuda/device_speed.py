@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import fcntl
 import statistics
 import tempfile
 import time
-import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from device_common import Rows, bound_call, interleaved, program_of, relative, say
+from device_common import Rows, attempt, bound_call, in_processes, interleaved, program_of, relative, say
 
 import ingot
+from ingot import builder
 from ingot._kernel import kernels
 from ingot.builder import _variant
 from ingot.builder.cuda.link import link
@@ -38,66 +40,80 @@ def replayed(module: Any, x: Any) -> Callable[[], object]:
     return graph.replay
 
 
+@contextmanager
+def alone(lock: str) -> Iterator[None]:
+    """While no other process has the device for itself."""
+    with open(lock, "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 def speed_part(target: Target, only: str, jobs: int = 1, compiled: bool = False) -> Rows:
     """A row a network and batch: microseconds of PyTorch and of ours, and how far outputs are apart.
 
     ``eager`` is what a call takes, ``eager_graph`` the same kernels as a CUDA graph, ``compile_graph`` what
-    ``torch.compile`` makes of the module in its mode max-autotune, as a CUDA graph as well.
+    ``torch.compile`` makes of the module in its mode max-autotune, as a CUDA graph as well. With more ``jobs`` than one
+    engines are built at once; whatever is measured, PyTorch's choice of kernels included, has the device for itself.
     """
-    import torch
     import torch_models
 
     rows: Rows = []
-    for name, network in torch_models.NETWORKS.items():
-        for batch in (1, 8):
-            if only not in name:
-                continue
-            row: dict[str, Any] = {"network": name, "batch": batch}
-            try:
-                x = torch_models.example(name, batch).cuda()
-                half = torch_models.module(name).cuda().half()
-                if network.convolutional:
-                    half = half.to(memory_format=torch.channels_last)
-                hx = x.half().contiguous(memory_format=torch.channels_last) if network.convolutional else x.half()
-                with torch.no_grad(), tempfile.TemporaryDirectory() as folder:
-                    calls: dict[str, Callable[[], object]] = {"eager": lambda half=half, hx=hx: half(hx)}
-                    calls["eager_graph"] = replayed(half, hx)
-                    path = torch_models.write(name, batch, Path(folder))
-                    reference = torch_models.module(name)(torch_models.example(name, batch)).numpy()
-                    for precision in ("fp16", "int8") if network.convolutional else ("fp16",):
-                        options: dict[str, Any] = {"precision": precision, "self_test": False}
-                        if precision == "fp16":
-                            options["max_error"] = 1.0
-                        else:
-                            options["calibration"] = [{"x": x.cpu().numpy()}]
-                        start = time.perf_counter()
-                        engine = ingot.build(str(path), target=target.name, **options)
-                        row[f"{precision}_build_s"] = round(time.perf_counter() - start, 1)
-                        y = torch.empty(reference.shape, device="cuda")
-                        calls[precision] = bound_call(engine, {"x": x, "y": y})
-                        calls[precision]()
-                        torch.cuda.synchronize()
-                        row[f"{precision}_error"] = relative(y.cpu().numpy(), reference)
-                    if compiled:
-                        # With the graph left to us: its own checks inputs in Python before each replay.
-                        calls["compile_graph"] = replayed(torch.compile(half, mode="max-autotune-no-cudagraphs"), hx)
-                    row |= {n: round(us, 1) for n, us in interleaved(calls, 15, 20).items()}
-                    for peer in ("eager", "eager_graph", "compile_graph"):
-                        if peer in row:
-                            row[f"{peer}_ratio"] = round(row[peer] / row["fp16"], 3)
-                    if "int8" in row:
-                        row["int8_ratio"] = round(row["fp16"] / row["int8"], 3)
-            except Exception as error:
-                row["failed"] = str(error).strip().splitlines()[0]
-                traceback.print_exc()
-            rows.append(row)
-            say(row)
+    with tempfile.NamedTemporaryFile() as lock:
+        names = [name for name in torch_models.NETWORKS if only in name]
+        given = [(speed_row, name, batch, target.name, compiled, lock.name) for name in names for batch in (1, 8)]
+        for (_, name, batch, *_), (row, why) in zip(given, in_processes(attempt, given, jobs)):
+            rows.append(row or {"network": name, "batch": batch, "failed": why})
+            say(rows[-1])
     for what in ("eager", "eager_graph", "compile_graph", "int8"):
         ratios = [row[f"{what}_ratio"] for row in rows if f"{what}_ratio" in row]
         if ratios:
             of = "FP16 / INT8" if what == "int8" else f"{what} / FP16"
             say(f"geometric mean of {of}: {statistics.geometric_mean(ratios):.3f}")
     return rows
+
+
+def speed_row(name: str, batch: int, target: str, compiled: bool, lock: str) -> dict[str, Any]:
+    import torch
+    import torch_models
+
+    network = torch_models.NETWORKS[name]
+    row: dict[str, Any] = {"network": name, "batch": batch}
+    example, engines = torch_models.example(name, batch), {}
+    with torch.no_grad(), tempfile.TemporaryDirectory() as folder:
+        path = torch_models.write(name, batch, Path(folder))
+        reference = torch_models.module(name)(example).numpy()
+        for precision in ("fp16", "int8") if network.convolutional else ("fp16",):
+            options: dict[str, Any] = {"precision": precision, "self_test": False}
+            if precision == "fp16":
+                options["max_error"] = 1.0
+            else:
+                options["calibration"] = [{"x": example.numpy()}]
+            start = time.perf_counter()
+            engines[precision] = builder.build(str(path), target=target, **options)
+            row[f"{precision}_build_s"] = round(time.perf_counter() - start, 1)
+    with torch.no_grad(), alone(lock):
+        x = example.cuda()
+        half = torch_models.module(name).cuda().half()
+        hx = x.half()
+        if network.convolutional:
+            half, hx = half.to(memory_format=torch.channels_last), hx.contiguous(memory_format=torch.channels_last)
+        calls: dict[str, Callable[[], object]] = {"eager": lambda: half(hx), "eager_graph": replayed(half, hx)}
+        if compiled:
+            # With the graph left to us: its own checks inputs in Python before each replay.
+            calls["compile_graph"] = replayed(torch.compile(half, mode="max-autotune-no-cudagraphs"), hx)
+        for precision, data in engines.items():
+            y = torch.empty(reference.shape, device="cuda")
+            calls[precision] = bound_call(ingot.load(data), {"x": x, "y": y})
+            calls[precision]()
+            torch.cuda.synchronize()
+            row[f"{precision}_error"] = relative(y.cpu().numpy(), reference)
+        row |= {n: round(us, 1) for n, us in interleaved(calls, 15, 20).items()}
+    for peer in ("eager", "eager_graph", "compile_graph"):
+        if peer in row:
+            row[f"{peer}_ratio"] = round(row[peer] / row["fp16"], 3)
+    if "int8" in row:
+        row["int8_ratio"] = round(row["fp16"] / row["int8"], 3)
+    return row
 
 
 def gemm_part(target: Target, only: str, jobs: int = 1) -> Rows:

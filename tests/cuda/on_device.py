@@ -14,7 +14,7 @@ keeps all figures. docs/cuda.md has those that were taken.
 - ``gemm``: large matrix products beside the vendor's library
 - ``overhead``: what a run from C costs beside its graph's own time
 
-``--jobs N`` lets the first four do N models at once.
+``--jobs N`` lets those of models and networks build or do N at once.
 """
 
 from __future__ import annotations
