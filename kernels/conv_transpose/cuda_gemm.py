@@ -116,11 +116,6 @@ def _half(dtype: DType) -> When:
     return lambda node: takes_weights(node, HalfConvTransposeAttrs, dtype)
 
 
-def _undivided(tiles: tuple[Tile, ...]) -> tuple[Tile, ...]:
-    """Those whose warps do not share the depth: with float32 the others gave wrong sums of odd channels on an H200."""
-    return tuple(tile for tile in tiles if tile.warps[2] == 1)
-
-
 def tactics(is_tuned: When) -> tuple[Tactic, ...]:
     """``is_tuned`` says when the CPU's kernel of float32 with packed weights can do a node."""
     halves = [
@@ -129,12 +124,9 @@ def tactics(is_tuned: When) -> tuple[Tactic, ...]:
     return (
         *(_tactic("conv_transpose_s8_mma_cuda", "s8_core", DType.I8, int8.is_s8, tile) for tile in MMA_TILES),
         *(_tactic(name, core, dtype, _half(dtype), tile) for name, core, dtype in halves for tile in MMA_TILES),
-        *(
-            _tactic("conv_transpose_f32_fma_cuda", "fma_core", DType.F32, is_tuned, tile)
-            for tile in _undivided(FMA_TILES)
-        ),
+        *(_tactic("conv_transpose_f32_fma_cuda", "fma_core", DType.F32, is_tuned, tile) for tile in FMA_TILES),
         *(
             _tactic("conv_transpose_tf32_mma_cuda", "tf32_core", DType.F32, is_tuned, tile, "fast")
-            for tile in _undivided(SPLIT_TILES)
+            for tile in SPLIT_TILES
         ),
     )
