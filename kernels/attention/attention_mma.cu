@@ -336,14 +336,19 @@ struct attention_mma {
         }
 #pragma unroll
         for (int r = 0; r < 2; r++) {
-            const float shift = base[r] == -__builtin_inff() ? 0.0f : -base[r] * unit;
+            const float from = base[r] == -__builtin_inff() ? 0.0f : base[r];
 #pragma unroll
             for (int j = 0; j < KEYS / 8; j++) {
-                score[j][2 * r] = exp2_fast(fma_f32(score[j][2 * r], unit, shift));
-                score[j][2 * r + 1] = exp2_fast(fma_f32(score[j][2 * r + 1], unit, shift));
+                score[j][2 * r] = exp2_fast(distance(score[j][2 * r], from, unit));
+                score[j][2 * r + 1] = exp2_fast(distance(score[j][2 * r + 1], from, unit));
                 sum[r] += score[j][2 * r] + score[j][2 * r + 1];
             }
         }
+    }
+
+    /* A mask may hold the lowest number there is, of which no multiple is one. */
+    static DEVICE float distance(float score, float from, float unit) {
+        return PLAIN ? fma_f32(score, unit, -from * unit) : (score - from) * unit;
     }
 
     template <class Z> struct alignas(2 * sizeof(Z)) pair { Z at[2]; };
