@@ -41,9 +41,9 @@ def replayed(module: Any, x: Any) -> Callable[[], object]:
 
 
 @contextmanager
-def alone(lock: str) -> Iterator[None]:
+def alone(lock: Path) -> Iterator[None]:
     """While no other process has the device for itself."""
-    with open(lock, "w") as file:
+    with lock.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
@@ -53,15 +53,21 @@ def speed_part(target: Target, only: str, jobs: int = 1, compiled: bool = False)
 
     ``eager`` is what a call takes, ``eager_graph`` the same kernels as a CUDA graph, ``compile_graph`` what
     ``torch.compile`` makes of the module in its mode max-autotune, as a CUDA graph as well. With more ``jobs`` than one
-    engines are built at once; whatever is measured, PyTorch's choice of kernels included, has the device for itself.
+    engines are built at once; whatever is measured, PyTorch's choice of kernels included, has its device for itself.
+    Rows take the devices that there are in turn: PyTorch needs minutes to choose for a network of convolutions.
     """
+    import torch
     import torch_models
 
     rows: Rows = []
-    with tempfile.NamedTemporaryFile() as lock:
-        names = [name for name in torch_models.NETWORKS if only in name]
-        given = [(speed_row, name, batch, target.name, compiled, lock.name) for name in names for batch in (1, 8)]
-        for (_, name, batch, *_), (row, why) in zip(given, in_processes(attempt, given, jobs)):
+    with tempfile.TemporaryDirectory() as folder:
+        locks = [Path(folder, str(i)) for i in range(torch.cuda.device_count())]
+        cases = [(name, batch) for name in torch_models.NETWORKS if only in name for batch in (1, 8)]
+        given = [
+            (speed_row, *case, target.name, compiled, i % len(locks), locks[i % len(locks)])
+            for i, case in enumerate(cases)
+        ]
+        for (name, batch), (row, why) in zip(cases, in_processes(attempt, given, jobs)):
             rows.append(row or {"network": name, "batch": batch, "failed": why})
             say(rows[-1])
     for what in ("eager", "eager_graph", "compile_graph", "int8"):
@@ -72,7 +78,7 @@ def speed_part(target: Target, only: str, jobs: int = 1, compiled: bool = False)
     return rows
 
 
-def speed_row(name: str, batch: int, target: str, compiled: bool, lock: str) -> dict[str, Any]:
+def speed_row(name: str, batch: int, target: str, compiled: bool, device: int, lock: Path) -> dict[str, Any]:
     import torch
     import torch_models
 
@@ -91,7 +97,7 @@ def speed_row(name: str, batch: int, target: str, compiled: bool, lock: str) -> 
             start = time.perf_counter()
             engines[precision] = builder.build(str(path), target=target, **options)
             row[f"{precision}_build_s"] = round(time.perf_counter() - start, 1)
-    with torch.no_grad(), alone(lock):
+    with torch.no_grad(), torch.cuda.device(device), alone(lock):
         x = example.cuda()
         half = torch_models.module(name).cuda().half()
         hx = x.half()
@@ -100,10 +106,12 @@ def speed_row(name: str, batch: int, target: str, compiled: bool, lock: str) -> 
         calls: dict[str, Callable[[], object]] = {"eager": lambda: half(hx), "eager_graph": replayed(half, hx)}
         if compiled:
             # With the graph left to us: its own checks inputs in Python before each replay.
+            start = time.perf_counter()
             calls["compile_graph"] = replayed(torch.compile(half, mode="max-autotune-no-cudagraphs"), hx)
+            row["compile_s"] = round(time.perf_counter() - start, 1)
         for precision, data in engines.items():
             y = torch.empty(reference.shape, device="cuda")
-            calls[precision] = bound_call(ingot.load(data), {"x": x, "y": y})
+            calls[precision] = bound_call(ingot.load(data, device=device), {"x": x, "y": y})
             calls[precision]()
             torch.cuda.synchronize()
             row[f"{precision}_error"] = relative(y.cpu().numpy(), reference)
