@@ -1,15 +1,11 @@
 /* What the matrix products of gemm.cu ask of a convolution. */
-#include "conv_s8.h"
-#include "gemm_half.h"
-#include "gemm_split.h"
-
-enum { CHUNK_BYTES = 16, MOST_LINES = 31 };
+#include "gemm_cuda.h"
 
 /* Weights [O][depth] in whole chunks: each tap padded to some, or all taps together. */
 static const char *weights_check(const ingot_call *call, int64_t size, int32_t least_dilation) {
     const ingot_conv_params *p = call->params; /* those of int8 begin with the same */
     const ingot_arg *w = &call->in[INGOT_CONV_W];
-    const int64_t vec = CHUNK_BYTES / size;
+    const int64_t vec = INGOT_CONV_CHUNK / size;
     ingot_conv_shape s;
     if (w->rank != 2 || w->count < 1 || w->pitch != w->dims[1] || w->pitch % vec != 0) {
         return "conv: weights";
@@ -18,7 +14,7 @@ static const char *weights_check(const ingot_call *call, int64_t size, int32_t l
     if (reason != NULL) {
         return reason;
     }
-    if (s.groups != 1 || s.kernel[0] + s.kernel[1] + s.kernel[2] > MOST_LINES) {
+    if (s.groups != 1 || s.kernel[0] + s.kernel[1] + s.kernel[2] > INGOT_CONV_MOST_LINES) {
         return "conv: groups, or too large a kernel";
     }
     const int64_t chunked = (s.in_channels + vec - 1) / vec * vec * s.taps;
@@ -30,46 +26,16 @@ static const char *weights_check(const ingot_call *call, int64_t size, int32_t l
 }
 
 static const char *real_check(const ingot_call *call) {
-    const ingot_arg *x = &call->in[INGOT_CONV_X], *w = &call->in[INGOT_CONV_W];
-    const char *reason;
-    if (w->dtype == INGOT_F32) {
-        reason = ingot_conv_operands_check(call, INGOT_F32, INGOT_F32);
-    } else {
-        reason = ingot_half_types_check(call);
-        if (reason == NULL) {
-            reason = ingot_conv_types_check(call, x->dtype, call->out[0].dtype, call->in[INGOT_CONV_RESIDUAL].dtype,
-                                            INGOT_F32);
-        }
-    }
-    return reason != NULL ? reason : weights_check(call, w->dtype == INGOT_F32 ? 4 : 2, 1);
+    const char *reason = ingot_conv_gemm_types_check(call);
+    return reason != NULL ? reason : weights_check(call, ingot_conv_gemm_size(call), 1);
 }
-
-const ingot_family ingot_family_conv_gemm_cuda = {
-    .params_size = sizeof(ingot_conv_params),
-    .flags = INGOT_KERNEL_PITCHED,
-    .in_min = 4,
-    .in_max = 4,
-    .out_min = 1,
-    .out_max = 1,
-    .inplace = 1u << INGOT_CONV_RESIDUAL,
-    .check = real_check,
-};
 
 static const char *s8_check(const ingot_call *call) {
     const char *reason = ingot_conv_s8_operands_check(call);
     return reason != NULL ? reason : weights_check(call, 1, 0);
 }
 
-const ingot_family ingot_family_conv_gemm_s8_cuda = {
-    .params_size = sizeof(ingot_conv_s8_params),
-    .flags = INGOT_KERNEL_PITCHED | INGOT_KERNEL_EXACT,
-    .in_min = 6,
-    .in_max = 6,
-    .out_min = 1,
-    .out_max = 1,
-    .inplace = 1u << INGOT_CONV_RESIDUAL,
-    .check = s8_check,
-};
+INGOT_CONV_GEMM_FAMILIES(gemm, real_check, s8_check, 0);
 
 /* What gemm_tma.cu asks besides: pixels alone, each where it was, which tensor maps bring as they are. */
 static const char *points_check(const ingot_call *call, const char *reason) {
@@ -91,26 +57,4 @@ static const char *tma_check(const ingot_call *call) {
 
 static const char *tma_s8_check(const ingot_call *call) { return points_check(call, s8_check(call)); }
 
-const ingot_family ingot_family_conv_tma_cuda = {
-    .params_size = sizeof(ingot_conv_params),
-    .flags = INGOT_KERNEL_PITCHED,
-    .in_min = 4,
-    .in_max = 4,
-    .out_min = 1,
-    .out_max = 1,
-    .maps = 2,
-    .inplace = 1u << INGOT_CONV_RESIDUAL,
-    .check = tma_check,
-};
-
-const ingot_family ingot_family_conv_tma_s8_cuda = {
-    .params_size = sizeof(ingot_conv_s8_params),
-    .flags = INGOT_KERNEL_PITCHED | INGOT_KERNEL_EXACT,
-    .in_min = 6,
-    .in_max = 6,
-    .out_min = 1,
-    .out_max = 1,
-    .maps = 2,
-    .inplace = 1u << INGOT_CONV_RESIDUAL,
-    .check = tma_s8_check,
-};
+INGOT_CONV_GEMM_FAMILIES(tma, tma_check, tma_s8_check, 2);

@@ -1,9 +1,5 @@
 /* What the matrix products of gemm.cu ask of a convolution whose windows lie side by side (cuda_patches.h). */
-#include "conv_s8.h"
-#include "gemm_half.h"
-#include "gemm_split.h"
-
-enum { CHUNK_BYTES = 16, MOST_LINES = 31 };
+#include "gemm_cuda.h"
 
 /* Windows side by side along the last axis, inside the image, and weights in whole chunks. */
 static const char *patches_check(const ingot_call *call, int64_t size) {
@@ -17,7 +13,7 @@ static const char *patches_check(const ingot_call *call, int64_t size) {
     if (reason != NULL) {
         return reason;
     }
-    if (s.groups != 1 || s.kernel[0] + s.kernel[1] + 1 > MOST_LINES) {
+    if (s.groups != 1 || s.kernel[0] + s.kernel[1] + 1 > INGOT_CONV_MOST_LINES) {
         return "conv: groups, or too large a kernel";
     }
     for (int i = 0; i < 3; i++) {
@@ -28,7 +24,7 @@ static const char *patches_check(const ingot_call *call, int64_t size) {
     if (s.stride[2] != s.kernel[2] || s.in[2] % s.kernel[2] != 0 || x->pitch != s.in_channels) {
         return "conv: not patches side by side";
     }
-    if (s.kernel[2] * s.in_channels * size % CHUNK_BYTES != 0 || w->dims[0] != s.out_channels ||
+    if (s.kernel[2] * s.in_channels * size % INGOT_CONV_CHUNK != 0 || w->dims[0] != s.out_channels ||
         w->dims[1] != s.taps * s.in_channels) {
         return "conv: weights";
     }
@@ -36,43 +32,13 @@ static const char *patches_check(const ingot_call *call, int64_t size) {
 }
 
 static const char *real_check(const ingot_call *call) {
-    const ingot_arg *x = &call->in[INGOT_CONV_X], *w = &call->in[INGOT_CONV_W];
-    const char *reason;
-    if (w->dtype == INGOT_F32) {
-        reason = ingot_conv_operands_check(call, INGOT_F32, INGOT_F32);
-    } else {
-        reason = ingot_half_types_check(call);
-        if (reason == NULL) {
-            reason = ingot_conv_types_check(call, x->dtype, call->out[0].dtype, call->in[INGOT_CONV_RESIDUAL].dtype,
-                                            INGOT_F32);
-        }
-    }
-    return reason != NULL ? reason : patches_check(call, w->dtype == INGOT_F32 ? 4 : 2);
+    const char *reason = ingot_conv_gemm_types_check(call);
+    return reason != NULL ? reason : patches_check(call, ingot_conv_gemm_size(call));
 }
-
-const ingot_family ingot_family_conv_patches_cuda = {
-    .params_size = sizeof(ingot_conv_params),
-    .flags = INGOT_KERNEL_PITCHED,
-    .in_min = 4,
-    .in_max = 4,
-    .out_min = 1,
-    .out_max = 1,
-    .inplace = 1u << INGOT_CONV_RESIDUAL,
-    .check = real_check,
-};
 
 static const char *s8_check(const ingot_call *call) {
     const char *reason = ingot_conv_s8_operands_check(call);
     return reason != NULL ? reason : patches_check(call, 1);
 }
 
-const ingot_family ingot_family_conv_patches_s8_cuda = {
-    .params_size = sizeof(ingot_conv_s8_params),
-    .flags = INGOT_KERNEL_PITCHED | INGOT_KERNEL_EXACT,
-    .in_min = 6,
-    .in_max = 6,
-    .out_min = 1,
-    .out_max = 1,
-    .inplace = 1u << INGOT_CONV_RESIDUAL,
-    .check = s8_check,
-};
+INGOT_CONV_GEMM_FAMILIES(patches, real_check, s8_check, 0);
