@@ -43,7 +43,7 @@ template <int KIND> struct activation {
         case INGOT_ACT_CELU: return ingot_celu_f32(x, alpha);
         case INGOT_ACT_THRESHOLDED_RELU: return ingot_thresholded_relu_f32(x, alpha);
         case INGOT_ACT_SWISH: return ingot_swish_f32(x, alpha);
-        default: return min_or_nan(max_or_nan(x, lo), hi);
+        default: return ingot_clip_f32(x, lo, hi); /* -0 stays: a maximum of zeros would not tell which */
         }
     }
 };

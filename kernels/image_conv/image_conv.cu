@@ -247,8 +247,7 @@ DEVICE void image_sums(const ingot_cuda_arg &x, const ingot_image_conv_params &p
             *reinterpret_cast<pair *>(here) = {sums[i][j][0], sums[i][j][1]};
             *reinterpret_cast<pair *>(here + 8 * Tile::sum_pitch) = {sums[i][j][2], sums[i][j][3]};
         }
-    }
-    sync_block();
+    } /* others see them behind the barrier of the finish */
 }
 
 /* Operands: x, weights, bias, result in half or float32. */
