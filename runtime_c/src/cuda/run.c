@@ -62,7 +62,7 @@ CUresult ingot_cuda_write_end(const ingot_cuda *cuda, CUstream stream) {
 static ingot_status start(ingot_context *c, CUstream stream, ingot_error *error) {
     ingot_cuda *cuda = c->cuda;
     cuda->alone = !cuda->pending;
-    cuda->ticket++;
+    if (++cuda->ticket == 0) cuda->ticket = 1; /* 0 is what the word holds until the end */
     cuda->words->done = 0;
     CUresult result = cuda->driver->cuGraphLaunch(cuda->executable, stream);
     if (result) return broken(cuda, result, "cuGraphLaunch", NULL, error);
