@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import statistics
 import tempfile
 import time
@@ -54,7 +55,8 @@ def speed_part(target: Target, only: str, jobs: int = 1, compiled: bool = False)
     ``eager`` is what a call takes, ``eager_graph`` the same kernels as a CUDA graph, ``compile_graph`` what
     ``torch.compile`` makes of the module in its mode max-autotune, as a CUDA graph as well. With more ``jobs`` than one
     engines are built at once; whatever is measured, PyTorch's choice of kernels included, has its device for itself.
-    Rows take the devices that there are in turn: PyTorch needs minutes to choose for a network of convolutions.
+    Rows take the devices that there are in turn. PyTorch compiles its candidates in minutes for a network of
+    convolutions: all networks do so at once in a first pass, whose choices, made side by side, are thrown away.
     """
     import torch
     import torch_models
@@ -63,8 +65,12 @@ def speed_part(target: Target, only: str, jobs: int = 1, compiled: bool = False)
     with tempfile.TemporaryDirectory() as folder:
         locks = [Path(folder, str(i)) for i in range(torch.cuda.device_count())]
         cases = [(name, batch) for name in torch_models.NETWORKS if only in name for batch in (1, 8)]
+        if compiled:
+            warm = [(compile_candidates, *case, i % len(locks), folder) for i, case in enumerate(cases)]
+            for (name, batch), (seconds, why) in zip(cases, in_processes(attempt, warm, jobs)):
+                say(f"{name}, batch {batch}: candidates compiled, {why or f'{seconds:.0f} s'}")
         given = [
-            (speed_row, *case, target.name, compiled, i % len(locks), locks[i % len(locks)])
+            (speed_row, *case, target.name, compiled, i % len(locks), locks[i % len(locks)], folder)
             for i, case in enumerate(cases)
         ]
         for (name, batch), (row, why) in zip(cases, in_processes(attempt, given, jobs)):
@@ -78,7 +84,41 @@ def speed_part(target: Target, only: str, jobs: int = 1, compiled: bool = False)
     return rows
 
 
-def speed_row(name: str, batch: int, target: str, compiled: bool, device: int, lock: Path) -> dict[str, Any]:
+def module_on_device(name: str, batch: int) -> tuple[Any, Any]:
+    """The network in half as PyTorch is fastest with it, and its input."""
+    import torch
+    import torch_models
+
+    half, x = torch_models.module(name).cuda().half(), torch_models.example(name, batch).cuda().half()
+    if torch_models.NETWORKS[name].convolutional:
+        half, x = half.to(memory_format=torch.channels_last), x.contiguous(memory_format=torch.channels_last)
+    return half, x
+
+
+def compiled_module(half: Any, choices: Path, candidates: Path) -> Any:
+    """``torch.compile`` in its mode max-autotune, with the graph left to us: its own checks inputs in Python before each
+    replay. What it chooses is kept in one folder, the candidates that Triton compiles in another."""
+    import torch
+
+    os.environ |= {"TORCHINDUCTOR_CACHE_DIR": str(choices), "TRITON_CACHE_DIR": str(candidates)}
+    return torch.compile(half, mode="max-autotune-no-cudagraphs")
+
+
+def compile_candidates(name: str, batch: int, device: int, folder: str) -> float:
+    """Seconds to compile what PyTorch's compiler may choose from."""
+    import torch
+
+    start = time.perf_counter()
+    with torch.no_grad(), torch.cuda.device(device):
+        half, x = module_on_device(name, batch)
+        compiled_module(half, Path(folder, f"{name}_{batch}_first"), Path(folder, "candidates"))(x)
+    return time.perf_counter() - start
+
+
+def speed_row(
+    name: str, batch: int, target: str, compiled: bool, device: int, lock: Path, cache: str
+) -> dict[str, Any]:
+    """One of ``speed_part``; ``cache`` is the folder for what PyTorch compiles."""
     import torch
     import torch_models
 
@@ -99,15 +139,11 @@ def speed_row(name: str, batch: int, target: str, compiled: bool, device: int, l
             row[f"{precision}_build_s"] = round(time.perf_counter() - start, 1)
     with torch.no_grad(), torch.cuda.device(device), alone(lock):
         x = example.cuda()
-        half = torch_models.module(name).cuda().half()
-        hx = x.half()
-        if network.convolutional:
-            half, hx = half.to(memory_format=torch.channels_last), hx.contiguous(memory_format=torch.channels_last)
+        half, hx = module_on_device(name, batch)
         calls: dict[str, Callable[[], object]] = {"eager": lambda: half(hx), "eager_graph": replayed(half, hx)}
         if compiled:
-            # With the graph left to us: its own checks inputs in Python before each replay.
-            start = time.perf_counter()
-            calls["compile_graph"] = replayed(torch.compile(half, mode="max-autotune-no-cudagraphs"), hx)
+            start, places = time.perf_counter(), (Path(cache, f"{name}_{batch}"), Path(cache, "candidates"))
+            calls["compile_graph"] = replayed(compiled_module(half, *places), hx)
             row["compile_s"] = round(time.perf_counter() - start, 1)
         for precision, data in engines.items():
             y = torch.empty(reference.shape, device="cuda")
