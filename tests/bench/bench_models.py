@@ -11,11 +11,14 @@ from __future__ import annotations
 import argparse
 import fnmatch
 import json
+import signal
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,13 +26,14 @@ import networks
 import numpy as np
 import onnx
 from ceilings import ceiling, operations
-from peers import Call, CannotError, Inputs, peers
+from peers import CannotError, Inputs, Peer, peers
 
 import ingot
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "models"))
 from zoo import float_models
 
+HERE = Path(__file__).resolve().parent
 PRECISIONS = ("fp32", "bf16", "int8")
 
 
@@ -88,7 +92,9 @@ def own_call(model: onnx.ModelProto, inputs: Inputs, precision: str, threads: in
     if precision == "bf16":
         options["max_error"] = 1.0  # the others keep nothing in FP32 either
     shapes = [{n: a.shape for n, a in inputs.items()}]
-    engine = ingot.build(model, profiles=shapes, precision=precision, self_test=False, tune=tune, **options)
+    engine = ingot.build(
+        model, profiles=shapes, precision=precision, threads=threads, self_test=False, tune=tune, **options
+    )
     # Workers that spin between runs would take the other runtimes' cores.
     context = engine.context(threads=threads, wait="block")
     for name, array in inputs.items():
@@ -96,23 +102,53 @@ def own_call(model: onnx.ModelProto, inputs: Inputs, precision: str, threads: in
     return context.run
 
 
-def peer_calls(case: Case, precision: str, threads: int, only: str, folder: Path) -> dict[str, Call]:
-    """A call for each peer and form; what a peer cannot do is said on stderr."""
-    calls: dict[str, Call] = {}
+def peer_forms(case: Case, precision: str, only: str, folder: Path) -> list[tuple[Peer, str, Path]]:
+    """Each peer's forms of the model by name, as files; what a peer cannot do is said on stderr."""
+    made: list[tuple[Peer, str, Path]] = []
     for peer in peers().values():
         if precision not in peer.precisions or not fnmatch.fnmatch(peer.name, only):
             continue
         own = folder / peer.name
         own.mkdir()
-        try:
-            for form, path in peer.forms(case.model(), case.inputs(), precision, own).items():
-                call = peer.load(path, case.inputs(), precision, threads)
-                call()
-                calls[f"{peer.name} {form}".strip()] = call
-        except Exception as error:  # whatever the peer raises
-            what = str(error) if isinstance(error, CannotError) else repr(error)
-            print(f"{case.name} {precision}: {peer.name} cannot: {what[:300]}", file=sys.stderr)
+        with saying(case, precision, peer):
+            forms = peer.forms(case.model(), case.inputs(), precision, own)
+            np.savez(own / "inputs.npz", **case.inputs())
+            for form, path in forms.items():
+                with saying(case, precision, peer):
+                    try_out(peer, path, own / "inputs.npz", precision)
+                    made.append((peer, form, path))
+    return made
+
+
+def try_out(peer: Peer, path: Path, inputs: Path, precision: str) -> None:
+    """Once in a process of its own: a runtime that dies of a model must not take the others along."""
+    command = [sys.executable, str(HERE / "footprint.py"), "--one", peer.name, str(path), str(inputs), precision]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode < 0:
+        raise CannotError(f"killed by {signal.Signals(-done.returncode).name} with {path.name}")
+    if done.returncode:
+        raise CannotError(done.stderr.strip().rpartition("\n")[2])
+
+
+def peer_calls(
+    case: Case, precision: str, threads: int, forms: Iterable[tuple[Peer, str, Path]]
+) -> dict[str, Callable[[], object]]:
+    """A call for each peer and form that runs."""
+    calls: dict[str, Callable[[], object]] = {}
+    for peer, form, path in forms:
+        with saying(case, precision, peer):
+            calls[f"{peer.name} {form}".strip()] = peer.load(path, case.inputs(), precision, threads)
     return calls
+
+
+@contextmanager
+def saying(case: Case, precision: str, peer: Peer) -> Iterator[None]:
+    """Goes on when a peer fails, and says so."""
+    try:
+        yield
+    except Exception as error:  # whatever the peer raises
+        what = str(error) if isinstance(error, CannotError) else repr(error)
+        print(f"{case.name} {precision}: {peer.name} cannot: {what[:300]}", file=sys.stderr)
 
 
 def measure(calls: dict[str, Callable[[], object]], rounds: int, seconds: float) -> dict[str, dict[str, float]]:
@@ -133,15 +169,18 @@ def measure(calls: dict[str, Callable[[], object]], rounds: int, seconds: float)
     }
 
 
-def row_of(case: Case, precision: str, threads: int, args: argparse.Namespace) -> Row:
+def rows_of(case: Case, precision: str, args: argparse.Namespace) -> Iterator[Row]:
+    """A row for each number of threads; peers' files are made once."""
     with tempfile.TemporaryDirectory() as folder:
-        calls: dict[str, Callable[[], object]] = dict(peer_calls(case, precision, threads, args.peer, Path(folder)))
-        calls["ingot"] = own_call(case.model(), case.inputs(), precision, threads, args.tune)
-        taken = measure(calls, args.rounds, args.seconds)
-    most = ceiling(precision) * threads
-    ops = operations(case.model(), case.inputs())
-    share = ops / (1e6 * taken["ingot"]["p50"]) / most if most and ops else None
-    return Row(case.name, precision, threads, taken, share)
+        forms = peer_forms(case, precision, args.peer, Path(folder))
+        ops = operations(case.model(), case.inputs())
+        for threads in args.threads or (1, 2):
+            calls = peer_calls(case, precision, threads, forms)
+            calls["ingot"] = own_call(case.model(), case.inputs(), precision, threads, args.tune)
+            taken = measure(calls, args.rounds, args.seconds)
+            most = ceiling(precision) * threads
+            share = ops / (1e6 * taken["ingot"]["p50"]) / most if most and ops else None
+            yield Row(case.name, precision, threads, taken, share)
 
 
 def title(names: list[str]) -> str:
@@ -162,6 +201,27 @@ def line(row: Row, names: list[str]) -> str:
     return f"| {row.model} | " + " | ".join(cells) + " |"
 
 
+def said(row: Row) -> str:
+    best = "no peer" if row.best_peer is None else f"{row.best_peer[0]} {row.best_peer[1]:.4f} ms, {row.ratio:.2f}"
+    return f"{row.model} {row.precision} {row.threads}: Ingot {row.taken['ingot']['p50']:.4f} ms, {best}"
+
+
+def print_tables(rows: list[Row]) -> None:
+    """One for each number of threads and precision, as docs/benchmarks.md has them."""
+    for threads, precision in sorted({(row.threads, row.precision) for row in rows}, key=order):
+        part = [row for row in rows if (row.threads, row.precision) == (threads, precision)]
+        names = [peer.name for peer in peers().values() if precision in peer.precisions]
+        print(f"\n### {precision.upper()}, {threads} thread{'s' * (threads > 1)}\n\n{title(names)}")
+        print(*(line(row, names) for row in part), sep="\n")
+        ratios = [row.ratio for row in part if row.ratio]
+        if ratios:
+            print(f"\nGeometric mean of ratios {statistics.geometric_mean(ratios):.3f}, lowest {min(ratios):.2f}.")
+
+
+def order(table: tuple[int, str]) -> tuple[int, int]:
+    return table[0], PRECISIONS.index(table[1])
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="*", help="pattern of names, e.g. 'resnet*'; all when absent")
@@ -180,21 +240,15 @@ def main() -> int:
     ceilings = {kind: ceiling(kind) for kind in (*PRECISIONS, "l2", "l3", "dram")}
     print("ceilings of one core, GFLOP/s, GOP/s and GB/s: " + ", ".join(f"{k} {v:.0f}" for k, v in ceilings.items()))
     rows: list[Row] = []
-    for threads in args.threads or (1, 2):
+    for case in chosen:
         for precision in args.precision or PRECISIONS:
-            names = [p.name for p in peers().values() if precision in p.precisions]
-            print(f"\n{precision}, {threads} thread{'s' * (threads > 1)}, milliseconds\n\n{title(names)}", flush=True)
-            part = []
-            for case in chosen:
-                part.append(row_of(case, precision, threads, args))
-                print(line(part[-1], names), flush=True)
-            ratios = [row.ratio for row in part if row.ratio]
-            if ratios:
-                print(f"\ngeometric mean of ratios: {statistics.geometric_mean(ratios):.3f}; lowest: {min(ratios):.2f}")
-            rows += part
-            if args.json:
-                found = [{**vars(row), "ratio": row.ratio} for row in rows]
-                args.json.write_text(json.dumps({"ceilings": ceilings, "rows": found}, indent=1))
+            for row in rows_of(case, precision, args):
+                rows.append(row)
+                print(said(row), file=sys.stderr, flush=True)
+                if args.json:
+                    found = [{**vars(row), "ratio": row.ratio} for row in rows]
+                    args.json.write_text(json.dumps({"ceilings": ceilings, "rows": found}, indent=1))
+    print_tables(rows)
     return 0
 
 
