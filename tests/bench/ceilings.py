@@ -26,7 +26,7 @@ def ceiling(kind: str) -> float:
 
 def operations(model: onnx.ModelProto, inputs: Inputs) -> int:
     """Of convolutions, matrix products and recurrent layers, a multiply-add being two; what else there is counts as
-    nothing."""
+    nothing. 0 where shapes of one of them are not known before the model runs."""
     fixed = onnx.ModelProto()
     fixed.CopyFrom(model)
     for info in fixed.graph.input:
@@ -35,8 +35,12 @@ def operations(model: onnx.ModelProto, inputs: Inputs) -> int:
     graph = shape_inference.infer_shapes(fixed, data_prop=True).graph
     shapes = {t.name: tuple(t.dims) for t in graph.initializer}
     for info in (*graph.input, *graph.value_info, *graph.output):
-        shapes.setdefault(info.name, tuple(d.dim_value for d in info.type.tensor_type.shape.dim))
-    return sum(_OPERATIONS[node.op_type](node, shapes) for node in graph.node if node.op_type in _OPERATIONS)
+        if info.type.tensor_type.HasField("shape"):
+            shapes.setdefault(info.name, tuple(d.dim_value for d in info.type.tensor_type.shape.dim))
+    try:
+        return sum(_OPERATIONS[node.op_type](node, shapes) for node in graph.node if node.op_type in _OPERATIONS)
+    except KeyError:
+        return 0
 
 
 def _shape(dims: tuple[int, ...]) -> onnx.TensorShapeProto:
@@ -47,21 +51,21 @@ Shapes = dict[str, tuple[int, ...]]
 
 
 def _conv(node: onnx.NodeProto, shapes: Shapes) -> int:
-    return 2 * prod(shapes.get(node.output[0], ())) * prod(shapes.get(node.input[1], (0, 0))[1:])
+    return 2 * prod(shapes[node.output[0]]) * prod(shapes[node.input[1]][1:])
 
 
 def _conv_transpose(node: onnx.NodeProto, shapes: Shapes) -> int:
-    return 2 * prod(shapes.get(node.input[0], ())) * prod(shapes.get(node.input[1], (0, 0))[1:])
+    return 2 * prod(shapes[node.input[0]]) * prod(shapes[node.input[1]][1:])
 
 
 def _product(node: onnx.NodeProto, shapes: Shapes) -> int:
-    a = shapes.get(node.input[0], (0,))
+    a = shapes[node.input[0]]
     turned = any(attr.name == "transA" and attr.i for attr in node.attribute)
-    return 2 * prod(shapes.get(node.output[0], ())) * (a[0] if turned else a[-1])
+    return 2 * prod(shapes[node.output[0]]) * (a[0] if turned else a[-1])
 
 
 def _recurrent(node: onnx.NodeProto, shapes: Shapes) -> int:
-    x, w, r = (shapes.get(name, (0, 0, 0)) for name in node.input[:3])
+    x, w, r = (shapes[name] for name in node.input[:3])
     return 2 * x[0] * x[1] * (prod(w) + prod(r))
 
 
