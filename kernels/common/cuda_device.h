@@ -487,7 +487,7 @@ INGOT_GROUP_MULTIPLY_TURNED(bf16, "k16.f32.bf16.bf16")
 DEVICE void barrier_init(uint64_t *barrier, int arrivals) {
     asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(shared_address(barrier)), "r"(arrivals) : "memory");
 }
-/* After barrier_init and before sync_block or sync_cluster: copies see them too. */
+/* After barrier_init and before sync_block: copies see them too. */
 DEVICE void publish_barriers() { asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory"); }
 DEVICE void barrier_arrive(uint64_t *barrier) {
     asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(shared_address(barrier)) : "memory");
@@ -516,24 +516,8 @@ DEVICE void copy_box(void *to, const tensor_map &map, int column, int row, uint6
         "l"(&map), "r"(column), "r"(row), "r"(shared_address(barrier))
         : "memory");
 }
-/* The same to all blocks of a cluster that have a bit in `blocks`, at the same place of each, with its own barrier. */
-DEVICE void copy_box_to(uint32_t blocks, void *to, const tensor_map &map, int column, int row, uint64_t *barrier) {
-    asm volatile("cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes.multicast::cluster [%0], "
-                 "[%1, {%2, %3}], [%4], %5;" ::"r"(shared_address(to)),
-                 "l"(&map), "r"(column), "r"(row), "r"(shared_address(barrier)), "h"((uint16_t)blocks)
-                 : "memory");
-}
 /* The map will be used soon. */
 DEVICE void prefetch_map(const tensor_map &map) { asm volatile("prefetch.tensormap [%0];" ::"l"(&map) : "memory"); }
-
-/* Arrives at the barrier that a block of the cluster has at the same place. Says nothing of what this thread wrote:
- * that would be a fence of the whole device. */
-DEVICE void barrier_arrive_at(uint32_t rank, uint64_t *barrier) {
-    asm volatile("{ .reg .b32 there; mapa.shared::cluster.u32 there, %0, %1; "
-                 "mbarrier.arrive.relaxed.cluster.shared::cluster.b64 _, [there]; }" ::"r"(shared_address(barrier)),
-                 "r"(rank)
-                 : "memory");
-}
 
 /* The threads of a warp group give registers back, or take more: N, a multiple of 8, are what each then has. */
 template <int N> DEVICE void fewer_registers() { asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(N)); }

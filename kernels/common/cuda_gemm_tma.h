@@ -2,9 +2,8 @@
  *
  * Two warp groups multiply, a third one has a thread that starts copies of boxes (64 rows of 128 bytes along the
  * depth). A stage of the ring has two barriers: `full` hears of the bytes, `empty` of the warps that are done with it.
- * A block goes on to other tiles until there is none left, and copies for the next one are under way while results are
- * stored. The two groups share a tile, or take TURNS: each makes one of its own, and stores while the other multiplies.
- * With a CLUSTER of two, the tiles of two blocks lie below each other, and each brings half of the columns to both. */
+ * The two groups share a tile. A block goes on to other tiles until there is none left, and copies for the next one are
+ * under way while results are stored. */
 #ifndef INGOT_CUDA_GEMM_TMA_H
 #define INGOT_CUDA_GEMM_TMA_H
 
@@ -13,37 +12,34 @@
 #if defined(INGOT_WARP_GROUPS)
 namespace ingot {
 
-template <int ROWS, int COLUMNS, int STAGES, int CLUSTER, bool TURNS> struct tma_tile {
-    static constexpr int rows = ROWS, columns = COLUMNS, stages = STAGES, cluster = CLUSTER, bytes = 128;
+template <int ROWS, int COLUMNS, int STAGES> struct tma_tile {
+    static constexpr int rows = ROWS, columns = COLUMNS, stages = STAGES, bytes = 128;
     static constexpr int groups = 2, threads = 128 * (groups + 1), box_rows = 64, box_bytes = box_rows * bytes;
-    static constexpr bool turns = TURNS;
-    static constexpr int sharing = TURNS ? 1 : groups; /* groups that share a tile */
-    static constexpr int down = ROWS / sharing / 64;   /* of a group, products of 64 rows */
+    static constexpr int down = ROWS / groups / 64; /* of a group, products of 64 rows */
     static constexpr int a_bytes = ROWS * bytes, stage_bytes = (ROWS + COLUMNS) * bytes;
     static constexpr int shared = STAGES * stage_bytes; /* barriers follow */
     static constexpr int count = COLUMNS / 2;           /* sums of a thread and 64 rows */
-    static constexpr int band = 2048 / (ROWS * CLUSTER);
-    static_assert(ROWS % (64 * sharing) == 0 && COLUMNS % (64 * CLUSTER) == 0, "whole boxes");
+    static constexpr int band = 2048 / ROWS;
+    static_assert(ROWS % (64 * groups) == 0 && COLUMNS % 64 == 0, "whole boxes");
 };
 
-/* Which tiles a block makes: every `step`th from `at` on. Neighbours in time share what caches hold. */
+/* Which tiles a block makes: from its own number on, as far apart as there are blocks. Neighbours in time share what
+ * caches hold. */
 template <class Tile> struct tile_walk {
-    int down, across, at, step, rank;
+    int down, across, at;
 
     DEVICE tile_walk(int rows, int columns) {
-        down = (rows + Tile::rows * Tile::cluster - 1) / (Tile::rows * Tile::cluster);
+        down = (rows + Tile::rows - 1) / Tile::rows;
         across = (columns + Tile::columns - 1) / Tile::columns;
-        rank = Tile::cluster > 1 ? (int)cluster_rank() : 0;
-        at = (int)blockIdx.x / Tile::cluster;
-        step = (int)gridDim.x / Tile::cluster;
+        at = (int)blockIdx.x;
     }
     DEVICE bool exists() const { return at < down * across; }
-    DEVICE void next(int times = 1) { at += times * step; }
+    DEVICE void next() { at += (int)gridDim.x; }
     /* The first row and the first column of the tile. */
     DEVICE void place(int &row, int &column) const {
         const int of_band = Tile::band * across, band = at / of_band, rest = at % of_band;
         const int left = down - band * Tile::band, high = left < Tile::band ? left : Tile::band;
-        row = ((band * Tile::band + rest % high) * Tile::cluster + rank) * Tile::rows;
+        row = (band * Tile::band + rest % high) * Tile::rows;
         column = rest / high * Tile::columns;
     }
 };
@@ -59,11 +55,6 @@ template <class Tile> struct ring_place {
             phase ^= 1;
         }
     }
-    DEVICE void skip(int steps) {
-        const int all = stage + steps, rounds = all / Tile::stages;
-        stage = all - rounds * Tile::stages;
-        phase ^= (uint32_t)rounds & 1u;
-    }
 };
 
 /* What there is to multiply: `parts` times a depth of `depth` elements, which lie in b one behind the other, `padded`
@@ -76,13 +67,12 @@ template <class T, class Tile> struct tma_ring {
     static constexpr int deep = Tile::bytes / (int)sizeof(T); /* elements of a stage */
 
     uint8_t *stages;
-    uint64_t *full, *empty, *turn;
+    uint64_t *full, *empty;
 
     DEVICE explicit tma_ring(uint8_t *shared) {
         stages = shared;
         full = reinterpret_cast<uint64_t *>(shared + Tile::shared);
         empty = full + Tile::stages;
-        turn = empty + Tile::stages;
     }
 
     /* All threads of the block. */
@@ -90,19 +80,11 @@ template <class T, class Tile> struct tma_ring {
         if (threadIdx.x == 0) {
             for (int i = 0; i < Tile::stages; i++) {
                 barrier_init(full + i, 1);
-                barrier_init(empty + i, 4 * Tile::sharing * Tile::cluster);
+                barrier_init(empty + i, 4 * Tile::groups);
             }
-            for (int i = 0; i < Tile::groups; i++) barrier_init(turn + i, 4);
             publish_barriers();
         }
-        meet();
-    }
-    DEVICE void meet() {
-        if constexpr (Tile::cluster > 1) {
-            sync_cluster();
-        } else {
-            sync_block();
-        }
+        sync_block();
     }
 
     /* One thread: starts all copies. Those of b, a constant, need not wait for other kernels. */
@@ -116,7 +98,8 @@ template <class T, class Tile> struct tma_ring {
             walk.place(row, column);
             for (; ahead < Tile::stages && ahead * deep < d.depth; ahead++) {
                 barrier_expect(full + ahead, Tile::stage_bytes);
-                copy_columns(stages + ahead * Tile::stage_bytes, b, ahead * deep, column, walk.rank, full + ahead);
+                copy_rows<Tile::columns>(stages + ahead * Tile::stage_bytes + Tile::a_bytes, b, ahead * deep, column,
+                                         full + ahead);
             }
         }
         await_kernels();
@@ -133,58 +116,30 @@ template <class T, class Tile> struct tma_ring {
                     } else {
                         barrier_wait(empty + at.stage, at.phase ^ 1);
                         barrier_expect(barrier, Tile::stage_bytes);
-                        copy_columns(to, b, part * d.padded + k, column, walk.rank, barrier);
+                        copy_rows<Tile::columns>(to + Tile::a_bytes, b, part * d.padded + k, column, barrier);
                     }
-                    copy_rows(to, a, k, row, barrier);
+                    copy_rows<Tile::rows>(to, a, k, row, barrier);
                     at.next();
                 }
             }
         }
     }
-    static DEVICE void copy_rows(uint8_t *stage, const tensor_map &a, int k, int row, uint64_t *barrier) {
+    /* ROWS rows of a stage, from that one of the tensor on. */
+    template <int ROWS>
+    static DEVICE void copy_rows(uint8_t *to, const tensor_map &map, int k, int row, uint64_t *barrier) {
 #pragma unroll
-        for (int i = 0; i < Tile::rows; i += Tile::box_rows) copy_box(stage + i * Tile::bytes, a, k, row + i, barrier);
-    }
-    static DEVICE void copy_columns(uint8_t *stage, const tensor_map &b, int k, int column, int rank,
-                                    uint64_t *barrier) {
-        constexpr int own = Tile::columns / Tile::cluster;
-        const int first = own * rank;
-#pragma unroll
-        for (int i = 0; i < own; i += Tile::box_rows) {
-            uint8_t *const place = stage + Tile::a_bytes + (first + i) * Tile::bytes;
-            if constexpr (Tile::cluster > 1) {
-                copy_box_to((1u << Tile::cluster) - 1u, place, b, k, column + first + i, barrier);
-            } else {
-                copy_box(place, b, k, column + i, barrier);
-            }
-        }
+        for (int i = 0; i < ROWS; i += Tile::box_rows) copy_box(to + i * Tile::bytes, map, k, row + i, barrier);
     }
 
     /* A warp is done with a stage. */
     DEVICE void release(int stage) {
         sync_warp();
-        const uint32_t lane = threadIdx.x % 32;
-        if constexpr (Tile::cluster > 1) {
-            if (lane < Tile::cluster) barrier_arrive_at(lane, empty + stage);
-        } else {
-            if (lane == 0) barrier_arrive(empty + stage);
-        }
-    }
-
-    /* A warp group waits until the other one has taken all stages of the tile before its own: whoever waits for a stage
-     * may be one phase behind, not more. `times`: how many tiles it has made. */
-    DEVICE void await_turn(int group, int times) {
-        if constexpr (Tile::turns) barrier_wait(turn + group, (uint32_t)(times + 1 - group) & 1u);
-    }
-    DEVICE void pass_turn(int group) {
-        if constexpr (Tile::turns) {
-            if (threadIdx.x % 32 == 0) barrier_arrive(turn + (1 - group));
-        }
+        if (threadIdx.x % 32 == 0) barrier_arrive(empty + stage);
     }
 
     /* A warp group: makes its sums of the next tile. */
     template <class S> DEVICE void multiply(ring_place<Tile> &at, S (&sums)[Tile::down][Tile::count], int steps) {
-        const int own = Tile::turns ? 0 : (int)threadIdx.x / 128 * Tile::down * Tile::box_bytes;
+        const int own = (int)threadIdx.x / 128 * Tile::down * Tile::box_bytes;
         int before = 0;
 #pragma unroll
         for (int d = 0; d < Tile::down; d++) {
@@ -208,8 +163,6 @@ template <class T, class Tile> struct tma_ring {
             before = at.stage;
             at.next();
         }
-        sync_warp();
-        pass_turn((int)threadIdx.x / 128);
         group_wait<0>();
 #pragma unroll
         for (int d = 0; d < Tile::down; d++) group_settle(sums[d]);
@@ -263,8 +216,7 @@ template <class Tile, class Finish> struct fragment_finish {
 
     DEVICE void begin(int first_row, int first_column) {
         const int lane = (int)threadIdx.x % 32;
-        const int group = Tile::turns ? 0 : (int)threadIdx.x / 128;
-        row = first_row + group * Tile::down * 64 + (int)threadIdx.x / 32 % 4 * 16 + lane / 4;
+        row = first_row + (int)threadIdx.x / 128 * Tile::down * 64 + (int)threadIdx.x / 32 % 4 * 16 + lane / 4;
         column = first_column + lane % 4 * 8;
         finish.read(next, row, column);
     }
@@ -298,26 +250,19 @@ DEVICE void tma_product(const Finish &finish, int rows, int columns, const tma_d
     } else {
         more_registers<232>();
         const int steps = (depth.depth + ring.deep - 1) / ring.deep * depth.parts;
-        const int turn = Tile::turns ? (int)threadIdx.x / 128 : 0, turns = Tile::turns ? Tile::groups : 1;
         ring_place<Tile> at;
         fragment_finish<Tile, Finish> end(finish);
         await_kernels();
-        walk.next(turn);
-        at.skip(turn * steps);
-        int made = 0;
 #pragma unroll 1
-        for (; walk.exists(); walk.next(turns)) {
+        for (; walk.exists(); walk.next()) {
             sum sums[Tile::down][Tile::count];
             int row, column;
             walk.place(row, column);
             end.begin(row, column);
-            ring.await_turn(turn, made++);
             ring.multiply(at, sums, steps);
-            if (Tile::turns) at.skip(steps);
             end(sums);
         }
     }
-    if constexpr (Tile::cluster > 1) ring.meet(); /* nobody leaves while others copy to it, or arrive at its barriers */
 }
 
 } // namespace ingot

@@ -18,51 +18,39 @@ _SM_COUNT = 132
 
 @dataclass(frozen=True, slots=True)
 class TmaTile:
-    """The template arguments of ``ingot::tma_tile``: a tile of the result, stages of the ring, blocks of a cluster, and
-    whether the two warp groups take turns."""
+    """The template arguments of ``ingot::tma_tile``: a tile of the result, and stages of the ring."""
 
     rows: int
     columns: int
     stages: int
-    cluster: int = 1
-    turns: bool = False
 
     threads = 384
 
     @property
     def shared(self) -> int:
-        """Bytes of dynamic shared memory: the stages, two barriers each, and those of the two groups."""
-        return self.stages * ((self.rows + self.columns) * _ROW_BYTES + 16) + 16
+        """Bytes of dynamic shared memory: the stages, and two barriers each."""
+        return self.stages * ((self.rows + self.columns) * _ROW_BYTES + 16)
 
     @property
     def cpp(self) -> str:
-        sizes = (self.rows, self.columns, self.stages, self.cluster, str(self.turns).lower())
-        return f"ingot::tma_tile<{', '.join(map(str, sizes))}>"
+        return f"ingot::tma_tile<{self.rows}, {self.columns}, {self.stages}>"
 
     @property
     def variant(self) -> str:
-        way = "turns" if self.turns else "shared"
-        return f"tile={self.rows}x{self.columns} stages={self.stages} cluster={self.cluster} way={way}"
+        return f"tile={self.rows}x{self.columns} stages={self.stages}"
 
-    @property
-    def prelude(self) -> str:
-        """What makes blocks of the entry clusters."""
-        if self.cluster == 1:
-            return ""
-        return f"#undef INGOT_ENTRY_CLUSTER\n#define INGOT_ENTRY_CLUSTER __cluster_dims__({self.cluster}, 1, 1)"
-
-    def units(self, rows: int, columns: int) -> int:
-        """The tiles of a product, or pairs of them."""
-        return ceil_div(rows, self.rows * self.cluster) * ceil_div(columns, self.columns)
+    def count(self, rows: int, columns: int) -> int:
+        """The tiles of a product."""
+        return ceil_div(rows, self.rows) * ceil_div(columns, self.columns)
 
     def grid(self, rows: int, columns: int, target: Target) -> tuple[int, int, int]:
         """One block for each multiprocessor, or less where there is not so much to do."""
-        most = target.figures.get("sm_count", _SM_COUNT) // self.cluster
-        return (max(min(self.units(rows, columns), most), 1) * self.cluster, 1, 1)
+        most = target.figures.get("sm_count", _SM_COUNT)
+        return (max(min(self.count(rows, columns), most), 1), 1, 1)
 
     def suits(self, rows: int, columns: int) -> bool:
         """Whether there is work for more than half of a tile."""
-        return rows > self.rows * self.cluster // 2 and columns > self.columns // 2
+        return rows > self.rows // 2 and columns > self.columns // 2
 
     def takes(self, dtype: DType, rows: int, columns: int, depth: int) -> bool:
         """Whether rows of ``depth`` elements can be copied in boxes, and there is work for the tile."""
@@ -76,23 +64,14 @@ class TmaTile:
             grid=self.grid(rows, columns, target),
             block=self.threads,
             shared=self.shared,
-            prelude=self.prelude,
             exact=exact,
         )
 
 
-#: those that are tactics: shown to be right on a device, and measured there
 TMA_TILES = (
     TmaTile(128, 256, 4),
     TmaTile(256, 128, 4),
     TmaTile(128, 128, 6),
-)
-#: those that are not: the emulator alone has seen that they are right, nothing has said what they reach
-UNPROVEN_TILES = (
-    TmaTile(128, 256, 4, cluster=2),
-    TmaTile(128, 128, 6, turns=True),
-    TmaTile(128, 128, 6, cluster=2, turns=True),
-    TmaTile(64, 256, 5, turns=True),
 )
 
 #: clocks from the start of a kernel to its first product, and of the end of a tile of 128 x 256
@@ -109,11 +88,11 @@ def efficiency(tile: TmaTile, product: Product, target: Target) -> float:
     figures = target.figures
     count, clock = figures.get("sm_count", _SM_COUNT), figures.get("clock_mhz", 1830) / 1000.0
     rate = figures.get("ops_per_clock", {}).get(product.peak, 4096)
-    own = ceil_div(tile.units(product.rows, product.columns), count // tile.cluster)
+    own = ceil_div(tile.count(product.rows, product.columns), count)
     nbytes = ceil_div(product.depth * product.size, _ROW_BYTES) * _ROW_BYTES
     clocks = max(
         2 * tile.rows * tile.columns * (nbytes / product.size) / rate / _SHARE[product.size],
-        (tile.rows + tile.columns / tile.cluster) * nbytes / _L2_BYTES,
+        (tile.rows + tile.columns) * nbytes / _L2_BYTES,
     )
     drain = _DRAIN * tile.rows * tile.columns / (128 * 256)
     took = (own * (clocks + drain) + _FILL) / clock

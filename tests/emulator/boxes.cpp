@@ -93,16 +93,14 @@ void barrier_init(uint64_t *barrier, int arrivals) {
     bytes[barrier] = 0;
 }
 
-void barrier_arrive(uint32_t rank, uint64_t *barrier, int more) {
-    if (rank >= kernel->cluster) fail("barrier_arrive: block %u of a cluster of %u", rank, kernel->cluster);
-    uint64_t *const there = (uint64_t *)shared_of(rank, barrier);
-    known("barrier_arrive", there);
-    state s = read(there);
+void barrier_arrive(uint64_t *barrier, int more) {
+    known("barrier_arrive", barrier);
+    state s = read(barrier);
     if (!s.missing) fail("barrier_arrive: more arrivals than the %u of the barrier", s.arrivals);
     s.missing--;
-    memcpy(there, &s, sizeof s);
-    bytes[there] += more;
-    settle(there);
+    memcpy(barrier, &s, sizeof s);
+    bytes[barrier] += more;
+    settle(barrier);
 }
 
 void barrier_wait(ingot_emulated_site site, uint64_t *barrier, uint32_t parity) {
@@ -113,22 +111,15 @@ void barrier_wait(ingot_emulated_site site, uint64_t *barrier, uint32_t parity) 
     sleep();
 }
 
-void copy_box(uint32_t blocks, void *to, const void *map, int column, int row, uint64_t *barrier) {
+void copy_box(void *to, const void *map, int column, int row, uint64_t *barrier) {
     const ingot_emulated_map *m = (const ingot_emulated_map *)map;
     if ((uintptr_t)map % 64 || m->mark != INGOT_EMULATED_MAP) fail("copy_box: %p is no tensor map", map);
     if (!is_shared(to, BOX_ROWS * BOX_BYTES) || ((const unsigned char *)to - dynamic_shared()) % 1024)
         fail("copy_box: to %p, which is not in shared memory or no multiple of 1024", to);
     if (!now.awaited) (void)*(const volatile unsigned char *)m->address; /* read now, or behind await_kernels */
-    if (!blocks || blocks >> kernel->cluster)
-        fail("copy_box: to blocks %x of a cluster of %u", blocks, kernel->cluster);
-    for (uint32_t rank = 0; rank < kernel->cluster; rank++) {
-        if (!(blocks >> rank & 1)) continue;
-        uint64_t *const there = (uint64_t *)shared_of(rank, barrier);
-        known("copy_box", there);
-        unsigned char *const place = shared_of(rank, to);
-        memset(place, 0xFF, BOX_ROWS * BOX_BYTES);
-        boxes.push_back({m, column, row, place, there});
-    }
+    known("copy_box", barrier);
+    memset(to, 0xFF, BOX_ROWS * BOX_BYTES);
+    boxes.push_back({m, column, row, (unsigned char *)to, barrier});
 }
 
 bool deliver_box() {

@@ -363,21 +363,22 @@ template <class T> DEVICE void group_multiply_turned(float (&d)[32], const uint3
 
 DEVICE void barrier_init(uint64_t *barrier, int arrivals) { machine->barrier_init(barrier, arrivals); }
 DEVICE void publish_barriers() {}
-DEVICE void barrier_arrive_at(uint32_t rank, uint64_t *barrier) { machine->barrier_arrive(rank, barrier, 0); }
-DEVICE uint32_t cluster_rank() { return machine->cluster_rank(); }
-DEVICE void barrier_arrive(uint64_t *barrier) { barrier_arrive_at(cluster_rank(), barrier); }
-DEVICE void barrier_expect(uint64_t *barrier, int bytes) { machine->barrier_arrive(cluster_rank(), barrier, bytes); }
+DEVICE void barrier_arrive(uint64_t *barrier) { machine->barrier_arrive(barrier, 0); }
+DEVICE void barrier_expect(uint64_t *barrier, int bytes) { machine->barrier_arrive(barrier, bytes); }
 DEVICE void barrier_wait(uint64_t *barrier, uint32_t parity, const char *file = __builtin_FILE(),
                          uint32_t line = __builtin_LINE()) {
     machine->barrier_wait({file, line}, barrier, parity);
 }
-DEVICE void copy_box_to(uint32_t blocks, void *to, const tensor_map &map, int column, int row, uint64_t *barrier) {
-    machine->copy_box(blocks, to, &map, column, row, barrier);
-}
 DEVICE void copy_box(void *to, const tensor_map &map, int column, int row, uint64_t *barrier) {
-    copy_box_to(1u << cluster_rank(), to, map, column, row, barrier);
+    machine->copy_box(to, &map, column, row, barrier);
 }
 DEVICE void prefetch_map(const tensor_map &) {}
+template <int N> DEVICE void fewer_registers() {}
+template <int N> DEVICE void more_registers() {}
+
+/* -- clusters ------------------------------------------------------------------------------------------------------ */
+
+DEVICE uint32_t cluster_rank() { return machine->cluster_rank(); }
 DEVICE void store_to_block(uint32_t rank, float *p, float x) { *static_cast<float *>(machine->memory_of(rank, p)) = x; }
 template <class T> DEVICE T load_16_from_block(uint32_t rank, const T *p) {
     static_assert(sizeof(T) == 16, "four words");
@@ -386,8 +387,6 @@ template <class T> DEVICE T load_16_from_block(uint32_t rank, const T *p) {
 DEVICE void sync_cluster(const char *file = __builtin_FILE(), uint32_t line = __builtin_LINE()) {
     machine->sync_cluster({file, line});
 }
-template <int N> DEVICE void fewer_registers() {}
-template <int N> DEVICE void more_registers() {}
 
 } // namespace ingot
 

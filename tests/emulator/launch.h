@@ -123,9 +123,7 @@ void wake(thread *sleeper);
 
 /* Of the first block: static shared memory, a forbidden page, dynamic shared memory, a forbidden page. */
 extern unsigned char *shared, *dynamic_end;
-/* The place in the shared memory of another block of the cluster. */
-unsigned char *shared_of(uint32_t rank, const void *p);
-/* The same, of four bytes that are shared memory of a block that there is. */
+/* The place in the shared memory of a block of the cluster that four bytes have in that of this one. */
 void *memory_of(uint32_t rank, const void *p);
 bool make_shared();
 void poison_shared();
@@ -147,9 +145,9 @@ void group_wait(ingot_emulated_site site, int groups);
 
 void forget_boxes();
 void barrier_init(uint64_t *barrier, int arrivals);
-void barrier_arrive(uint32_t rank, uint64_t *barrier, int bytes);
+void barrier_arrive(uint64_t *barrier, int bytes);
 void barrier_wait(ingot_emulated_site site, uint64_t *barrier, uint32_t parity);
-void copy_box(uint32_t blocks, void *to, const void *map, int column, int row, uint64_t *barrier);
+void copy_box(void *to, const void *map, int column, int row, uint64_t *barrier);
 /* One of the copies under way arrives; false when there is none. */
 bool deliver_box();
 /* Threads that wait at such barriers, for a report; NULL behind the last one. */

@@ -57,9 +57,9 @@ struct ingot_machine {
     void (*group_commit)();
     void (*group_wait)(ingot_emulated_site, int groups);
     void (*barrier_init)(uint64_t *barrier, int arrivals);
-    void (*barrier_arrive)(uint32_t rank, uint64_t *barrier, int bytes); /* rank: of a block in the cluster */
+    void (*barrier_arrive)(uint64_t *barrier, int bytes);
     void (*barrier_wait)(ingot_emulated_site, uint64_t *barrier, uint32_t parity);
-    void (*copy_box)(uint32_t blocks, void *to, const void *map, int column, int row, uint64_t *barrier);
+    void (*copy_box)(void *to, const void *map, int column, int row, uint64_t *barrier);
     uint32_t (*cluster_rank)();
     void (*sync_cluster)(ingot_emulated_site);
     void *(*memory_of)(uint32_t rank, const void *p); /* of another block, what is at p in this one */

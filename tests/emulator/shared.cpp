@@ -42,10 +42,6 @@ bool make_shared() {
 
 unsigned char *dynamic_shared() { return dynamic_begin(my_rank()); }
 
-unsigned char *shared_of(uint32_t rank, const void *p) {
-    return (unsigned char *)p + ((int64_t)rank - (int64_t)my_rank()) * (int64_t)of_a_block();
-}
-
 bool is_shared(const void *p, size_t bytes) {
     const unsigned char *q = (const unsigned char *)p;
     return (q >= dynamic_shared() && q + bytes <= dynamic_shared() + launch->shared) ||
@@ -55,7 +51,7 @@ bool is_shared(const void *p, size_t bytes) {
 void *memory_of(uint32_t rank, const void *p) {
     if (rank >= kernel->cluster) fail("store_to_block: block %u of a cluster of %u", rank, kernel->cluster);
     if (!is_shared(p, 4)) fail("store_to_block: %p is not in shared memory", p);
-    return shared_of(rank, p);
+    return (unsigned char *)p + ((int64_t)rank - (int64_t)my_rank()) * (int64_t)of_a_block();
 }
 
 /* Behind what a launch asked for comes the rest of the last 128 bytes; in front of it, what it did not ask for. */
