@@ -6,7 +6,7 @@ namespace ingot {
 /* As in ONNX, [gates * hidden][n], and its bias [2][gates * hidden]. */
 struct recurrent_plain {
     static constexpr bool is_plain = true;
-    static constexpr int together = 4;
+    static constexpr int together(int rows) { return rows > 4 ? 1 : 4; }
     const float *at;
     int32_t n, hidden, padded;
 
@@ -64,34 +64,6 @@ template <class Weights, int OUTPUTS, int ROWS, bool USUAL> struct recurrent {
     static constexpr int threads = ROWS == 1 && USUAL && !Weights::is_plain ? 512 : 256, blocks = 1, warps = threads / 32;
     static constexpr int ahead_steps = RECURRENT_AHEAD_ROWS / ROWS;
     using call = ingot::call<8 + OUTPUTS, ingot_recurrent_params>;
-
-    /* end(row, first of four columns, sums of row . weights) for panels [panel, last). Rows are elements of x from `at`
-     * on; zeros where that is negative. */
-    template <int COUNT, class End>
-    static DEVICE void multiply(const Weights &w, const float *x, const int32_t (&at)[COUNT], int32_t n, int32_t panel,
-                                int32_t last, const End &end) {
-        const int lane = threadIdx.x % 32;
-        for (panel += threadIdx.x / 32; panel < last; panel += warps) {
-            const auto columns = w.panel(panel, lane % 4 * 4);
-            float sum[COUNT][4] = {};
-#pragma unroll(COUNT > 4 ? Weights::together / 4 : COUNT > 1 ? 4 : Weights::together)
-            for (int32_t k = lane / 4; k < n; k += 8) {
-                const four<float> f = columns(k);
-#pragma unroll
-                for (int r = 0; r < COUNT; r++) {
-                    const float v = at[r] >= 0 ? x[at[r] + k] : 0.0f;
-#pragma unroll
-                    for (int i = 0; i < 4; i++) sum[r][i] += v * f.at[i];
-                }
-            }
-#pragma unroll
-            for (int r = 0; r < COUNT; r++) {
-#pragma unroll
-                for (int i = 0; i < 4; i++) sum[r][i] = recurrent_join(sum[r][i]);
-                if (lane / 4 == r % 8) end(r, panel * 16 + lane % 4 * 4, sum[r]);
-            }
-        }
-    }
 
     /* What is added to the gates (of 0) or to R h alone (of 1), as packed by pack_bias. */
     static DEVICE float bias_of(const call &c, const recurrent_extents &s, int32_t direction, int which, int32_t column) {
@@ -203,7 +175,7 @@ template <class Weights, int OUTPUTS, int ROWS, bool USUAL> struct recurrent {
                     from[i] = at < length[row] ? (time * s.batch + part.first + row) * s.inputs : -1;
                 }
                 const int32_t before = after ? s.width - s.padded : s.width; /* columns that are no candidate apart */
-                multiply(w, static_cast<const float *>(x.data), from, s.inputs, 0, s.width / 16, [&](int row, int32_t column, const float(&sum)[4]) {
+                recurrent_multiply<warps>(w, static_cast<const float *>(x.data), from, s.inputs, 0, s.width / 16, [&](int row, int32_t column, const float(&sum)[4]) {
                     float *const to = ahead + (int64_t)row * wide + column + (column < before ? 0 : s.padded);
 #pragma unroll
                     for (int i = 0; i < 4; i++) {
@@ -221,7 +193,7 @@ template <class Weights, int OUTPUTS, int ROWS, bool USUAL> struct recurrent {
                 }
             };
             const bool resets_first = gru && !after;
-            multiply(r, h, states, s.hidden, 0, (resets_first ? 2 * s.padded : s.width) / 16, add);
+            recurrent_multiply<warps>(r, h, states, s.hidden, 0, (resets_first ? 2 * s.padded : s.width) / 16, add);
             sync_block();
             if (resets_first) {
                 for (int32_t i = threadIdx.x; i < state; i += threads) {
@@ -229,7 +201,7 @@ template <class Weights, int OUTPUTS, int ROWS, bool USUAL> struct recurrent {
                     kept[i] = sigmoid_of(c, act, gates[row * s.width + s.padded + j]) * h[i];
                 }
                 sync_block();
-                multiply(r, kept, states, s.hidden, 2 * s.padded / 16, s.width / 16, add);
+                recurrent_multiply<warps>(r, kept, states, s.hidden, 2 * s.padded / 16, s.width / 16, add);
                 sync_block();
             }
             for (int32_t i = threadIdx.x; i < part.rows * s.hidden; i += threads) {

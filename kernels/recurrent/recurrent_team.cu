@@ -52,25 +52,27 @@ template <> struct recurrent_columns<bf16> { /* [k / 2][16][2] */
 /* OUTPUTS 2 or 3; ROWS batch rows of a cluster. Activations are sigmoid and tanh, and nothing is special. */
 template <class T, int OUTPUTS, int ROWS> struct recurrent_team {
     static constexpr int threads = 128, blocks = 1, warps = threads / 32, team = 8;
-    static constexpr int ahead_steps = RECURRENT_AHEAD_ROWS / ROWS, together = sizeof(T) == 4 ? 8 : 16;
+    static constexpr int ahead_steps = RECURRENT_AHEAD_ROWS / ROWS;
     using call = ingot::call<8 + OUTPUTS, ingot_recurrent_params>;
 
     /* The weights of own units; the first `held` of their panels lie in shared memory. */
     struct weights {
+        static constexpr int together(int rows) { return rows > 4 ? 2 : rows > 1 || sizeof(T) == 4 ? 8 : 16; }
         const T *at, *kept;
         int32_t size, held; /* size: of a panel */
         recurrent_units u;
 
         DEVICE weights(const ingot_cuda_arg &w, int32_t direction, const recurrent_units &u)
             : at(panel_at<T>(w, direction)), kept(nullptr), size(w.dims[2] * w.dims[3]), held(0), u(u) {}
-        DEVICE const T *panel(int32_t own) const {
+        DEVICE const T *place(int32_t own) const {
             return own < held ? kept + own * size : at + (int64_t)u.panel(own) * size;
         }
+        DEVICE recurrent_columns<T> panel(int32_t own, int32_t column) const { return {place(own), column}; }
         /* All threads; they see it after sync_block. */
         DEVICE void hold(T *memory, int32_t count) {
             constexpr int V = 16 / (int)sizeof(T);
             for (int32_t own = 0; own < count; own++) {
-                const T *const from = panel(own);
+                const T *const from = place(own);
 #pragma unroll 8
                 for (int32_t i = threadIdx.x * V; i < size; i += threads * V) {
                     *reinterpret_cast<some<T, V> *>(memory + own * size + i) =
@@ -82,33 +84,6 @@ template <class T, int OUTPUTS, int ROWS> struct recurrent_team {
         }
     };
 
-    /* end(row, first of four own columns, sums of row . weights) for own panels [panel, last). Rows are elements of x
-     * from `at` on; zeros where that is negative. */
-    template <int COUNT, class End>
-    static DEVICE void multiply(const weights &w, const float *x, const int32_t (&at)[COUNT], int32_t n, int32_t panel,
-                                int32_t last, const End &end) {
-        const int lane = threadIdx.x % 32;
-        for (panel += threadIdx.x / 32; panel < last; panel += warps) {
-            const recurrent_columns<T> columns(w.panel(panel), lane % 4 * 4);
-            float sum[COUNT][4] = {};
-#pragma unroll(COUNT > 4 ? 2 : COUNT > 1 ? 8 : together)
-            for (int32_t k = lane / 4; k < n; k += 8) {
-                const four<float> f = columns(k);
-#pragma unroll
-                for (int r = 0; r < COUNT; r++) {
-                    const float v = at[r] >= 0 ? x[at[r] + k] : 0.0f;
-#pragma unroll
-                    for (int i = 0; i < 4; i++) sum[r][i] += v * f.at[i];
-                }
-            }
-#pragma unroll
-            for (int r = 0; r < COUNT; r++) {
-#pragma unroll
-                for (int i = 0; i < 4; i++) sum[r][i] = recurrent_join(sum[r][i]);
-                if (lane / 4 == r % 8) end(r, panel * 16 + lane % 4 * 4, sum[r]);
-            }
-        }
-    }
     /* To all blocks, who see it after sync_cluster. */
     static DEVICE void publish(float *place, float x) {
 #pragma unroll
@@ -187,15 +162,16 @@ template <class T, int OUTPUTS, int ROWS> struct recurrent_team {
                     from[i] = at < length[row] ? (time * s.batch + part.first + row) * s.inputs : -1;
                 }
                 const int32_t before = after ? width - own : width; /* columns that are no candidate apart */
-                multiply(w, static_cast<const float *>(c.arg[REC_X].data), from, s.inputs, 0, width / 16,
-                         [&](int row, int32_t column, const float(&sum)[4]) {
-                             float *const to = ahead + (int64_t)row * wide + column + (column < before ? 0 : own);
+                recurrent_multiply<warps>(w, static_cast<const float *>(c.arg[REC_X].data), from, s.inputs, 0,
+                                          width / 16, [&](int row, int32_t column, const float(&sum)[4]) {
+                                              float *const to =
+                                                  ahead + (int64_t)row * wide + column + (column < before ? 0 : own);
 #pragma unroll
-                             for (int i = 0; i < 4; i++) {
-                                 to[i] = sum[i] + bias_of(0, column + i);
-                                 if (column >= before) to[i - own] = bias_of(1, column + i);
-                             }
-                         });
+                                              for (int i = 0; i < 4; i++) {
+                                                  to[i] = sum[i] + bias_of(0, column + i);
+                                                  if (column >= before) to[i - own] = bias_of(1, column + i);
+                                              }
+                                          });
                 sync_block();
             }
             const float *const start = ahead + (int64_t)slot * ROWS * wide;
@@ -206,7 +182,7 @@ template <class T, int OUTPUTS, int ROWS> struct recurrent_team {
                 }
             };
             const bool resets_first = gru && !after;
-            multiply(r, h, rows, s.hidden, 0, (resets_first ? 2 * own : width) / 16, add);
+            recurrent_multiply<warps>(r, h, rows, s.hidden, 0, (resets_first ? 2 * own : width) / 16, add);
             sync_block();
             if (resets_first) {
                 for (int32_t i = threadIdx.x; i < ROWS * own; i += threads) {
@@ -214,7 +190,7 @@ template <class T, int OUTPUTS, int ROWS> struct recurrent_team {
                     publish(kept + at, recurrent_short_sigmoid(gates[row * width + own + j]) * h[at]);
                 }
                 sync_cluster();
-                multiply(r, kept, rows, s.hidden, 2 * own / 16, width / 16, add);
+                recurrent_multiply<warps>(r, kept, rows, s.hidden, 2 * own / 16, width / 16, add);
                 sync_block();
             }
             for (int32_t i = threadIdx.x; i < ROWS * own; i += threads) {
