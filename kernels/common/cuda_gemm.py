@@ -1,4 +1,5 @@
-"""Tiles of the CUDA matrix products (``cuda_gemm.h``): which there are, and what each may be expected to reach."""
+"""Tiles of the CUDA matrix products (``cuda_gemm.h``): which there are, how kernels with them are started, and what
+each may be expected to reach."""
 
 from __future__ import annotations
 
@@ -6,7 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ingot.kernels.common.cuda import ceil_div
+from ingot.kernels.common.cuda import CPP, activation_kind, ceil_div
+from ingot.kernels.spec import DType, Launch, NodeView
 from ingot.targets import Target
 
 CHUNK = 16
@@ -39,6 +41,10 @@ class Tile:
     def staged(self) -> int:
         """Bytes of the stages."""
         return self.stages * (self.rows + self.columns) * self.bytes
+
+    def shared_with(self, entries: int) -> int:
+        """Bytes of dynamic shared memory where tables of so many entries lie behind the stages."""
+        return ceil_div(max(self.shared, self.staged + 8 * entries), 128) * 128
 
     @property
     def cpp(self) -> str:
@@ -94,6 +100,29 @@ class Way:
     def workspace(self, rows: int, columns: int) -> int:
         """Bytes of the sums that blocks hand to the last one."""
         return self.split * rows * ceil_div(columns, 8) * 8 * 4 if self.split > 1 else 0
+
+    def launch(
+        self,
+        source: str,
+        kernel: str,
+        rows: int,
+        columns: int,
+        entries: int = 0,
+        products: int = 1,
+        exact: bool = False,
+    ) -> Launch:
+        """Of a kernel with this tile, for so many products side by side; ``entries``: those of its tables."""
+        across, split, _ = self.tile.grid(rows, columns, self.split)
+        return Launch(
+            source=source,
+            kernel=kernel,
+            grid=(across, split, products),
+            block=self.tile.threads,
+            shared=self.tile.shared_with(entries),
+            counters=self.counters(rows, columns),
+            prelude=self.tile.prelude,
+            exact=exact,
+        )
 
 
 #: a device that has more blocks to do at once than this needs no split
@@ -159,6 +188,17 @@ def placed(core: str, way: Way, target: Target) -> tuple[str, Way]:
     return name, Way(tile, way.split)
 
 
+def instance(name: str, core: str, tile: Tile, node: NodeView, reads: str = "") -> str:
+    """A kernel with its template arguments: the core, element types of the weights and of what they multiply, how that
+    is read, the activation, and the tile. The one of int8 finds out types and activation itself."""
+    x, w = (value.type.dtype for value in node.inputs[:2])
+    ways = [f"ingot::{reads}"] if reads else []
+    if w is DType.I8:
+        return f"{name}_s8<{', '.join([f'ingot::{core}', *ways, tile.cpp])}>"
+    kind = str(activation_kind(node.attrs.activation))
+    return f"{name}<{', '.join([f'ingot::{core}', CPP[w], CPP[x], *ways, kind, tile.cpp])}>"
+
+
 #: tensor cores on float32 in two parts, which take more registers
 SPLIT_TILES = (
     Tile(64, 64, 64, 3, (2, 2, 1)),
@@ -199,6 +239,23 @@ class Product:
     peak: str
     pace: str
     slowed: float = 1.0
+
+
+#: core -> peak that it has, and its share of that
+PACES = {
+    "f16_core": ("f16", 1.0),
+    "bf16_core": ("bf16", 1.0),
+    "s8_core": ("i8", 1.0),
+    "tf32_core": ("f16", 1 / 6),
+    "fma_core": ("f32", 1.0),
+}
+
+
+def product_of(node: NodeView, extent: tuple[int, int, int], pace: str, slowed: float = 1.0) -> Product:
+    """A node as a product of that extent: rows, columns and depth."""
+    dtype = node.inputs[1].type.dtype
+    moved = sum(v.type.nbytes for v in (*node.inputs, *node.outputs) if v is not None)
+    return Product(*extent, dtype.size, moved, dtype.name.lower(), pace, slowed)
 
 
 #: where the target's file says nothing

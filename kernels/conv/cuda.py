@@ -6,18 +6,21 @@ import math
 
 import numpy as np
 
-from ingot.kernels.common.cuda import CPP, activation_kind, ceil_div
+from ingot.kernels.common.cuda import ceil_div
 from ingot.kernels.common.cuda_gemm import (
     CHUNK,
     FMA_TILES,
     MMA_TILES,
+    PACES,
     SPLIT_TILES,
     Product,
     Tile,
     Way,
     efficiency,
+    instance,
     pack_rows,
     placed,
+    product_of,
     ways,
 )
 from ingot.kernels.common.half import takes_weights
@@ -39,13 +42,14 @@ def _vec(node: NodeView) -> int:
     return CHUNK // node.inputs[1].type.dtype.size
 
 
-def _parts(node: NodeView) -> int:
+def parts(node: NodeView) -> int:
+    """Of the weights: those of int8 may be sums of several."""
     return node.attrs.parts if isinstance(node.attrs, QConvAttrs) else 1
 
 
 def _taps(node: NodeView) -> int:
     """Those of all parts of the weights. By the attributes: when a launch is made the weights are packed already."""
-    return math.prod(node.attrs.kernel) * _parts(node)
+    return math.prod(node.attrs.kernel) * parts(node)
 
 
 def way(node: NodeView) -> str:
@@ -80,33 +84,25 @@ def extent(node: NodeView) -> tuple[int, int, int]:
 
 def product(node: NodeView, pace: str, slowed: float) -> Product:
     """The same for the cost model."""
-    rows, columns, depth = extent(node)
-    dtype = node.inputs[1].type.dtype
-    moved = sum(v.type.nbytes for v in (*node.inputs, *node.outputs) if v is not None)
-    return Product(rows, columns, depth, dtype.size, moved, dtype.name.lower(), pace, slowed)
+    return product_of(node, extent(node), pace, slowed)
 
 
-def is_one_group(node: NodeView) -> bool:
-    """Whether these kernels can do a convolution of the types they are for."""
-    lines = sum(node.attrs.kernel) + _parts(node) + 2 - len(node.attrs.kernel)
-    return node.attrs.groups == 1 and lines <= MOST_LINES
+def has_weights(node: NodeView, dtype: DType) -> bool:
+    """Whether a convolution is one by weights of ``dtype``: int8, float32 or half."""
+    kinds = {DType.I8: is_s8, DType.F32: is_float}
+    return kinds[dtype](node) if dtype in kinds else takes_weights(node, HalfConvAttrs, dtype)
 
 
-def is_real(node: NodeView, dtype: DType) -> bool:
-    """Whether they can do one with weights of ``dtype``, float32 or half."""
-    known = is_float(node) if dtype is DType.F32 else takes_weights(node, HalfConvAttrs, dtype)
-    return known and is_one_group(node)
+def is_product(node: NodeView, dtype: DType) -> bool:
+    """Whether the kernels of one group can do a convolution with weights of ``dtype``."""
+    lines = sum(node.attrs.kernel) + parts(node) + 2 - len(node.attrs.kernel)
+    return has_weights(node, dtype) and node.attrs.groups == 1 and lines <= MOST_LINES
 
 
-def is_s8_product(node: NodeView) -> bool:
-    """Whether they can do one of int8."""
-    return is_s8(node) and is_one_group(node)
-
-
-def shared(node: NodeView, tile: Tile) -> int:
-    """Bytes of dynamic shared memory: tables of the depth, or of windows and taps, come behind the stages."""
+def _entries(node: NodeView, tile: Tile) -> int:
+    """Of tables of the depth, or of windows and taps."""
     entries = {"CONV_POINTS": 0, "CONV_CHUNKS": tile.rows + _taps(node) + 1, "CONV_ELEMENTS": extent(node)[2] + CHUNK}
-    return ceil_div(max(tile.shared, tile.staged + 8 * entries[way(node)]), 128) * 128
+    return entries[way(node)]
 
 
 def suits(node: NodeView, own: Way) -> bool:
@@ -115,84 +111,36 @@ def suits(node: NodeView, own: Way) -> bool:
     return own.suits(rows, columns, depth * node.inputs[1].type.dtype.size)
 
 
-def _real_launch(core: str, own: Way, node: NodeView, target: Target) -> Launch:
-    core, own = placed(core, own, target)
-    stored, multiplied = CPP[node.inputs[0].type.dtype], CPP[node.inputs[1].type.dtype]
-    kind = activation_kind(node.attrs.activation)
-    rows, columns, _ = extent(node)
-    return Launch(
-        source="conv/gemm.cu",
-        kernel=f"conv_gemm<ingot::{core}, {multiplied}, {stored}, ingot::{way(node)}, {kind}, {own.tile.cpp}>",
-        grid=own.tile.grid(rows, columns, own.split),
-        block=own.tile.threads,
-        shared=shared(node, own.tile),
-        counters=own.counters(rows, columns),
-        prelude=own.tile.prelude,
-    )
+def _tactic(kernel: str, core: str, dtype: DType, own: Way, numerics: str = "fp32") -> Tactic:
+    """A tactic for weights of ``dtype``."""
+    exact = dtype is DType.I8
 
-
-def _real(kernel: str, core: str, dtype: DType, own: Way, numerics: str = "fp32") -> Tactic:
-    """A tactic of float32 or half operands, for weights of ``dtype``."""
-    pace, slowed = ("f16", 1 / 6) if core == "tf32_core" else (dtype.name.lower(), 1.0)
-
-    def reaches(node: NodeView, target: Target) -> float:
-        return efficiency(own, product(node, pace, slowed), target)
+    def launch(node: NodeView, target: Target) -> Launch:
+        name, cut = placed(core, own, target)
+        kernel = instance("conv_gemm", name, cut.tile, node, way(node))
+        return cut.launch("conv/gemm.cu", kernel, *extent(node)[:2], entries=_entries(node, cut.tile), exact=exact)
 
     return Tactic(
         kernel=kernel,
-        params_type="ingot_conv_params",
-        params=conv_params,
-        when=lambda node: is_real(node, dtype) and suits(node, own),
+        params_type="ingot_conv_s8_params" if exact else "ingot_conv_params",
+        params=s8_params if exact else conv_params,
+        when=lambda node: is_product(node, dtype) and suits(node, own),
         pack={1: pack},
         workspace=lambda node: own.workspace(*extent(node)[:2]),
         pitched_inputs=(0, 3),
         pitched_outputs=(0,),
         inplace=(3,),
-        numerics=numerics,
+        numerics="exact" if exact else numerics,
         variant=own.variant,
-        efficiency=reaches,
-        launch=lambda node, target: _real_launch(core, own, node, target),
-    )
-
-
-def _exact(own: Way) -> Tactic:
-    """A tactic of int8."""
-
-    def launch(node: NodeView, target: Target) -> Launch:
-        core, cut = placed("s8_core", own, target)
-        rows, columns, _ = extent(node)
-        return Launch(
-            source="conv/gemm.cu",
-            kernel=f"conv_gemm_s8<ingot::{core}, ingot::{way(node)}, {cut.tile.cpp}>",
-            grid=cut.tile.grid(rows, columns, cut.split),
-            block=cut.tile.threads,
-            shared=shared(node, cut.tile),
-            counters=cut.counters(rows, columns),
-            prelude=cut.tile.prelude,
-            exact=True,
-        )
-
-    return Tactic(
-        kernel="conv_s8_mma_cuda",
-        params_type="ingot_conv_s8_params",
-        params=s8_params,
-        when=lambda node: is_s8_product(node) and suits(node, own),
-        pack={1: pack},
-        workspace=lambda node: own.workspace(*extent(node)[:2]),
-        pitched_inputs=(0, 3),
-        pitched_outputs=(0,),
-        inplace=(3,),
-        numerics="exact",
-        variant=own.variant,
-        efficiency=lambda node, target: efficiency(own, product(node, "i8", 1.0), target),
+        efficiency=lambda node, target: efficiency(own, product(node, *PACES[core]), target),
         launch=launch,
     )
 
 
 TACTICS: tuple[Tactic, ...] = (
-    *(_real("conv_f16_mma_cuda", "f16_core", DType.F16, own) for own in ways(MMA_TILES)),
-    *(_real("conv_bf16_mma_cuda", "bf16_core", DType.BF16, own) for own in ways(MMA_TILES)),
-    *(_exact(own) for own in ways(MMA_TILES)),
-    *(_real("conv_f32_fma_cuda", "fma_core", DType.F32, own) for own in ways(FMA_TILES)),
-    *(_real("conv_tf32_mma_cuda", "tf32_core", DType.F32, own, "fast") for own in ways(SPLIT_TILES)),
+    *(_tactic("conv_f16_mma_cuda", "f16_core", DType.F16, own) for own in ways(MMA_TILES)),
+    *(_tactic("conv_bf16_mma_cuda", "bf16_core", DType.BF16, own) for own in ways(MMA_TILES)),
+    *(_tactic("conv_s8_mma_cuda", "s8_core", DType.I8, own) for own in ways(MMA_TILES)),
+    *(_tactic("conv_f32_fma_cuda", "fma_core", DType.F32, own) for own in ways(FMA_TILES)),
+    *(_tactic("conv_tf32_mma_cuda", "tf32_core", DType.F32, own, "fast") for own in ways(SPLIT_TILES)),
 )

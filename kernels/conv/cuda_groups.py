@@ -6,26 +6,25 @@ import math
 
 import numpy as np
 
-from ingot.kernels.common.cuda import CPP, activation_kind, ceil_div
+from ingot.kernels.common.cuda import ceil_div
 from ingot.kernels.common.cuda_gemm import (
     CHUNK,
     FMA_TILES,
     MMA_TILES,
-    Product,
     Tile,
     Way,
-    core_of,
     efficiency,
+    instance,
     pack_rows,
+    placed,
+    product_of,
 )
-from ingot.kernels.common.half import takes_weights
 from ingot.kernels.spec import DType, Launch, NodeView, Tactic
 from ingot.targets import Target
 
-from .attrs import HalfConvAttrs, QConvAttrs, conv_params
-from .cuda import MOST_LINES
-from .int8 import is_s8, s8_params
-from .panels import is_float
+from .attrs import conv_params
+from .cuda import MOST_LINES, has_weights, parts
+from .int8 import s8_params
 
 #: what a bundle has at least where there are so many groups: columns, and bytes of a tap
 LEAST_COLUMNS, LEAST_BYTES = 32, 64
@@ -69,13 +68,13 @@ def _extent(node: NodeView) -> tuple[int, int, int]:
 def _reaches(node: NodeView, target: Target, tile: Tile, pace: str) -> float:
     """The share of the roofline, which counts no zeros."""
     rows, columns, depth = _extent(node)
-    dtype, bundles = node.inputs[1].type.dtype, node.attrs.groups // bundle(node)
-    moved = sum(v.type.nbytes for v in (*node.inputs, *node.outputs) if v is not None)
+    bundles = node.attrs.groups // bundle(node)
     # all bundles side by side: as many tiles as one product has with a whole number of tiles for each
     wide = ceil_div(columns, tile.columns) * tile.columns * bundles
-    share = efficiency(Way(tile), Product(rows, wide, depth, dtype.size, moved, pace, pace), target)
+    product = product_of(node, (rows, wide, depth), pace)
+    share = efficiency(Way(tile), product, target)
     peak = float(target.peak_gops.get(pace, target.peak_gops.get("f32", 1000.0)))
-    least = moved / float(target.figures.get("memory_gbs", 200.0))
+    least = product.moved / float(target.figures.get("memory_gbs", 200.0))
     real = 2 * rows * columns * bundles * (depth / bundle(node))
     return share * max(real / peak, least) / max(2 * rows * wide * depth / peak, least)
 
@@ -84,9 +83,7 @@ def _tactic(kernel: str, core: str, dtype: DType, tile: Tile) -> Tactic:
     exact = dtype is DType.I8
 
     def can(node: NodeView) -> bool:
-        kinds = {DType.I8: is_s8, DType.F32: is_float}
-        known = kinds[dtype](node) if dtype in kinds else takes_weights(node, HalfConvAttrs, dtype)
-        if not known or (isinstance(node.attrs, QConvAttrs) and node.attrs.parts > 1):
+        if not has_weights(node, dtype) or parts(node) > 1:
             return False
         if not 1 < node.attrs.groups < node.inputs[0].type.shape[-1]:
             return False
@@ -95,19 +92,11 @@ def _tactic(kernel: str, core: str, dtype: DType, tile: Tile) -> Tactic:
         return lines <= MOST_LINES and bundles <= MOST_BUNDLES and tile.suits(*_extent(node)[:2])
 
     def launch(node: NodeView, target: Target) -> Launch:
-        made, own = core_of(core, tile, target)
-        arguments = [f"ingot::{made}"]
-        if not exact:
-            arguments += [CPP[dtype], CPP[node.inputs[0].type.dtype], str(activation_kind(node.attrs.activation))]
-        tables = 8 * (own.rows + math.prod(node.attrs.kernel) + 1)
-        return Launch(
-            source="conv/groups.cu",
-            kernel=f"conv_groups{'_s8' if exact else ''}<{', '.join([*arguments, own.cpp])}>",
-            grid=(own.grid(*_extent(node)[:2])[0], 1, node.attrs.groups // bundle(node)),
-            block=own.threads,
-            shared=ceil_div(max(own.shared, own.staged + tables), 128) * 128,
-            exact=exact,
-        )
+        name, own = placed(core, Way(tile), target)
+        kernel = instance("conv_groups", name, own.tile, node)
+        entries, bundles = own.tile.rows + math.prod(node.attrs.kernel) + 1, node.attrs.groups // bundle(node)
+        rows, columns, _ = _extent(node)
+        return own.launch("conv/groups.cu", kernel, rows, columns, entries, bundles, exact)
 
     return Tactic(
         kernel=kernel,

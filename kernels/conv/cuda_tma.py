@@ -8,7 +8,7 @@ from ingot.kernels.spec import DType, Launch, NodeView, Tactic
 from ingot.targets import Target
 
 from .attrs import conv_params
-from .cuda import extent, is_real, is_s8_product, pack, product, way
+from .cuda import extent, is_product, pack, product, way
 from .int8 import s8_params
 
 SOURCE = "conv/gemm_tma.cu"
@@ -33,7 +33,7 @@ def half_tactic(dtype: DType, tile: TmaTile) -> Tactic:
         kernel=f"conv_{name}_tma_cuda",
         params_type="ingot_conv_params",
         params=conv_params,
-        when=lambda node: is_real(node, dtype) and _takes(node, dtype, tile),
+        when=lambda node: is_product(node, dtype) and _takes(node, dtype, tile),
         pack={1: pack},
         pitched_inputs=(3,),
         pitched_outputs=(0,),
@@ -55,7 +55,7 @@ def s8_tactic(tile: TmaTile) -> Tactic:
         kernel="conv_s8_tma_cuda",
         params_type="ingot_conv_s8_params",
         params=s8_params,
-        when=lambda node: is_s8_product(node) and _takes(node, DType.I8, tile),
+        when=lambda node: is_product(node, DType.I8) and _takes(node, DType.I8, tile),
         pack={1: pack},
         pitched_inputs=(3,),
         pitched_outputs=(0,),

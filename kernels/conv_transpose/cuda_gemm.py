@@ -9,18 +9,20 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ingot.kernels.common.cuda import CPP, activation_kind, ceil_div
+from ingot.kernels.common.cuda import ceil_div
 from ingot.kernels.common.cuda_gemm import (
     CHUNK,
     FMA_TILES,
     MMA_TILES,
+    PACES,
     SPLIT_TILES,
-    Product,
     Tile,
     Way,
-    core_of,
     efficiency,
+    instance,
     pack_rows,
+    placed,
+    product_of,
 )
 from ingot.kernels.common.half import takes_weights
 from ingot.kernels.spec import DType, Launch, NodeView, Tactic
@@ -61,19 +63,16 @@ def _rows(node: NodeView) -> int:
     return n * math.prod(map(ceil_div, spatial, node.attrs.strides))
 
 
-def _product(node: NodeView, pace: str, slowed: float) -> Product:
-    """All phases as one product."""
-    x, y, dtype = node.inputs[0].type, node.outputs[0].type, node.inputs[1].type.dtype
-    vec = CHUNK // dtype.size
+def _extent(node: NodeView) -> tuple[int, int, int]:
+    """Rows, columns and depth of all phases as one product."""
+    x, y = node.inputs[0].type, node.outputs[0].type
+    vec = CHUNK // node.inputs[1].type.dtype.size
     taps = ceil_div(math.prod(node.attrs.kernel), math.prod(node.attrs.strides))
-    moved = sum(v.type.nbytes for v in (*node.inputs, *node.outputs) if v is not None)
-    rows, depth = math.prod(y.shape[:-1]), taps * ceil_div(x.shape[-1], vec) * vec
-    return Product(rows, y.shape[-1], depth, dtype.size, moved, dtype.name.lower(), pace, slowed)
+    return math.prod(y.shape[:-1]), y.shape[-1], taps * ceil_div(x.shape[-1], vec) * vec
 
 
 def _tactic(kernel: str, core: str, dtype: DType, when: When, tile: Tile, numerics: str = "fp32") -> Tactic:
     exact = dtype is DType.I8
-    pace, slowed = ("f16", 1 / 6) if core == "tf32_core" else (dtype.name.lower(), 1.0)
 
     def can(node: NodeView) -> bool:
         few, columns = sum(node.attrs.kernel) + 3 - len(node.attrs.kernel) <= MOST_LINES, node.outputs[0].type.shape[-1]
@@ -81,20 +80,11 @@ def _tactic(kernel: str, core: str, dtype: DType, when: When, tile: Tile, numeri
         return when(node) and whole and few and tile.suits(_rows(node), columns)
 
     def launch(node: NodeView, target: Target) -> Launch:
-        made, own = core_of(core, tile, target)
-        arguments = [f"ingot::{made}"]
-        if not exact:
-            arguments += [CPP[dtype], CPP[node.inputs[0].type.dtype], str(activation_kind(node.attrs.activation))]
-        blocks, *_ = own.grid(_rows(node), node.outputs[0].type.shape[-1])
-        tables = 8 * (own.rows + _most_taps(node.attrs) + 1)
-        return Launch(
-            source="conv_transpose/gemm.cu",
-            kernel=f"conv_transpose_gemm{'_s8' if exact else ''}<{', '.join([*arguments, own.cpp])}>",
-            grid=(blocks, 1, math.prod(node.attrs.strides)),
-            block=own.threads,
-            shared=ceil_div(max(own.shared, own.staged + tables), 128) * 128,
-            exact=exact,
-        )
+        name, own = placed(core, Way(tile), target)
+        kernel = instance("conv_transpose_gemm", name, own.tile, node)
+        entries, phases = own.tile.rows + _most_taps(node.attrs) + 1, math.prod(node.attrs.strides)
+        rows, columns = _rows(node), node.outputs[0].type.shape[-1]
+        return own.launch("conv_transpose/gemm.cu", kernel, rows, columns, entries, phases, exact)
 
     return Tactic(
         kernel=kernel,
@@ -107,7 +97,7 @@ def _tactic(kernel: str, core: str, dtype: DType, when: When, tile: Tile, numeri
         inplace=(3,),
         numerics="exact" if exact else numerics,
         variant=tile.variant,
-        efficiency=lambda node, target: efficiency(Way(tile), _product(node, pace, slowed), target),
+        efficiency=lambda node, target: efficiency(Way(tile), product_of(node, _extent(node), *PACES[core]), target),
         launch=launch,
     )
 

@@ -7,17 +7,20 @@ from typing import Any
 
 import numpy as np
 
-from ingot.kernels.common.cuda import CPP, activation_kind, ceil_div
+from ingot.kernels.common.cuda import activation_kind, ceil_div
 from ingot.kernels.common.cuda_gemm import (
     FMA_TILES,
     MMA_TILES,
+    PACES,
     SPLIT_TILES,
     Product,
     Tile,
     Way,
     efficiency,
+    instance,
     pack_rows,
     placed,
+    product_of,
     ways,
 )
 from ingot.kernels.common.half import narrow, takes_weights, widen
@@ -28,6 +31,7 @@ from ingot.targets import Target
 from .attrs import HalfMatMulAttrs, MatMulAttrs, QMatMulAttrs
 from .int8 import s8_fields
 
+SOURCE = "matmul/gemm.cu"
 #: what the middle axis of a grid can count: batches beyond are gone through in a loop
 MOST_BATCHES = 65535
 #: tiles of products whose operands are brought into place element by element
@@ -110,9 +114,7 @@ def product(node: NodeView, stacked: bool, pace: str, slowed: float) -> Product:
     rows, columns, depth = extent(node, True)
     if not stacked:
         rows = ceil_div(rows, max(node.outputs[0].type.shape[-2], 1)) * ceil_div(extent(node, False)[0], 32) * 32
-    dtype = node.inputs[1].type.dtype
-    moved = sum(v.type.nbytes for v in (*node.inputs, *node.outputs) if v is not None)
-    return Product(rows, columns, depth, dtype.size, moved, dtype.name.lower(), pace, slowed)
+    return product_of(node, (rows, columns, depth), pace, slowed)
 
 
 def _suits(node: NodeView, own: Way) -> bool:
@@ -121,25 +123,11 @@ def _suits(node: NodeView, own: Way) -> bool:
     return own.suits(rows, columns, depth * node.inputs[1].type.dtype.size)
 
 
-def _packed_launch(kernel: str, own: Way, node: NodeView, exact: bool = False) -> Launch:
-    rows, columns, _ = extent(node, True)
-    return Launch(
-        source="matmul/gemm.cu",
-        kernel=kernel,
-        grid=own.tile.grid(rows, columns, own.split),
-        block=own.tile.threads,
-        shared=own.tile.shared,
-        counters=own.counters(rows, columns),
-        prelude=own.tile.prelude,
-        exact=exact,
-    )
-
-
 def _free_launch(kernel: str, tile: Tile, node: NodeView, exact: bool = False) -> Launch:
     rows, columns, _ = extent(node, False)
     batches = math.prod(node.outputs[0].type.shape[:-2])
     return Launch(
-        source="matmul/gemm.cu",
+        source=SOURCE,
         kernel=kernel,
         grid=(tile.grid(rows, columns)[0], max(min(batches, MOST_BATCHES), 1), 1),
         block=tile.threads,
@@ -153,23 +141,12 @@ def _across(node: NodeView) -> str:
     return f"{str(node.attrs.trans_a).lower()}, {str(not node.attrs.trans_b).lower()}"
 
 
-#: core -> peak that it has, and its share of that
-_PACES = {
-    "f16_core": ("f16", 1.0),
-    "bf16_core": ("bf16", 1.0),
-    "tf32_core": ("f16", 1 / 6),
-    "fma_core": ("f32", 1.0),
-}
-
-
 def _packed(kernel: str, core: str, dtype: DType, own: Way, numerics: str = "fp32") -> Tactic:
     """A product of float32 or half by a constant of ``dtype``."""
 
     def launch(node: NodeView, target: Target) -> Launch:
-        stored, kind = CPP[node.inputs[0].type.dtype], activation_kind(node.attrs.activation)
         name, cut = placed(core, own, target)
-        kernel = f"matmul_gemm<ingot::{name}, {CPP[dtype]}, {stored}, {kind}, {cut.tile.cpp}>"
-        return _packed_launch(kernel, cut, node)
+        return cut.launch(SOURCE, instance("matmul_gemm", name, cut.tile, node), *extent(node, True)[:2])
 
     return Tactic(
         kernel=kernel,
@@ -183,7 +160,7 @@ def _packed(kernel: str, core: str, dtype: DType, own: Way, numerics: str = "fp3
         inplace=(3,),
         numerics=numerics,
         variant=own.variant,
-        efficiency=lambda node, target: efficiency(own, product(node, True, *_PACES[core]), target),
+        efficiency=lambda node, target: efficiency(own, product(node, True, *PACES[core]), target),
         launch=launch,
     )
 
@@ -194,7 +171,7 @@ def _packed_s8(own: Way) -> Tactic:
     def launch(node: NodeView, target: Target) -> Launch:
         core, cut = placed("s8_core", own, target)
         kernel = f"matmul_gemm_s8<ingot::{core}, {str(node.attrs.parts > 1).lower()}, {cut.tile.cpp}>"
-        return _packed_launch(kernel, cut, node, exact=True)
+        return cut.launch(SOURCE, kernel, *extent(node, True)[:2], exact=True)
 
     return Tactic(
         kernel="matmul_s8_mma_cuda",
@@ -233,7 +210,7 @@ def _free(kernel: str, core: str, tile: Tile, numerics: str = "fp32") -> Tactic:
         inplace=(3,),
         numerics=numerics,
         variant=tile.variant,
-        efficiency=lambda node, target: efficiency(Way(tile), product(node, False, *_PACES[core]), target),
+        efficiency=lambda node, target: efficiency(Way(tile), product(node, False, *PACES[core]), target),
         launch=launch,
     )
 
