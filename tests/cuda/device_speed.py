@@ -96,8 +96,8 @@ def module_on_device(name: str, batch: int) -> tuple[Any, Any]:
 
 
 def compiled_module(half: Any, choices: Path, candidates: Path) -> Any:
-    """``torch.compile`` in its mode max-autotune, with the graph left to us: its own checks inputs in Python before each
-    replay. What it chooses is kept in one folder, the candidates that Triton compiles in another."""
+    """``torch.compile`` in its mode max-autotune, with the graph left to us: its own checks inputs in Python before
+    each replay. What it chooses is kept in one folder, the candidates that Triton compiles in another."""
     import torch
 
     os.environ |= {"TORCHINDUCTOR_CACHE_DIR": str(choices), "TRITON_CACHE_DIR": str(candidates)}
