@@ -56,6 +56,7 @@ struct end_s8 {
     ingot_requantize_fast fast;
     float residual_scale, residual_zero;
 
+    DEVICE end_s8() {} /* to be set */
     DEVICE end_s8(const ingot_s8_numbers &n, const ingot_activation &a) : q(ingot_s8_requantize(&n, &a)) {
         fast = ingot_requantize_prepare(&q);
         residual_scale = n.residual_scale;

@@ -46,6 +46,22 @@ template <class Tile, int ROWS> struct copy_share {
     DEVICE uint8_t *place(uint8_t *stage, int i) const { return stage + staged<Tile::bytes>(row + i * step, chunk); }
 };
 
+/* The extents of all axes but the last one, multiplied. */
+DEVICE int rows_of(const ingot_cuda_arg &a) {
+    int rows = 1;
+#pragma unroll
+    for (int i = 0; i < 7; i++) rows *= i + 1 < (int)a.rank ? a.dims[i] : 1;
+    return rows;
+}
+
+/* x / n for n from 1 to 8: others wait for it, and a division takes some hundred clocks. */
+DEVICE uint32_t divide_by_few(uint32_t x, uint32_t n) {
+    if (x >= 8192) return x / n; /* below it this is exact, by the ceiling of 65536 / n */
+    const uint32_t odd = n == 3 ? 21846u : n == 5 ? 13108u : n == 6 ? 10923u : 9363u;
+    const uint32_t even = n == 8 ? 8192u : n == 4 ? 16384u : n == 2 ? 32768u : 65536u;
+    return x * ((n & (n - 1)) == 0 ? even : odd) >> 16;
+}
+
 /* Which tile of the result a block makes. Neighbours share columns of eight tiles, which caches hold. */
 template <class Tile> struct tile_place {
     int row, column;
@@ -53,12 +69,13 @@ template <class Tile> struct tile_place {
 
     DEVICE tile_place(int rows, int columns) {
         const int down = (rows + Tile::rows - 1) / Tile::rows, across = (columns + Tile::columns - 1) / Tile::columns;
-        const int of_band = 8 * (across > 0 ? across : 1);
-        const int block = (int)blockIdx.x / Tile::team, band = block / of_band, rest = block % of_band;
-        const int high = down - band * 8 < 8 ? down - band * 8 : 8;
-        exists = high > 0 && across > 0;
-        row = exists ? (band * 8 + rest % high) * Tile::rows : 0;
-        column = exists ? rest / high * Tile::columns : 0;
+        const uint32_t of_band = 8u * (uint32_t)(across > 0 ? across : 1), block = blockIdx.x / (uint32_t)Tile::team;
+        const uint32_t band = down > 16 ? block / of_band : block >= of_band ? 1u : 0u, rest = block - band * of_band;
+        const int left = down - (int)band * 8, high = left < 8 ? left : 8;
+        const uint32_t line = divide_by_few(rest, high > 0 ? (uint32_t)high : 1u);
+        exists = high > 0 && (int)line < across;
+        row = exists ? (int)(band * 8u + rest - line * (uint32_t)high) * Tile::rows : 0;
+        column = exists ? (int)line * Tile::columns : 0;
     }
 };
 
@@ -68,16 +85,25 @@ struct depth_part {
 };
 
 template <class Tile> DEVICE depth_part split_depth(int steps) {
+    if (Tile::team == 1 && gridDim.y == 1) return {0, steps};
     const int parts = Tile::team > 1 ? Tile::team : (int)gridDim.y, each = (steps + parts - 1) / parts;
     const int first = (Tile::team > 1 ? (int)blockIdx.x % Tile::team : (int)blockIdx.y) * each;
     return {first, first >= steps ? 0 : steps - first < each ? steps - first : each};
 }
 
+/* How many stages of `steps` are asked for at once: all where they have places of their own. */
+template <class Tile, class Core> DEVICE int stages_ahead(int steps) {
+    constexpr int AHEAD = Tile::stages - 1 - Core::lag;
+    static_assert(AHEAD >= 1, "too few stages");
+    return steps <= Tile::stages ? steps : AHEAD;
+}
+
 /* Starts the copies of the first stages of B, before A is known: what it takes to find that is hidden behind them. */
 template <bool DIRECT, class Tile, class Core, class B> DEVICE void load_ahead(B &b, uint8_t *shared, int steps) {
-    constexpr int A_BYTES = Tile::rows * Tile::bytes, AHEAD = Tile::stages - 1 - Core::lag;
+    constexpr int A_BYTES = Tile::rows * Tile::bytes;
+    const int first = stages_ahead<Tile, Core>(steps);
 #pragma unroll 1
-    for (int i = 0; i < AHEAD && i < steps; i++) b.template load<DIRECT>(shared + i * Tile::stage_bytes + A_BYTES);
+    for (int i = 0; i < first; i++) b.template load<DIRECT>(shared + i * Tile::stage_bytes + A_BYTES);
 }
 
 template <class Tile, class Core, class B> DEVICE void load_ahead(B &b, uint8_t *shared, int steps) {
@@ -93,11 +119,11 @@ template <class Tile, class Core, class B> DEVICE void load_ahead(B &b, uint8_t 
 template <bool DIRECT, class Tile, class Core, class A, class B, class Finish>
 DEVICE void multiply_stages(Core &core, A &a, B &b, uint8_t *shared, int steps, Finish &finish) {
     constexpr int A_BYTES = Tile::rows * Tile::bytes, AHEAD = Tile::stages - 1 - Core::lag;
-    static_assert(AHEAD >= 1, "too few stages");
+    const int first = stages_ahead<Tile, Core>(steps);
 #pragma unroll 1
-    for (int i = 0; i < AHEAD; i++) {
-        if (i < steps) a.template load<DIRECT>(shared + i * Tile::stage_bytes);
-        copy_commit();
+    for (int i = 0; i < first || i < AHEAD; i++) {
+        if (i < first) a.template load<DIRECT>(shared + i * Tile::stage_bytes);
+        if (i < AHEAD - 1 || i + 1 >= first) copy_commit(); /* the last group has what is left */
     }
     finish.begin();
     int filled = AHEAD, used = 0;
@@ -106,7 +132,7 @@ DEVICE void multiply_stages(Core &core, A &a, B &b, uint8_t *shared, int steps, 
         copy_wait<AHEAD - 1>();
         Core::publish();
         sync_block();
-        if (i + AHEAD < steps) {
+        if (first < steps && i + AHEAD < steps) {
             a.template load<DIRECT>(shared + filled * Tile::stage_bytes);
             b.template load<DIRECT>(shared + filled * Tile::stage_bytes + A_BYTES);
         }

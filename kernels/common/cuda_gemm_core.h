@@ -29,8 +29,8 @@ struct prompt_core {
 
 template <class S> struct alignas(16) four_sums { S at[4]; };
 
-/* Each group of warps along the depth has written a tile of sums of its own: adds them to the first, in their order.
- * What reads the sums waits for all threads. */
+/* Each group of warps along the depth has written a tile of sums of its own: adds them to the first, in their order, as
+ * the finish does where nobody has. What reads the sums waits for all threads. */
 template <class Tile, class S> DEVICE void add_groups(S *tile) {
     if constexpr (Tile::warps_k > 1) {
         sync_block();
@@ -178,7 +178,7 @@ template <class T, class Tile, bool TOTALS = false> struct mma_core : prompt_cor
         }
     }
 
-    /* Writes the sums to the tile of sums. */
+    /* Writes the sums to the tile of sums; each group of warps along the depth has one of its own. */
     DEVICE void place(sum *tile) const {
         const warp_place<Tile> at;
         const int lane = (int)threadIdx.x % 32;
@@ -193,7 +193,6 @@ template <class T, class Tile, bool TOTALS = false> struct mma_core : prompt_cor
                 *reinterpret_cast<sum_pair<sum> *>(to + 8 * Tile::sum_pitch) = {sums[m][n][2], sums[m][n][3]};
             }
         }
-        add_groups<Tile>(tile);
     }
 };
 
@@ -258,7 +257,6 @@ template <class Tile> struct fma_core : prompt_core {
 #pragma unroll
             for (int n = 0; n < across; n++) to[8 * m * Tile::sum_pitch + 4 * n] = sums[m][n];
         }
-        add_groups<Tile>(tile);
     }
 };
 

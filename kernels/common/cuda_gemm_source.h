@@ -98,7 +98,7 @@ template <class T, class Tile> struct packed_weights {
 
 /* The stages of all their depth. */
 template <class T, class Tile> DEVICE int stages_of(const ingot_cuda_arg &w) {
-    return (int)((w.pitch * (int64_t)sizeof(T) + Tile::bytes - 1) / Tile::bytes);
+    return ((int)w.pitch * (int)sizeof(T) + Tile::bytes - 1) / Tile::bytes;
 }
 
 /* -- a matrix as it comes: ROWS rows of a stage ---------------------------------------------------------------------

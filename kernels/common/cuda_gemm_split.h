@@ -74,12 +74,15 @@ template <class Tile> struct quad_share {
     DEVICE bool has(int i) const { return row(i) < Tile::rows && row(i) < left_rows && column(i) < left_columns; }
 };
 
-/* Whether this block goes on with the tile, whose sums of all parts then lie where its own were; finishes wait for all
- * threads before they read them. */
+/* Whether this block goes on with the tile, whose sums of all parts then lie where its own were, `groups` of them;
+ * finishes wait for all threads before they read them. */
 template <class Tile, class S>
-DEVICE bool join_parts(S *tile, const ingot_cuda_tail &tail, const tile_place<Tile> &at, int rows, int columns) {
+DEVICE bool join_parts(S *tile, const ingot_cuda_tail &tail, const tile_place<Tile> &at, int rows, int columns,
+                       int &groups) {
     if constexpr (Tile::team > 1) {
 #if defined(INGOT_CLUSTERS)
+        groups = 1;
+        add_groups<Tile>(tile);
         join_team<Tile>(tile);
 #endif
         return true;
@@ -89,6 +92,8 @@ DEVICE bool join_parts(S *tile, const ingot_cuda_tail &tail, const tile_place<Ti
     constexpr int BATCH = share::count < 4 ? share::count : 4; /* reads that are under way together, of each part */
     const int parts = (int)gridDim.y;
     if (parts == 1) return true;
+    groups = 1;
+    add_groups<Tile>(tile);
     sync_block();
     const int pitch = (columns + 7) / 8 * 8;
     const int64_t part = (int64_t)rows * pitch;

@@ -22,8 +22,8 @@ struct result_extents {
 };
 
 /* The first `count` of eight elements, zeros behind; `wide`: they can be reached at once. */
-template <class T> DEVICE eight_words<T> words_at(const T *p, int count, bool wide) {
-    return wide && is_eight(count) ? *reinterpret_cast<const eight_words<T> *>(p) : get_words(p, count);
+template <class T> DEVICE words_of<T> words_at(const T *p, int count, bool wide) {
+    return wide && is_whole(count) ? *reinterpret_cast<const words_of<T> *>(p) : get_words<8>(p, count);
 }
 
 /* activation(sum + bias + residual), in float32; results and residual in it or in H. */
@@ -36,7 +36,7 @@ template <int KIND, class H> struct real_finish {
 
     struct ahead {
         float add[8];
-        eight_words<H> old[2]; /* of a residual of H */
+        words_of<H> old[2]; /* of a residual of H */
     };
 
     DEVICE real_finish(const ingot_cuda_arg &biases, const ingot_cuda_arg &residuals, const ingot_cuda_arg &results,
@@ -52,7 +52,7 @@ template <int KIND, class H> struct real_finish {
 #pragma unroll
         for (int i = 0; i < 8; i++) x.add[i] = 0.0f;
         if (bias.dtype != DTYPE_NONE && count > 0)
-            load_eight(x.add, static_cast<const float *>(bias.data) + column, count, wide_bias);
+            load_some(x.add, static_cast<const float *>(bias.data) + column, count, wide_bias);
 #pragma unroll
         for (int i = 0; i < 2; i++) {
             x.old[i] = {};
@@ -91,7 +91,7 @@ struct s8_finish {
     struct ahead {
         uint32_t offset[8];
         float scales[8], add[8];
-        eight_words<int8_t> old[2];
+        words_of<int8_t> old[2];
     };
 
     DEVICE s8_finish(const ingot_cuda_arg &biases, const ingot_cuda_arg &residuals, const ingot_cuda_arg &sums,
@@ -101,22 +101,22 @@ struct s8_finish {
           minus_zero(0u - (uint32_t)numbers.input_zero), end(numbers, kind) {
         adds = residual.dtype != DTYPE_NONE;
         stores = out.dtype == DTYPE_I8;
-        wide = stores ? in_eights<int8_t>(out) : in_eights<float>(out);
-        wide_from = in_eights<int8_t>(residual);
+        wide = stores ? in_whole<int8_t>(out) : in_whole<float>(out);
+        wide_from = in_whole<int8_t>(residual);
     }
 
     /* Of an operand of one number a column; zeros where it is not `there`. */
-    template <class T> static DEVICE eight<T> columns_of(const ingot_cuda_arg &a, int column, int count, bool there) {
-        return get_eight(static_cast<const T *>(a.data) + (there ? column : 0), there ? count : 0,
+    template <class T> static DEVICE neighbours<T, 8> columns_of(const ingot_cuda_arg &a, int column, int count, bool there) {
+        return get_some<8>(static_cast<const T *>(a.data) + (there ? column : 0), there ? count : 0,
                          ((uintptr_t)a.data & 15) == 0);
     }
 
     DEVICE void read(ahead &x, int row, int column) const {
         const int count = extents.there(column);
         const bool whole = bias.dtype == DTYPE_I32, one = scale.dims[0] == 1;
-        const eight<uint32_t> sums = columns_of<uint32_t>(weight_sums, column, count, weight_sums.dtype != DTYPE_NONE);
-        const eight<uint32_t> biases = columns_of<uint32_t>(bias, column, count, bias.dtype != DTYPE_NONE);
-        const eight<float> each = columns_of<float>(scale, column, count, !one);
+        const neighbours<uint32_t, 8> sums = columns_of<uint32_t>(weight_sums, column, count, weight_sums.dtype != DTYPE_NONE);
+        const neighbours<uint32_t, 8> biases = columns_of<uint32_t>(bias, column, count, bias.dtype != DTYPE_NONE);
+        const neighbours<float, 8> each = columns_of<float>(scale, column, count, !one);
         const float same = *static_cast<const float *>(scale.data);
 #pragma unroll
         for (int i = 0; i < 8; i++) {
@@ -150,13 +150,13 @@ struct s8_finish {
             }
             const int64_t to = (int64_t)own * out.pitch + column;
             if (stores) {
-                const eight_words<int8_t> z = {
+                const words_of<int8_t> z = {
                     {end.stored4(y[0], y[1], y[2], y[3]), end.stored4(y[4], y[5], y[6], y[7])}};
                 put_words(static_cast<int8_t *>(out.data) + to, z, count, wide);
             } else {
 #pragma unroll
                 for (int k = 0; k < 8; k++) y[k] = end.real(y[k]);
-                store_eight(static_cast<float *>(out.data) + to, y, count, wide);
+                store_some(static_cast<float *>(out.data) + to, y, count, wide);
             }
         }
     }

@@ -150,6 +150,7 @@ template <int WIDTH, int STRIDE, int V, int ROWS, int PIXELS> struct depthwise_w
             }
         }
         const ends_s8<V> ends(c.arg[BIAS], c.arg[SUMS], c.arg[SCALE], zero, t.channel);
+        const end_s8 end(c.params.numbers, c.params.conv.activation);
 
         await_kernels();
         pixel read[tile::LINES][tile::COLUMNS];
@@ -171,7 +172,6 @@ template <int WIDTH, int STRIDE, int V, int ROWS, int PIXELS> struct depthwise_w
                 add_taps(sum, read, w, i);
             }
         }
-        const end_s8 end(c.params.numbers, c.params.conv.activation);
 #pragma unroll
         for (int r = 0; r < ROWS; r++) {
 #pragma unroll

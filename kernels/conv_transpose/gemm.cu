@@ -155,15 +155,16 @@ template <template <class> class Core, class Tile> struct conv_transpose_gemm_s8
         if (!at.exists) return await_kernels();
         phase_weights<int8_t, Tile> b(c.arg[1], view, at.column);
         load_ahead<Tile, Core<Tile>>(b, shared, b.steps);
-        await_kernels();
         ingot_cuda_arg own; /* sums of the phase */
         own.data = static_cast<int32_t *>(sums.data) + phase * sums.pitch;
         own.dtype = sums.dtype;
-        finish_s8<Tile, phase_rows> finish(c.arg[2], c.arg[3], own, c.arg[5], out, at.column,
+        finish_s8<Tile, phase_rows> finish(c.arg[2], c.arg[3], own, c.arg[5], out, c.params.numbers,
+                                           c.params.conv.activation, at.column,
                                            phase_rows{view, at.row, view.rows - at.row});
+        await_kernels();
         phase_sums<int8_t, int8_t, Core<Tile>>(b, c.arg[0], view, at, (int8_t)c.params.numbers.input_zero, shared,
                                                finish);
-        finish(reinterpret_cast<const int32_t *>(shared), c.params.numbers, c.params.conv.activation);
+        finish(reinterpret_cast<const int32_t *>(shared));
     }
 };
 

@@ -17,6 +17,7 @@ template <int DOWN, int WARPS_M, int WARPS_N> struct image_tile {
     static constexpr int down = DOWN, warps_m = WARPS_M, warps_n = WARPS_N, threads = 32 * WARPS_M * WARPS_N;
     static constexpr int width = 16, height = DOWN * WARPS_M, rows = width * height, across = 4;
     static constexpr int columns = INGOT_IMAGE_COLUMNS * WARPS_N, sum_pitch = columns + 8;
+    static constexpr int warps_k = 1, sum_count = rows * sum_pitch; /* nobody shares the depth */
 };
 
 /* Which pixels of the result a block makes. */
@@ -52,20 +53,30 @@ template <class T> struct narrowed {
         }
     }
 };
+/* The bits of INGOT_EW_QUANTIZE_LINEAR. */
+DEVICE_CALL uint32_t quantize_linear(float x, float scale, float lo, float hi, int32_t zero) {
+    return (uint8_t)(nearest_s32(min_or_nan(max_or_nan(div_f32(x, scale), lo), hi)) + zero);
+}
+
 template <> struct narrowed<int8_t> {
     uint32_t outside;
-    float scale, lo, hi;
+    float scale, inverse, lo, hi;
     int32_t zero;
 
     DEVICE explicit narrowed(const ingot_image_conv_params &p) : scale(p.scale), zero(p.numbers.input_zero) {
         outside = (uint8_t)zero * 0x01010101u;
         lo = (float)(-128 - zero);
         hi = (float)(127 - zero);
+        inverse = scale > 1e-30f && scale < 1e30f ? div_f32(1.0f, scale) : __builtin_nanf("");
     }
     DEVICE uint32_t operator()(int8_t x) const { return (uint8_t)x; }
-    /* The bits of INGOT_EW_QUANTIZE_LINEAR. */
+    /* The same bits. Up to 256, and all that is more is clamped, a product by the inverse is less than 2^-14 from the
+     * quotient, so that both are rounded to one whole number unless they are that near to the middle of two. */
     DEVICE uint32_t operator()(float x) const {
-        return (uint8_t)(nearest_s32(min_or_nan(max_or_nan(div_f32(x, scale), lo), hi)) + zero);
+        const float magic = 12582912.0f; /* 1.5 * 2^23: adding it rounds to whole numbers, which are then the low bits */
+        const float near = min_or_nan(max_or_nan(x * inverse, lo), hi), sum = near + magic, off = near - (sum - magic);
+        if (!(off > -0.4999f && off < 0.4999f)) return quantize_linear(x, scale, lo, hi, zero);
+        return (uint8_t)(bits_of(sum) + (uint32_t)zero);
     }
 };
 
@@ -285,10 +296,11 @@ template <class X, class Tile> struct conv_image_s8 {
         const int column = (int)blockIdx.y * Tile::columns;
         if (!place.exists || column >= out.dims[3]) return await_kernels();
         copy_weights<Tile>(c.arg[1], column, shared);
+        finish_s8<Tile, image_place<Tile>> finish(c.arg[2], none, c.arg[3], c.arg[4], out, c.params.numbers,
+                                                  c.params.conv.activation, column, place);
         await_kernels();
-        finish_s8<Tile, image_place<Tile>> finish(c.arg[2], none, c.arg[3], c.arg[4], out, column, place);
         image_sums<int8_t, X, int32_t, Tile>(c.arg[0], c.params, place, c.arg[1].dims[1], shared, finish);
-        finish(reinterpret_cast<const int32_t *>(shared), c.params.numbers, c.params.conv.activation);
+        finish(reinterpret_cast<const int32_t *>(shared));
     }
 };
 

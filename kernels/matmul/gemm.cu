@@ -10,7 +10,8 @@
 
 namespace ingot {
 
-/* Makes the sums of a tile, and leaves them at the begin of the shared memory. Whether this block finishes it. */
+/* Makes the sums of a tile, and leaves them at the begin of the shared memory. Whether this block finishes it. Waits for
+ * the kernels before when all is known of where a lies. */
 template <bool PARTS, class T, class X, class Core, class Tile, class Finish>
 DEVICE bool packed_sums(packed_weights<T, Tile> &right, const depth_part &part, const ingot_cuda_arg &a,
                         const ingot_cuda_arg &b, const ingot_cuda_tail &tail, const tile_place<Tile> &at, int rows,
@@ -20,11 +21,12 @@ DEVICE bool packed_sums(packed_weights<T, Tile> &right, const depth_part &part, 
     matrix_rows<T, X, Tile, Tile::rows, PARTS> left(static_cast<const X *>(a.data), a.pitch, rows, depth, at.row,
                                                     parts);
     left.skip(part.first);
+    await_kernels();
     Core core;
     multiply_tile<Tile>(core, left, right, shared, part.count, finish);
     typename Core::sum *const sums = reinterpret_cast<typename Core::sum *>(shared);
     core.place(sums);
-    return join_parts<Tile>(sums, tail, at, rows, b.dims[0]);
+    return join_parts<Tile>(sums, tail, at, rows, b.dims[0], finish.groups);
 }
 
 /* Operands: a, packed b, bias, residual, result; float32 or half. */
@@ -37,13 +39,12 @@ template <template <class> class Core, class T, class X, int KIND, class Tile> s
     static DEVICE void run(const call &c) {
         INGOT_DYNAMIC_SHARED(shared);
         const ingot_cuda_arg &out = c.arg[4];
-        const int rows = stacked_rows(out);
-        const tile_place<Tile> at(rows, out.dims[out.rank - 1]);
+        const int rows = rows_of(out);
+        const tile_place<Tile> at(rows, c.arg[1].dims[0]);
         if (!at.exists) return await_kernels();
         const depth_part part = split_depth<Tile>(stages_of<T, Tile>(c.arg[1]));
         packed_weights<T, Tile> b(c.arg[1], at.column, part.first);
         load_ahead<Tile, Core<Tile>>(b, shared, part.count);
-        await_kernels();
         const finished_rows<Tile> own(at, rows);
         finish_real<KIND, T, Tile> finish(c.arg[2], c.arg[3], out, own, 0, own.end);
         if (!packed_sums<false, T, X, Core<Tile>>(b, part, c.arg[0], c.arg[1], c.tail, at, rows, shared, finish))
@@ -63,19 +64,19 @@ template <template <class> class Core, bool PARTS, class Tile> struct matmul_gem
     static DEVICE void run(const call &c) {
         INGOT_DYNAMIC_SHARED(shared);
         const ingot_cuda_arg &out = c.arg[6];
-        const int rows = stacked_rows(out);
-        const tile_place<Tile> at(rows, out.dims[out.rank - 1]);
+        const int rows = rows_of(out);
+        const tile_place<Tile> at(rows, c.arg[1].dims[0]);
         if (!at.exists) return await_kernels();
         const depth_part part = split_depth<Tile>(stages_of<int8_t, Tile>(c.arg[1]));
         packed_weights<int8_t, Tile> b(c.arg[1], at.column, part.first);
         load_ahead<Tile, Core<Tile>>(b, shared, part.count);
-        await_kernels();
         const finished_rows<Tile> own(at, rows);
-        finish_s8<Tile> finish(c.arg[2], c.arg[3], c.arg[4], c.arg[5], out, own, 0, own.end);
+        finish_s8<Tile> finish(c.arg[2], c.arg[3], c.arg[4], c.arg[5], out, c.params.numbers,
+                               c.params.matmul.activation, own, 0, own.end);
         if (!packed_sums<PARTS, int8_t, int8_t, Core<Tile>>(b, part, c.arg[0], c.arg[1], c.tail, at, rows, shared,
                                                             finish))
             return;
-        finish(own.template of<int32_t>(shared), c.params.numbers, c.params.matmul.activation);
+        finish(own.template of<int32_t>(shared));
         leave_team<Tile>();
     }
 };
@@ -145,12 +146,13 @@ template <bool ACROSS_A, bool ACROSS_B, class Tile> struct matmul_free_s8 {
         if (!at.exists) return;
 #pragma unroll 1
         for (int batch = (int)blockIdx.y; batch < batches; batch += (int)gridDim.y) {
-            finish_s8<Tile> finish(c.arg[2], c.arg[3], none, c.arg[5], out, at, (int64_t)batch * rows, rows);
+            finish_s8<Tile> finish(c.arg[2], c.arg[3], none, c.arg[5], out, c.params.numbers,
+                                   c.params.matmul.activation, at, (int64_t)batch * rows, rows);
             mma_core<int8_t, Tile, true> core;
             free_sums<ACROSS_A, ACROSS_B, int8_t>(core, a, c.arg[1], out, at, batch, shared, finish);
             core.centre(c.params.numbers.input_zero, c.params.b_zero, a.dims[a.rank - (ACROSS_A ? 2 : 1)]);
             core.place(reinterpret_cast<int32_t *>(shared));
-            finish(reinterpret_cast<const int32_t *>(shared), c.params.numbers, c.params.matmul.activation);
+            finish(reinterpret_cast<const int32_t *>(shared));
             sync_block();
         }
     }
