@@ -97,6 +97,12 @@ def _reads(node: Node, option: Option) -> list[tuple[Value, Layout]]:
     return [(v, option.tactic.reads.get(i, DENSE)) for i, v in enumerate(read) if v is not None and not v.is_constant]
 
 
+def _are_alike(option: Option, other: Option) -> bool:
+    """Whether both are the same CUDA kernel, cut differently."""
+    one, two = option.tactic, other.tactic
+    return one is not None and two is not None and one.kernel == two.kernel and one.launch is not None
+
+
 class _Problem:
     def __init__(self, graph: Graph, options: Mapping[Node, Sequence[Option]], costs: Costs) -> None:
         self.graph, self.options, self.costs = graph, options, costs
@@ -143,7 +149,8 @@ class _Problem:
             if producer not in self.number or ABSORBED not in self.options[producer]:
                 return math.inf
             incumbent = incumbent + self.option_costs[producer][0]
-        ns = own.ns if index == 0 or own.replaces(incumbent) else max(own.ns, incumbent.ns)
+        alike = _are_alike(option, self.options[node][0])
+        ns = own.ns if index == 0 or own.replaces(incumbent, alike) else max(own.ns, incumbent.ns)
         return ns + self._lost_views(node, option)
 
     def _lost_views(self, node: Node, option: Option) -> float:

@@ -11,6 +11,8 @@ from ingot.builder.tuning.roofline import Roofline
 
 #: a guess replaces a default that takes more than this many times as long
 CLEARLY = 1.25
+#: the same of two ways to cut the work of one CUDA kernel, which a model was made to tell apart
+ALIKE = 1.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,15 +26,16 @@ class Cost:
     timing: Timing | None = None
     telling: bool = False
 
-    def replaces(self, incumbent: Cost) -> bool:
-        """Whether this may take the place of what is there: by more than the noise of both, or, guessed, clearly."""
+    def replaces(self, incumbent: Cost, alike: bool = False) -> bool:
+        """Whether this may take the place of what is there: by more than the noise of both, or, guessed, clearly; less
+        so where both are ``alike``."""
         if self.timing and incumbent.timing:
             noise = max(self.timing.spread_ns, incumbent.timing.spread_ns)
             return incumbent.ns - self.ns > 2 * noise
         if incumbent.timing:
             return False  # what was measured gives way to nothing but a better measurement
         known = (self.timing is not None or self.telling) and incumbent.telling
-        return known and self.ns * CLEARLY < incumbent.ns
+        return known and self.ns * (ALIKE if alike else CLEARLY) < incumbent.ns
 
     def __add__(self, other: Cost) -> Cost:
         """The cost of one after the other."""
