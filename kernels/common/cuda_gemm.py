@@ -267,7 +267,7 @@ _STEP, _PRODUCT, _LATENCY = 60, 7, 1130
 #: shared memory
 _L2_ALONE, _L2_BYTES, _SHARED_BYTES = 40, 28, 128
 #: clocks that the end of a tile takes for each sum, and all that is to be looked up for an exact one
-_END, _EXACT_END = 0.2, 2000
+_END, _EXACT_END = 0.2, 300
 #: clocks until the last block has the sums of others, and what it takes for four of them in each thread
 _JOIN, _JOIN_FOUR = 2700, 270
 #: the same in a cluster, where each block does its share: assumed, not measured

@@ -156,6 +156,10 @@ template <class T, int N = 8> struct alignas(alignof(neighbours<T, N>)) words_of
             return (float)(T)bits_at(i);
         }
     }
+    /* An int8, raised (cuda_epilogue.h). */
+    DEVICE float raised(int i) const {
+        return float_of(permute_bytes(at[i / per_word] ^ 0x80808080u, 0x4b000000u, 0x7440u + (uint32_t)(i % per_word)));
+    }
 };
 
 template <class T> DEVICE uint32_t raw_bits(T x) {
@@ -287,8 +291,7 @@ template <int KIND, class H, class Tile, class Rows = rows_in_order> struct fini
 #pragma unroll 1
         for (int r = mine.row; r < Tile::rows; r += finish_share<Tile>::step) {
             if (!rows.has(r)) continue;
-            const neighbours<float, N> sum =
-                added_sums<Tile, N>(sums + r * Tile::sum_pitch + mine.column, groups);
+            const neighbours<float, N> sum = added_sums<Tile, N>(sums + r * Tile::sum_pitch + mine.column, groups);
             float x[N], old[N];
             if (kept) {
                 const words_of<H, N> taken = ahead.take(rows, r);
@@ -296,7 +299,7 @@ template <int KIND, class H, class Tile, class Rows = rows_in_order> struct fini
                 for (int i = 0; i < N; i++) old[i] = taken.real(i);
             } else if (residual.dtype != DTYPE_NONE) {
                 load_some(old, static_cast<const float *>(residual.data) + rows.at(r) * residual.pitch + column, count,
-                           wide);
+                          wide);
             } else {
 #pragma unroll
                 for (int i = 0; i < N; i++) old[i] = 0.0f;
@@ -345,8 +348,7 @@ template <class Tile, class Rows = rows_in_order> struct finish_s8 {
     DEVICE finish_s8(const ingot_cuda_arg &bias, const ingot_cuda_arg &residual_, const ingot_cuda_arg &sums,
                      const ingot_cuda_arg &scale, const ingot_cuda_arg &out_, const ingot_s8_numbers &s8_,
                      const ingot_activation &kind_, const tile_place<Tile> &at, int64_t first, int count)
-        : finish_s8(bias, residual_, sums, scale, out_, s8_, kind_, at.column,
-                    Rows{first + at.row, count - at.row}) {}
+        : finish_s8(bias, residual_, sums, scale, out_, s8_, kind_, at.column, Rows{first + at.row, count - at.row}) {}
 
     /* There is a barrier between this and the end. */
     DEVICE void begin() {
@@ -368,8 +370,7 @@ template <class Tile, class Rows = rows_in_order> struct finish_s8 {
 #pragma unroll 1
         for (int r = mine.row; r < Tile::rows; r += finish_share<Tile>::step) {
             if (!rows.has(r)) continue;
-            const neighbours<int32_t, N> x =
-                added_sums<Tile, N>(sums + r * Tile::sum_pitch + mine.column, groups);
+            const neighbours<int32_t, N> x = added_sums<Tile, N>(sums + r * Tile::sum_pitch + mine.column, groups);
             float y[N];
 #pragma unroll
             for (int i = 0; i < N; i++)
@@ -377,7 +378,7 @@ template <class Tile, class Rows = rows_in_order> struct finish_s8 {
             if (adds) {
                 const words_of<int8_t, N> old = ahead.take(rows, r);
 #pragma unroll
-                for (int i = 0; i < N; i++) y[i] = end.with_residual(y[i], old.real(i));
+                for (int i = 0; i < N; i++) y[i] = end.with_raised_residual(y[i], old.raised(i));
             }
             const int64_t to = rows.at(r) * out.pitch + column;
             if (stores) {

@@ -106,15 +106,17 @@ struct s8_finish {
     }
 
     /* Of an operand of one number a column; zeros where it is not `there`. */
-    template <class T> static DEVICE neighbours<T, 8> columns_of(const ingot_cuda_arg &a, int column, int count, bool there) {
+    template <class T>
+    static DEVICE neighbours<T, 8> columns_of(const ingot_cuda_arg &a, int column, int count, bool there) {
         return get_some<8>(static_cast<const T *>(a.data) + (there ? column : 0), there ? count : 0,
-                         ((uintptr_t)a.data & 15) == 0);
+                           ((uintptr_t)a.data & 15) == 0);
     }
 
     DEVICE void read(ahead &x, int row, int column) const {
         const int count = extents.there(column);
         const bool whole = bias.dtype == DTYPE_I32, one = scale.dims[0] == 1;
-        const neighbours<uint32_t, 8> sums = columns_of<uint32_t>(weight_sums, column, count, weight_sums.dtype != DTYPE_NONE);
+        const neighbours<uint32_t, 8> sums =
+            columns_of<uint32_t>(weight_sums, column, count, weight_sums.dtype != DTYPE_NONE);
         const neighbours<uint32_t, 8> biases = columns_of<uint32_t>(bias, column, count, bias.dtype != DTYPE_NONE);
         const neighbours<float, 8> each = columns_of<float>(scale, column, count, !one);
         const float same = *static_cast<const float *>(scale.data);
@@ -146,12 +148,11 @@ struct s8_finish {
                 y[k] = end.scaled((int32_t)((uint32_t)sums[i][k / 2][k % 2] + x.offset[k]), x.scales[k], x.add[k]);
             if (adds) {
 #pragma unroll
-                for (int k = 0; k < 8; k++) y[k] = end.with_residual(y[k], x.old[i].real(k));
+                for (int k = 0; k < 8; k++) y[k] = end.with_raised_residual(y[k], x.old[i].raised(k));
             }
             const int64_t to = (int64_t)own * out.pitch + column;
             if (stores) {
-                const words_of<int8_t> z = {
-                    {end.stored4(y[0], y[1], y[2], y[3]), end.stored4(y[4], y[5], y[6], y[7])}};
+                const words_of<int8_t> z = {{end.stored4(y[0], y[1], y[2], y[3]), end.stored4(y[4], y[5], y[6], y[7])}};
                 put_words(static_cast<int8_t *>(out.data) + to, z, count, wide);
             } else {
 #pragma unroll

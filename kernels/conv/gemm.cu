@@ -13,8 +13,8 @@ namespace ingot {
 /* How windows are read. */
 enum { CONV_POINTS, CONV_CHUNKS, CONV_ELEMENTS, CONV_PATCHES };
 
-/* Makes the sums of a tile, and leaves them at the begin of the shared memory. Whether this block finishes it. Waits for
- * the kernels before when all is known of where the image lies. */
+/* Makes the sums of a tile, and leaves them at the begin of the shared memory. Whether this block finishes it. Waits
+ * for the kernels before when all is known of where the image lies. */
 template <int WAY, class T, class X, class Core, class Tile, class Finish>
 DEVICE bool conv_sums(packed_weights<T, Tile> &b, const depth_part &part, const ingot_cuda_arg &x,
                       const ingot_cuda_arg &out, const ingot_conv_params &p, const ingot_cuda_tail &tail,
@@ -91,8 +91,8 @@ template <template <class> class Core, int WAY, class Tile> struct conv_gemm_s8 
         packed_weights<int8_t, Tile> b(c.arg[1], at.column, part.first);
         load_ahead<Tile, Core<Tile>>(b, shared, part.count);
         const finished_rows<Tile> own(at, rows);
-        finish_s8<Tile> finish(c.arg[2], c.arg[3], c.arg[4], c.arg[5], out, c.params.numbers,
-                               c.params.conv.activation, own, 0, own.end);
+        finish_s8<Tile> finish(c.arg[2], c.arg[3], c.arg[4], c.arg[5], out, c.params.numbers, c.params.conv.activation,
+                               own, 0, own.end);
         if (!conv_sums<WAY, int8_t, int8_t, Core<Tile>>(b, part, c.arg[0], out, c.params.conv, c.tail, at, rows,
                                                         (int8_t)c.params.numbers.input_zero, shared, finish))
             return;

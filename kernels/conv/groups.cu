@@ -87,8 +87,8 @@ template <template <class> class Core, class Tile> struct conv_groups_s8 {
         const int steps = stages_of<int8_t, Tile>(c.arg[1]);
         packed_weights<int8_t, Tile> b(c.arg[1], place.column(), 0);
         load_ahead<Tile, Core<Tile>>(b, shared, steps);
-        finish_s8<Tile> finish(c.arg[2], c.arg[3], c.arg[4], c.arg[5], out, c.params.numbers,
-                               c.params.conv.activation, place.column(), place.in_order());
+        finish_s8<Tile> finish(c.arg[2], c.arg[3], c.arg[4], c.arg[5], out, c.params.numbers, c.params.conv.activation,
+                               place.column(), place.in_order());
         place.bound(finish.mine);
         await_kernels();
         bundle_sums<int8_t, int8_t, Core<Tile>>(b, steps, c.arg[0], out, c.params.conv, place,

@@ -73,7 +73,7 @@ template <> struct narrowed<int8_t> {
     /* The same bits. Up to 256, and all that is more is clamped, a product by the inverse is less than 2^-14 from the
      * quotient, so that both are rounded to one whole number unless they are that near to the middle of two. */
     DEVICE uint32_t operator()(float x) const {
-        const float magic = 12582912.0f; /* 1.5 * 2^23: adding it rounds to whole numbers, which are then the low bits */
+        const float magic = 12582912.0f; /* 1.5 * 2^23: adding it rounds to whole numbers, the low bits then */
         const float near = min_or_nan(max_or_nan(x * inverse, lo), hi), sum = near + magic, off = near - (sum - magic);
         if (!(off > -0.4999f && off < 0.4999f)) return quantize_linear(x, scale, lo, hi, zero);
         return (uint8_t)(bits_of(sum) + (uint32_t)zero);

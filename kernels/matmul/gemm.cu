@@ -10,8 +10,8 @@
 
 namespace ingot {
 
-/* Makes the sums of a tile, and leaves them at the begin of the shared memory. Whether this block finishes it. Waits for
- * the kernels before when all is known of where a lies. */
+/* Makes the sums of a tile, and leaves them at the begin of the shared memory. Whether this block finishes it. Waits
+ * for the kernels before when all is known of where a lies. */
 template <bool PARTS, class T, class X, class Core, class Tile, class Finish>
 DEVICE bool packed_sums(packed_weights<T, Tile> &right, const depth_part &part, const ingot_cuda_arg &a,
                         const ingot_cuda_arg &b, const ingot_cuda_tail &tail, const tile_place<Tile> &at, int rows,
