@@ -90,7 +90,7 @@ INGOT_INLINE void bf16_block(const ingot_half_sums *t, int row, int64_t panel, c
             for (int u = 1; u < parts; u++) {
                 sum[0][r][p] = bf16_add(sum[0][r][p], sum[u][r][p]);
             }
-            bf16_store(t->sums + (row + r) * INGOT_HALF_SUMS + (panel + p) * INGOT_GEMM_NR, sum[0][r][p]);
+            bf16_store(t->sums + (row + r) * t->pitch + (panel + p) * INGOT_GEMM_NR, sum[0][r][p]);
         }
     }
 }

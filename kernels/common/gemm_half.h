@@ -39,7 +39,8 @@ typedef struct ingot_half_sums {
     int64_t taps, steps;     /* steps of each run */
     const uint16_t *weights;
     int64_t panel_stride, panels;
-    float *sums; /* [mr][INGOT_HALF_SUMS] */
+    float *sums; /* [mr][pitch] */
+    int64_t pitch;
     int32_t mr;
     uint8_t dtype;
 } ingot_half_sums;

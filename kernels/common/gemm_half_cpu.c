@@ -171,6 +171,7 @@ void ingot_half_slice(ingot_half_call *half, int64_t slice, int64_t panel, int64
             .panel_stride = stride,
             .panels = panels,
             .sums = half->sums_at,
+            .pitch = INGOT_HALF_SUMS,
             .mr = half->finish.mr,
             .dtype = half->dtype,
         };

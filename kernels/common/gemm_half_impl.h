@@ -161,7 +161,7 @@ INGOT_INLINE void half_few_block(const uint8_t dtype, const ingot_half_sums *t, 
 #pragma GCC unroll 4
         for (int p = 0; p < panels; p++) {
             const v16 all = second_sum ? v16_add(sum[r][p][0], sum[r][p][1]) : sum[r][p][0];
-            v16_store(t->sums + r * INGOT_HALF_SUMS + (panel + p) * INGOT_GEMM_NR, all);
+            v16_store(t->sums + r * t->pitch + (panel + p) * INGOT_GEMM_NR, all);
         }
     }
 }
@@ -180,7 +180,7 @@ INGOT_INLINE void half_few_as(const uint8_t dtype, const ingot_half_sums *t) {
 #ifdef HALF_ROW_BY_ROW
     ingot_half_sums row = *t;
     row.mr = 1;
-    for (int32_t r = 0; r < t->mr; r++, row.rows++, row.sums += INGOT_HALF_SUMS) {
+    for (int32_t r = 0; r < t->mr; r++, row.rows++, row.sums += t->pitch) {
         for (panel = 0; panel < t->panels; panel++) {
             half_few_block(dtype, &row, panel, 1, 1);
         }

@@ -13,7 +13,7 @@
 #define INGOT_CONV_WINOGRAD_H
 
 #include "conv_shape.h"
-#include "gemm_f32.h"
+#include "gemm_half.h"
 
 /* Of the largest tile: its side, its pixels, the positions of its patch. */
 enum {
@@ -45,6 +45,43 @@ typedef struct ingot_winograd_isa {
     ingot_winograd_input_fn input[2];
     ingot_winograd_output_fn output[2];
 } ingot_winograd_isa;
+
+extern const ingot_winograd_isa ingot_winograd__portable, ingot_winograd__avx2, ingot_winograd__avx512,
+    ingot_winograd__neon;
+
+typedef struct ingot_winograd_plan {
+    ingot_conv_shape shape;
+    int64_t m, positions;
+    int64_t lines, columns;                /* of tiles, in an image */
+    int64_t tiles, blocks;                 /* of all images; blocks are balanced */
+    int64_t panels, slices, slice;         /* slice: panels of one */
+    int64_t in_pitch, in_stride;           /* elements from a tile's transformed inputs to the next tile's, position's */
+    int64_t product_pitch, product_stride; /* the same of products */
+    float zeros[];                         /* a pixel outside the image, in whole panels of channels */
+} ingot_winograd_plan;
+
+/* What operands of type `dtype` are refused for, but for the weights, or NULL. */
+const char *ingot_winograd_check(const ingot_call *call, uint8_t dtype, ingot_conv_shape *shape);
+void ingot_winograd_plan_make(const ingot_call *call, ingot_winograd_plan *plan);
+uint32_t ingot_winograd_units(const ingot_call *call);
+uint64_t ingot_winograd_state_size(const ingot_call *call);
+void ingot_winograd_prepare(const ingot_call *call);
+
+/* The first tile of a block and how many there are. */
+int64_t ingot_winograd_block(const ingot_winograd_plan *plan, int64_t block, int64_t *count);
+
+/* Where a tile's results begin. */
+typedef struct ingot_winograd_tile {
+    int64_t image, y, x;
+} ingot_winograd_tile;
+
+static inline ingot_winograd_tile ingot_winograd_tile_at(const ingot_winograd_plan *plan, int64_t index) {
+    return (ingot_winograd_tile){
+        .image = index / plan->columns / plan->lines,
+        .y = index / plan->columns % plan->lines * plan->m,
+        .x = index % plan->columns * plan->m,
+    };
+}
 
 int ingot_conv_winograd_run(const ingot_call *call, uint32_t begin, uint32_t end, void *scratch,
                             const ingot_winograd_isa *isa);

@@ -1,4 +1,8 @@
-"""Minimal filtering of windows of 3x3: a quarter of the multiplications (tiles of 4x4), or four ninths (2x2)."""
+"""Minimal filtering of windows of 3x3: a quarter of the multiplications (tiles of 4x4), or four ninths (2x2).
+
+Of bfloat16 there are tiles of 2x2 alone. The error of a layer, its result rounded, is then 4.3e-3 of the result's norm,
+where products of the windows have 2.4e-3; with tiles of 4x4 it would be 1.1e-2.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from ingot.kernels.common.half import from_bfloat16, pack_half, takes_weights, to_bfloat16
 from ingot.kernels.spec import DType, NodeView, Tactic
 
-from .attrs import HalfConvAttrs, QConvAttrs, conv_params
+from .attrs import ConvAttrs, HalfConvAttrs, QConvAttrs, conv_params
 from .panels import pack_panels
 
 #: tile -> finite points of the polynomials; as in winograd.h
@@ -45,16 +50,35 @@ def pack_winograd(w: np.ndarray, tile: int) -> np.ndarray:
     return pack_panels(windows.reshape(1, *w.shape[:2], -1).transpose(0, 1, 3, 2))
 
 
+def pack_winograd_bf16(w: np.ndarray) -> np.ndarray:
+    """[O, C, *, 3, 3], bits -> [ceil(O / 16), 16, ceil(C / 2), 32], bits: rounded to bfloat16 again."""
+    windows = transform(from_bfloat16(w).reshape(*w.shape[:2], 3, 3), 2)
+    bits = to_bfloat16(windows.astype(np.float32)).reshape(*w.shape[:2], -1)
+    return np.stack([pack_half(bits[:, :, position]) for position in range(bits.shape[2])], axis=1)
+
+
 def fits(node: NodeView) -> bool:
-    """A dense window of 3x3 that moves by one; leading spatial axes have an extent of 1 in the window."""
+    """A convolution in float32 that can be done so."""
     attrs, w = node.attrs, node.inputs[1]
     if isinstance(attrs, (QConvAttrs, HalfConvAttrs)) or w.data is None:
         return False
-    floats = node.inputs[0].type.dtype is w.type.dtype is DType.F32
+    return node.inputs[0].type.dtype is w.type.dtype is DType.F32 and _slides(attrs)
+
+
+def fits_bf16(node: NodeView) -> bool:
+    """One whose images and weights are all stored in bfloat16."""
+    if not takes_weights(node, HalfConvAttrs, DType.BF16):
+        return False
+    images = [node.inputs[0], node.outputs[0], *([node.inputs[3]] if node.inputs[3] is not None else [])]
+    return all(v.type.dtype is DType.BF16 for v in images) and _slides(node.attrs)
+
+
+def _slides(attrs: ConvAttrs) -> bool:
+    """A dense window of 3x3 that moves by one; leading spatial axes have an extent of 1 in the window."""
     plain = attrs.groups == 1 and set(attrs.strides) == {1} and set(attrs.dilations) == {1}
     spatial = len(attrs.kernel)
     flat = spatial == 2 or (spatial == 3 and attrs.kernel[0] == 1 and attrs.pads[0] == attrs.pads[3] == 0)
-    return floats and plain and flat and attrs.kernel[-2:] == (3, 3)
+    return plain and flat and attrs.kernel[-2:] == (3, 3)
 
 
 def _params(tile: int, block: int, slice_panels: int) -> Callable[[NodeView], dict[str, Any]]:
@@ -97,4 +121,20 @@ def _tactic(tile: int, block: int, slice_panels: int) -> Tactic:
     )
 
 
-TACTICS = (_tactic(4, 20, 2), _tactic(2, 20, 2))
+def _bf16_tactic(block: int, slice_panels: int) -> Tactic:
+    return Tactic(
+        kernel="conv_bf16_winograd",
+        params_type="ingot_conv_winograd_params",
+        params=_params(2, block, slice_panels),
+        when=fits_bf16,
+        pack={1: lambda node, w: pack_winograd_bf16(w)},
+        pitched_inputs=(0, 3),
+        pitched_outputs=(0,),
+        inplace=(3,),
+        numerics="fast",
+        variant=f"tile=2 block={block} slice={slice_panels}",
+        efficiency=lambda node, target: efficiency(node, 2),
+    )
+
+
+TACTICS = (_tactic(4, 20, 2), _tactic(2, 20, 2), _bf16_tactic(20, 4), _bf16_tactic(40, 4), _bf16_tactic(20, 8))

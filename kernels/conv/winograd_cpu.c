@@ -8,17 +8,6 @@
 
 enum { MOST_BLOCK = 256, MOST_SLICE = 64, LANES = INGOT_GEMM_NR };
 
-typedef struct winograd_plan {
-    ingot_conv_shape shape;
-    int64_t m, positions;
-    int64_t lines, columns;        /* of tiles, in an image */
-    int64_t tiles, blocks;         /* of all images; blocks are balanced */
-    int64_t panels, slices, slice; /* slice: panels of one */
-    int64_t in_pitch, in_stride;   /* floats from a tile's transformed inputs to the next tile's, and position's */
-    int64_t product_pitch, product_stride; /* the same of products */
-    float zeros[];                         /* a pixel outside the image, in whole panels of channels */
-} winograd_plan;
-
 static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 static int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
@@ -32,7 +21,7 @@ static int64_t spread_pitch(int64_t length) {
 
 static int64_t spread_stride(int64_t count, int64_t pitch) { return (count * pitch / LANES | 1) * LANES; }
 
-static void plan_make(const ingot_call *call, winograd_plan *plan) {
+void ingot_winograd_plan_make(const ingot_call *call, ingot_winograd_plan *plan) {
     const ingot_conv_winograd_params *p = call->params;
     ingot_conv_shape *s = &plan->shape;
     ingot_conv_shape_read(call, s);
@@ -52,11 +41,10 @@ static void plan_make(const ingot_call *call, winograd_plan *plan) {
     plan->product_stride = spread_stride(block, plan->product_pitch);
 }
 
-static const char *winograd_check(const ingot_call *call) {
+const char *ingot_winograd_check(const ingot_call *call, uint8_t dtype, ingot_conv_shape *s) {
     const ingot_conv_winograd_params *p = call->params;
-    const ingot_arg *w = &call->in[INGOT_CONV_W], *out = &call->out[0];
-    ingot_conv_shape s;
-    const char *reason = ingot_conv_operands_check(call, INGOT_F32, INGOT_F32);
+    const ingot_arg *out = &call->out[0];
+    const char *reason = ingot_conv_operands_check(call, dtype, INGOT_F32);
     if (reason != NULL) {
         return reason;
     }
@@ -64,77 +52,76 @@ static const char *winograd_check(const ingot_call *call) {
         p->slice > MOST_SLICE || p->reserved != 0) {
         return "conv: tiles";
     }
-    reason = ingot_conv_shape_check(call, 9, &s);
+    reason = ingot_conv_shape_check(call, 9, s);
     if (reason != NULL) {
         return reason;
     }
-    if (s.kernel[1] != 3 || s.kernel[2] != 3 || s.groups != 1 || s.pad[0] != 0 || s.in[0] != s.out[0]) {
+    if (s->kernel[1] != 3 || s->kernel[2] != 3 || s->groups != 1 || s->pad[0] != 0 || s->in[0] != s->out[0]) {
         return "conv: not a window of 3x3";
     }
     for (int i = 0; i < 3; i++) {
-        if (s.stride[i] != 1 || s.dilation[i] != 1) {
+        if (s->stride[i] != 1 || s->dilation[i] != 1) {
             return "conv: strides or dilations of a window";
         }
     }
-    const int64_t panels = ceil_div(s.out_channels, LANES);
-    if (w->dtype != INGOT_F32 || w->rank != 4 || w->pitch != LANES || w->dims[3] != LANES || w->dims[0] != panels ||
-        w->dims[1] != (p->tile + 2) * (p->tile + 2) || w->dims[2] != s.in_channels) {
-        return "conv: weights";
-    }
-    return out->count / s.out_channels > UINT32_MAX / panels ? "conv: too many work units" : NULL;
+    const int64_t panels = ceil_div(s->out_channels, LANES);
+    return out->count / s->out_channels > UINT32_MAX / panels ? "conv: too many work units" : NULL;
 }
 
-static uint32_t winograd_units(const ingot_call *call) {
-    winograd_plan plan;
-    plan_make(call, &plan);
+static const char *winograd_check(const ingot_call *call) {
+    const ingot_conv_winograd_params *p = call->params;
+    const ingot_arg *w = &call->in[INGOT_CONV_W];
+    ingot_conv_shape s;
+    const char *reason = ingot_winograd_check(call, INGOT_F32, &s);
+    if (reason != NULL) {
+        return reason;
+    }
+    if (w->dtype != INGOT_F32 || w->rank != 4 || w->pitch != LANES || w->dims[3] != LANES ||
+        w->dims[0] != ceil_div(s.out_channels, LANES) || w->dims[1] != (p->tile + 2) * (p->tile + 2) ||
+        w->dims[2] != s.in_channels) {
+        return "conv: weights";
+    }
+    return NULL;
+}
+
+uint32_t ingot_winograd_units(const ingot_call *call) {
+    ingot_winograd_plan plan;
+    ingot_winograd_plan_make(call, &plan);
     return (uint32_t)(plan.blocks * plan.slices);
 }
 
-static uint64_t zeros_bytes(const winograd_plan *plan) {
+static uint64_t zeros_bytes(const ingot_winograd_plan *plan) {
     return (uint64_t)ceil_div(plan->shape.in_channels, LANES) * LANES * sizeof(float);
 }
 
-static uint64_t winograd_state_size(const ingot_call *call) {
-    winograd_plan plan;
-    plan_make(call, &plan);
+uint64_t ingot_winograd_state_size(const ingot_call *call) {
+    ingot_winograd_plan plan;
+    ingot_winograd_plan_make(call, &plan);
     return sizeof plan + zeros_bytes(&plan);
 }
 
-static void winograd_prepare(const ingot_call *call) {
-    winograd_plan *plan = call->state;
-    plan_make(call, plan);
+void ingot_winograd_prepare(const ingot_call *call) {
+    ingot_winograd_plan *plan = call->state;
+    ingot_winograd_plan_make(call, plan);
     memset(plan->zeros, 0, (size_t)zeros_bytes(plan));
 }
 
 static uint64_t winograd_scratch_size(const ingot_call *call) {
-    winograd_plan plan;
-    plan_make(call, &plan);
+    ingot_winograd_plan plan;
+    ingot_winograd_plan_make(call, &plan);
     const int64_t discard = plan.slice * LANES;
     return (uint64_t)(plan.positions * (plan.in_stride + plan.product_stride) + discard) * sizeof(float);
 }
 
-/* Where a tile's results begin. */
-typedef struct winograd_tile {
-    int64_t image, y, x;
-} winograd_tile;
-
-static winograd_tile tile_at(const winograd_plan *plan, int64_t index) {
-    return (winograd_tile){
-        .image = index / plan->columns / plan->lines,
-        .y = index / plan->columns % plan->lines * plan->m,
-        .x = index % plan->columns * plan->m,
-    };
-}
-
 /* Transforms the inputs of `count` tiles. Channels behind the last whole panel are brought side by side first. */
-static void transform_inputs(const winograd_plan *plan, const float *x, int64_t first, int64_t count,
+static void transform_inputs(const ingot_winograd_plan *plan, const float *x, int64_t first, int64_t count,
                              ingot_winograd_input_fn input, float *to) {
     const ingot_conv_shape *s = &plan->shape;
     const int64_t n = plan->m + 2, rest = s->in_channels % LANES, whole = s->in_channels - rest;
     const float *pixels[INGOT_WINOGRAD_POSITIONS];
     float copies[INGOT_WINOGRAD_POSITIONS][LANES] = {{0}};
     for (int64_t t = 0; t < count; t++, to += plan->in_pitch) {
-        const winograd_tile tile = tile_at(plan, first + t);
+        const ingot_winograd_tile tile = ingot_winograd_tile_at(plan, first + t);
         const float *image = x + tile.image * s->in[1] * s->in[2] * s->in_pitch;
         const float **pixel = pixels;
         for (int64_t i = tile.y - s->pad[1]; i < tile.y - s->pad[1] + n; i++) {
@@ -157,7 +144,7 @@ static void transform_inputs(const winograd_plan *plan, const float *x, int64_t 
 }
 
 /* Multiplies the transformed inputs of `count` tiles with panels of weights, position by position. */
-static void multiply(const winograd_plan *plan, const float *weights, const float *inputs, int64_t count,
+static void multiply(const ingot_winograd_plan *plan, const float *weights, const float *inputs, int64_t count,
                      int64_t panels, ingot_gemm_f32_fn gemm, float *products) {
     const void *rows[INGOT_GEMM_MR];
     float *out[INGOT_GEMM_MR];
@@ -214,7 +201,7 @@ static void output_rest(const ingot_winograd_output *tile, int64_t column, int64
  * image goes to `discard`. */
 static void transform_outputs(const ingot_call *call, int64_t first, int64_t count, int64_t column, int64_t columns,
                               const float *products, float *discard, const ingot_winograd_isa *isa) {
-    const winograd_plan *plan = call->state;
+    const ingot_winograd_plan *plan = call->state;
     const ingot_conv_shape *s = &plan->shape;
     const ingot_conv_winograd_params *params = call->params;
     const ingot_arg *bias = &call->in[INGOT_CONV_BIAS], *residual = &call->in[INGOT_CONV_RESIDUAL];
@@ -228,7 +215,7 @@ static void transform_outputs(const ingot_call *call, int64_t first, int64_t cou
     tile.bias = bias->data != NULL ? (const float *)bias->data + column : NULL;
     tile.residual = residual->data != NULL ? residuals : NULL;
     for (int64_t t = 0; t < count; t++) {
-        const winograd_tile at = tile_at(plan, first + t);
+        const ingot_winograd_tile at = ingot_winograd_tile_at(plan, first + t);
         int64_t i = 0;
         for (int64_t y = at.y; y < at.y + plan->m; y++) {
             for (int64_t x = at.x; x < at.x + plan->m; x++, i++) {
@@ -256,9 +243,15 @@ static void transform_outputs(const ingot_call *call, int64_t first, int64_t cou
     }
 }
 
+int64_t ingot_winograd_block(const ingot_winograd_plan *plan, int64_t block, int64_t *count) {
+    const int64_t base = plan->tiles / plan->blocks, longer = plan->tiles % plan->blocks;
+    *count = base + (block < longer);
+    return block * base + min64(block, longer);
+}
+
 int ingot_conv_winograd_run(const ingot_call *call, uint32_t begin, uint32_t end, void *scratch,
                             const ingot_winograd_isa *isa) {
-    const winograd_plan *plan = call->state;
+    const ingot_winograd_plan *plan = call->state;
     const ingot_conv_shape *s = &plan->shape;
     const float *weights = call->in[INGOT_CONV_W].data;
     float *inputs = scratch, *products = inputs + plan->positions * plan->in_stride;
@@ -269,9 +262,7 @@ int ingot_conv_winograd_run(const ingot_call *call, uint32_t begin, uint32_t end
         const int64_t block = unit / plan->slices, panel = unit % plan->slices * plan->slice;
         const int64_t panels = min64(plan->slice, plan->panels - panel);
         if (block != transformed) {
-            const int64_t base = plan->tiles / plan->blocks, longer = plan->tiles % plan->blocks;
-            first = block * base + min64(block, longer);
-            count = base + (block < longer);
+            first = ingot_winograd_block(plan, block, &count);
             transform_inputs(plan, call->in[INGOT_CONV_X].data, first, count, isa->input[plan->m == 4], inputs);
             transformed = block;
         }
@@ -292,8 +283,8 @@ const ingot_family ingot_family_conv_f32_winograd = {
     .out_max = 1,
     .inplace = 1u << INGOT_CONV_RESIDUAL,
     .check = winograd_check,
-    .units = winograd_units,
-    .state_size = winograd_state_size,
-    .prepare = winograd_prepare,
+    .units = ingot_winograd_units,
+    .state_size = ingot_winograd_state_size,
+    .prepare = ingot_winograd_prepare,
     .scratch_size = winograd_scratch_size,
 };

@@ -117,10 +117,12 @@ INGOT_INLINE void output_tile(const int m, const ingot_winograd_output *t) {
 WINOGRAD_TRANSFORMS(2)
 WINOGRAD_TRANSFORMS(4)
 
-static const ingot_winograd_isa transforms = {
+const ingot_winograd_isa INGOT_PASTE(ingot_, winograd, INGOT_ISA) = {
     .gemm = &INGOT_PASTE(ingot_, gemm_f32, INGOT_ISA),
     .input = {input_2, input_4},
     .output = {output_2, output_4},
 };
 
-INGOT_KERNEL_FN(conv_f32_winograd) { return ingot_conv_winograd_run(call, begin, end, scratch, &transforms); }
+INGOT_KERNEL_FN(conv_f32_winograd) { 
+    return ingot_conv_winograd_run(call, begin, end, scratch, &INGOT_PASTE(ingot_, winograd, INGOT_ISA));
+}

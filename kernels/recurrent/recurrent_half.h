@@ -13,7 +13,9 @@ static void recurrent_half_product(uint8_t dtype, float *const *out, const float
     float last[INGOT_HALF_BLOCK];
     float sums[INGOT_HALF_FEW * INGOT_HALF_SUMS];
     const void *few[INGOT_HALF_FEW];
-    ingot_half_sums tile = {.rows = few, .taps = 1, .steps = n / INGOT_HALF_STEP, .sums = sums, .dtype = dtype};
+    ingot_half_sums tile = {.rows = few, .taps = 1, .steps = n / INGOT_HALF_STEP, .sums = sums};
+    tile.pitch = INGOT_HALF_SUMS;
+    tile.dtype = dtype;
     tile.panel_stride = ingot_half_steps(n) * INGOT_HALF_BLOCK;
     for (int64_t row = 0; row < rows; row += tile.mr) {
         tile.mr = (int32_t)(rows - row < INGOT_HALF_FEW ? rows - row : INGOT_HALF_FEW);
