@@ -67,6 +67,36 @@ static uint32_t units(const ingot_call *call) {
     return ingot_units_for(rows, out->count / rows * ingot_element_size(out->dtype));
 }
 
+/* Single elements of two inputs in turn, as when channels are shuffled: a pair is one store, on a machine that keeps the
+ * low end first as all that Ingot runs on do. */
+#define WEAVE_FUNCTION(name, type, pair)                                                                               \
+    static void name(const void *first, const void *second, int64_t count, void *out) {                                \
+        const type *a = first, *b = second;                                                                            \
+        pair *to = out;                                                                                                \
+        for (int64_t i = 0; i < count; i++) {                                                                          \
+            const pair both = (pair)((pair)a[i] | (pair)((pair)b[i] << 8 * sizeof(type)));                             \
+            memcpy(to + i, &both, sizeof both); /* elements are aligned, pairs need not be */                          \
+        }                                                                                                              \
+    }
+WEAVE_FUNCTION(weave_1, uint8_t, uint16_t)
+WEAVE_FUNCTION(weave_2, uint16_t, uint32_t)
+WEAVE_FUNCTION(weave_4, uint32_t, uint64_t)
+
+/* Whether rows are pairs of elements that lie side by side in the result and in both inputs. */
+static bool has_pairs(const ingot_call *call, uint32_t axis) {
+    return call->in_count == 2 && piece_width(&call->in[0], axis) == 1 && piece_width(&call->in[1], axis) == 1 &&
+           piece_step(&call->in[0], axis) == 1 && piece_step(&call->in[1], axis) == 1 &&
+           piece_step(&call->out[0], axis) == 2 && ingot_element_size(call->out[0].dtype) <= 4;
+}
+
+static void pairs_of_rows(const ingot_call *call, int64_t begin, int64_t end) {
+    const int64_t size = ingot_element_size(call->out[0].dtype);
+    (size == 1   ? weave_1
+     : size == 2 ? weave_2
+                 : weave_4)((const char *)call->in[0].data + begin * size, (const char *)call->in[1].data + begin * size,
+                            end - begin, (char *)call->out[0].data + 2 * begin * size);
+}
+
 static void pieces_of_rows(const ingot_call *call, uint32_t axis, int64_t begin, int64_t end) {
     const ingot_arg *out = &call->out[0];
     int64_t size = ingot_element_size(out->dtype), step = piece_step(out, axis) * size;
@@ -115,7 +145,9 @@ INGOT_KERNEL_FN(concat) {
     uint32_t all = units(call);
     int64_t rows = row_count(call, p->axis);
     int64_t first = ingot_unit_begin(rows, all, begin), last = ingot_unit_begin(rows, all, end);
-    if (has_pieces(call, p->axis)) {
+    if (has_pairs(call, p->axis)) {
+        pairs_of_rows(call, first, last);
+    } else if (has_pieces(call, p->axis)) {
         pieces_of_rows(call, p->axis, first, last);
     } else {
         whole_rows(call, p->axis, first, last);

@@ -54,6 +54,9 @@ def _samples() -> Iterable[Sample]:
 
     yield Sample(ConcatAttrs(3), (f32(2, 3, 4, 5), f32(2, 3, 4, 16), f32(2, 3, 4, 1)), name="last_axis")
     yield Sample(ConcatAttrs(1), (f32(2, 3, 4, 5), f32(2, 1, 4, 5)))
+    for dtype in (DType.I8, DType.F16, DType.F32, DType.F64):
+        half = TensorType(dtype, (3, 50, 37, 1))
+        yield Sample(ConcatAttrs(3), (half, half), name=f"pairs of {dtype.name}")
     yield Sample(ConcatAttrs(0), (f32(3), f32(0), f32(5)), name="empty_piece")
     yield Sample(ConcatAttrs(0), tuple(TensorType(DType.U8, (n, 3)) for n in range(INPUTS_MAX)), name="many")
 
