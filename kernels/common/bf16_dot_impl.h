@@ -3,28 +3,29 @@
  *   BF16_ROWS       rows of a register tile, 5 or 10
  *   BF16_PANELS     panels of a register tile
  *   bf16_sums       sixteen sums, with bf16_zero, bf16_add, bf16_store, and bf16_dot(sums, pair of x, weights of a
- * step) */
+ *                   step)
+ *   bf16_round      stores sixteen floats as bfloat16; it may take subnormal numbers for zeros, as products do */
 #include "gemm_half.h"
 #include "vec16_half.h"
 
-/* Takes runs over as they are; rounds those of float32, not by an instruction that takes subnormal numbers for zeros.
- */
+/* Takes runs over as they are; rounds those of float32. Whole registers are stored: what is behind a run is written
+ * again, or lies in room that is left since rows may be float32. */
 static void bf16_dot_rows(const ingot_half_rows *t) {
+    const int64_t length = t->length;
     for (int r = 0; r < t->mr; r++) {
         uint16_t *to = (uint16_t *)t->to + r * t->pitch, *const end = to + t->pitch;
-        for (int64_t tap = 0; tap < t->taps; tap++, to += t->length) {
+        for (int64_t tap = 0; tap < t->taps; tap++, to += length) {
             const void *run = t->rows[tap * INGOT_GEMM_MR + r];
             if (t->from == INGOT_BF16) {
-                memcpy(to, run, (size_t)t->length * sizeof *to);
+                memcpy(to, run, (size_t)length * sizeof *to);
                 continue;
             }
             int64_t i = 0;
-            for (; i + 16 <= t->length; i += 16) {
-                v16_narrow(INGOT_BF16, to + i, v16_load((const float *)run + i));
+            for (; i + 16 <= length; i += 16) {
+                bf16_round(to + i, v16_load((const float *)run + i));
             }
-            if (i < t->length) {
-                const int64_t n = t->length - i;
-                v16_narrow_n(INGOT_BF16, to + i, v16_load_n((const float *)run + i, n), n);
+            if (i < length) {
+                bf16_round(to + i, v16_load_n((const float *)run + i, length - i));
             }
         }
         for (; to < end; to++) {
@@ -82,15 +83,16 @@ INGOT_INLINE void bf16_block(const ingot_half_sums *t, int row, int64_t panel, c
             }
         }
     }
+    float *to = t->sums + row * t->pitch + panel * INGOT_GEMM_NR;
 #pragma GCC unroll 10
-    for (int r = 0; r < rows; r++) {
+    for (int r = 0; r < rows; r++, to += t->pitch) {
 #pragma GCC unroll 4
         for (int p = 0; p < panels; p++) {
 #pragma GCC unroll 4
             for (int u = 1; u < parts; u++) {
                 sum[0][r][p] = bf16_add(sum[0][r][p], sum[u][r][p]);
             }
-            bf16_store(t->sums + (row + r) * t->pitch + (panel + p) * INGOT_GEMM_NR, sum[0][r][p]);
+            bf16_store(to + p * INGOT_GEMM_NR, sum[0][r][p]);
         }
     }
 }
@@ -139,6 +141,57 @@ static void bf16_dot_tile(const ingot_half_sums *t) {
     }
 }
 
+/* Adds bias and residual to the sums of all rows and clamps them. They stay where they are, or become results of
+ * `out_dtype`, a constant where this is inlined. */
+INGOT_INLINE void bf16_finish_as(const ingot_half_finish *t, const uint8_t out_dtype) {
+    const v16 lo = v16_set1(t->lo), hi = v16_set1(t->hi);
+    const int64_t mr = t->mr, columns = t->columns, first = t->column;
+    const uint8_t residual_dtype = t->residual_dtype;
+    void *const *const out = t->out;
+    const void *const *const residual = t->residual;
+    for (int64_t j = 0; j < columns; j += INGOT_GEMM_NR) {
+        const int64_t n = columns - j < INGOT_GEMM_NR ? columns - j : INGOT_GEMM_NR, at = first + j;
+        const v16 bias = t->bias != NULL ? v16_load_n(t->bias + at, n) : v16_zero();
+        float *sums = t->sums + j;
+        for (int64_t r = 0; r < mr; r++, sums += INGOT_HALF_SUMS) {
+            v16 v = v16_add(v16_load(sums), bias);
+            if (residual != NULL) {
+                v = v16_add(v, residual_dtype == INGOT_F32
+                                   ? v16_load_n((const float *)residual[r] + at, n)
+                                   : v16_widen_n(INGOT_BF16, (const uint16_t *)residual[r] + at, n));
+            }
+            v = v16_min(hi, v16_max(lo, v));
+            if (out_dtype == INGOT_DTYPE_NONE) {
+                v16_store(sums, v);
+            } else if (out_dtype == INGOT_F32) {
+                v16_store_n((float *)out[r] + at, v, n);
+            } else if (n == INGOT_GEMM_NR) {
+                bf16_round((uint16_t *)out[r] + at, v);
+            } else {
+                v16_narrow_n(INGOT_BF16, (uint16_t *)out[r] + at, v, n);
+            }
+        }
+    }
+}
+
+static void bf16_dot_finish(const ingot_half_finish *t) {
+    if (t->activation != NULL) {
+        ingot_half_finish rest = *t;
+        bf16_finish_as(t, INGOT_DTYPE_NONE);
+        for (int r = 0; r < t->mr; r++) {
+            ingot_activate_f32(t->activation, t->sums + r * INGOT_HALF_SUMS, t->columns);
+        }
+        rest.bias = NULL;
+        rest.residual = NULL;
+        rest.activation = NULL;
+        bf16_dot_finish(&rest);
+    } else if (t->out_dtype == INGOT_F32) {
+        bf16_finish_as(t, INGOT_F32);
+    } else {
+        bf16_finish_as(t, INGOT_BF16);
+    }
+}
+
 #define BF16_DOT_(isa) ingot_bf16_dot__##isa
 #define BF16_DOT(isa) BF16_DOT_(isa)
-const ingot_bf16_dot BF16_DOT(INGOT_ISA) = {.rows = bf16_dot_rows, .tile = bf16_dot_tile};
+const ingot_bf16_dot BF16_DOT(INGOT_ISA) = {.rows = bf16_dot_rows, .tile = bf16_dot_tile, .finish = bf16_dot_finish};

@@ -20,6 +20,7 @@ enum {
     INGOT_HALF_BLOCK = INGOT_GEMM_NR * INGOT_HALF_STEP, /* weights of a step */
     INGOT_HALF_MOST_PANELS = 8,                         /* of a slice */
     INGOT_HALF_FEW = 4,                                 /* rows that are done without widening weights in memory */
+    INGOT_HALF_ROUNDED_RUN = 8, /* elements of float32 side by side that are worth rounding for products of bfloat16 */
     INGOT_HALF_SUMS = INGOT_HALF_MOST_PANELS * INGOT_GEMM_NR,
 };
 
@@ -76,6 +77,7 @@ typedef struct ingot_half_isa {
 typedef struct ingot_bf16_dot {
     void (*rows)(const ingot_half_rows *rows); /* to bfloat16 */
     void (*tile)(const ingot_half_sums *tile);
+    void (*finish)(const ingot_half_finish *tile);
 } ingot_bf16_dot;
 
 extern const ingot_half_isa ingot_half__portable, ingot_half__avx2, ingot_half__avx512, ingot_half__neon;

@@ -49,7 +49,7 @@ void ingot_half_begin(ingot_half_call *half, const ingot_half_isa *isa, const in
     half->weights = call->in[1].data;
     half->dtype = call->in[1].dtype;
     half->x_dtype = call->in[0].dtype;
-    const int rounds = half->x_dtype == INGOT_F32 && cut->run < INGOT_GEMM_NR;
+    const int rounds = half->x_dtype == INGOT_F32 && cut->run < INGOT_HALF_ROUNDED_RUN;
     half->dot = half->dtype == INGOT_BF16 && !rounds ? dot : NULL;
     half->finish = (ingot_half_finish){
         .out = half->out,
@@ -176,7 +176,7 @@ void ingot_half_slice(ingot_half_call *half, int64_t slice, int64_t panel, int64
             .dtype = half->dtype,
         };
         (half->dot ? half->dot->tile : half->isa->few)(&tile);
-        half->isa->finish(&half->finish);
+        (half->dot ? half->dot->finish : half->isa->finish)(&half->finish);
     } else {
         wide_tile(half, widened(half, slice, weights, panels) + half->skip * INGOT_GEMM_NR);
     }

@@ -49,7 +49,7 @@ static void plan_make(const ingot_call *call, ingot_conv_plan *plan) {
 static ingot_half_cut make_cut(const ingot_conv_plan *plan) {
     return (ingot_half_cut){
         .depth = plan->shape.taps * plan->shape.group_in,
-        .run = plan->shape.group_in,
+        .run = plan->shape.group_in * (plan->merge == INGOT_CONV_MERGE_ALL ? plan->shape.kernel[2] : 1),
         .slice_panels = plan->slice_panels,
         .slices = plan->slices,
         .keeps = plan->tile_major,
