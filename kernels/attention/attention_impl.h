@@ -51,24 +51,14 @@ static void attention_adjust(const ingot_attention_params *p, float *scores, con
     }
 }
 
-/* The mask's row for a query, or NULL. */
-static const float *attention_mask_row(const ingot_call *call, int64_t batch, int64_t head, int64_t row) {
-    if (call->in_count < 4 || call->in[3].dtype == INGOT_DTYPE_NONE) {
-        return NULL;
+__attribute__((noinline)) float INGOT_PASTE(ingot_, attention_row, INGOT_ISA)(const ingot_attention_params *p,
+                                                                              float *scores, float scale,
+                                                                              const float *mask, int64_t n) {
+    if (scale != 1.0f) {
+        for (int64_t j = 0; j < n; j++) scores[j] *= scale;
     }
-    const ingot_arg *mask = &call->in[3];
-    int64_t at = mask->dims[0] == 1 ? 0 : batch;
-    at = at * mask->dims[1] + (mask->dims[1] == 1 ? 0 : head);
-    at = at * mask->dims[2] + (mask->dims[2] == 1 ? 0 : row);
-    return (const float *)mask->data + at * mask->pitch;
-}
-
-/* Columns that a row sees. */
-static int64_t attention_visible(const ingot_attention_params *p, int64_t row, int64_t keys) {
-    if (!p->causal || p->diagonal >= keys - 1 - row) {
-        return keys;
-    }
-    return row + p->diagonal + 1 > 0 ? row + p->diagonal + 1 : 0;
+    attention_adjust(p, scores, mask, n);
+    return exp_row_f32(scores, scores, n, largest_f32(scores, n));
 }
 
 /* The product of `count` rows of `length` with a matrix: packed in panels, or as it lies. */
@@ -114,8 +104,9 @@ static void attention_rows(const ingot_call *call, const attention_shape *s, con
     attention_product(s, b->q, s->q.width, s->q.width, scores, count, s->k.rows, b->k, &keys, 1);
     for (int64_t i = 0; i < count; i++) {
         int64_t seen = attention_visible(p, first + i, s->k.rows);
-        attention_adjust(p, scores[i], attention_mask_row(call, batch, head, first + i), seen);
-        sum[i] = exp_row_f32(scores[i], scores[i], seen, largest_f32(scores[i], seen));
+        const int64_t mask = attention_mask_at(call, batch, head, first + i);
+        const float *masks = mask >= 0 ? (const float *)call->in[3].data + mask : NULL;
+        sum[i] = INGOT_PASTE(ingot_, attention_row, INGOT_ISA)(p, scores[i], 1.0f, masks, seen);
         memset(scores[i] + seen, 0, (size_t)(s->k.rows - seen) * sizeof(float));
     }
     ingot_row_f32 values = {.matrix = v, .pitch = s->v.row_step, .length = s->k.rows, .columns = s->v.width};

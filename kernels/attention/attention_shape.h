@@ -119,6 +119,38 @@ static inline const char *attention_check(const ingot_call *call, int (*takes)(u
     return s.batch * s.q.heads * s.blocks > UINT32_MAX ? "attention: too large" : NULL;
 }
 
+/* Where the mask's row for a query begins, in elements; -1 without a mask. */
+static inline int64_t attention_mask_at(const ingot_call *call, int64_t batch, int64_t head, int64_t row) {
+    if (call->in_count < 4 || call->in[3].dtype == INGOT_DTYPE_NONE) {
+        return -1;
+    }
+    const ingot_arg *mask = &call->in[3];
+    int64_t at = mask->dims[0] == 1 ? 0 : batch;
+    at = at * mask->dims[1] + (mask->dims[1] == 1 ? 0 : head);
+    at = at * mask->dims[2] + (mask->dims[2] == 1 ? 0 : row);
+    return at * mask->pitch;
+}
+
+/* Columns that a row sees. */
+static inline int64_t attention_visible(const ingot_attention_params *p, int64_t row, int64_t keys) {
+    if (!p->causal || p->diagonal >= keys - 1 - row) {
+        return keys;
+    }
+    return row + p->diagonal + 1 > 0 ? row + p->diagonal + 1 : 0;
+}
+
+/* A row of `n` scores, times `scale`, becomes exponentials; gives their sum. */
+typedef float (*attention_row_fn)(const ingot_attention_params *p, float *scores, float scale, const float *mask,
+                                  int64_t n);
+float ingot_attention_row__portable(const ingot_attention_params *p, float *scores, float scale, const float *mask,
+                                    int64_t n);
+float ingot_attention_row__avx2(const ingot_attention_params *p, float *scores, float scale, const float *mask,
+                                int64_t n);
+float ingot_attention_row__avx512(const ingot_attention_params *p, float *scores, float scale, const float *mask,
+                                  int64_t n);
+float ingot_attention_row__neon(const ingot_attention_params *p, float *scores, float scale, const float *mask,
+                                int64_t n);
+
 typedef struct attention_scratch {
     float *scores; /* [INGOT_GEMM_MR][padded] */
     float *q;      /* [INGOT_GEMM_MR][width of q], scaled */

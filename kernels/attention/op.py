@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from ingot.kernels.common.half import HALF, HalfAttrs, is_half, real_attrs, stored_on_cuda, with_half
-from ingot.kernels.spec import DType, NodeView, OpSpec, Sample, Tactic, TensorType, Unsupported, Work
+from ingot.kernels.common.half import HALF, HalfAttrs, is_half, real_attrs, with_half
+from ingot.kernels.spec import DType, Half, NodeView, OpSpec, Sample, Tactic, TensorType, Unsupported, Work
 
 from . import cuda
 from .attrs import AttentionAttrs, dims
@@ -103,6 +103,17 @@ def _half_samples(*samples: Sample) -> Iterable[Sample]:
     yield Sample(HalfAttrs(samples[0].attrs, DType.F16), mixed, name=f"f16 and float32 {samples[0].name}")
 
 
+#: fewer queries are not worth packing keys and values for
+_PACKED = 4
+
+
+def _packs(node: NodeView) -> bool:
+    """One in half, of q, k and v of one half type and float32, that the kernel of the CPU is made for."""
+    stored = {value.type.dtype for value in node.inputs[:3]} | {node.outputs[0].type.dtype}
+    (_, _, rows, _), *_ = dims(real_attrs(node), [value.type.shape for value in node.inputs[:3]])
+    return is_half(node) and len(stored & set(HALF)) == 1 and rows >= _PACKED
+
+
 def _is_f32(node: NodeView) -> bool:
     return node.inputs[0].type.dtype is DType.F32 and not is_half(node)
 
@@ -120,10 +131,11 @@ SPEC = OpSpec(
     infer=with_half(infer),
     tactics=(
         Tactic("attention_f32", "ingot_attention_params", _params, when=_is_f32, pitched_inputs=(0, 1, 2)),
+        Tactic("attention_half", "ingot_attention_params", _params, when=_packs, pitched_inputs=(0, 1, 2)),
         *cuda.tactics(_params, lambda node: is_half(node) or _is_f32(node)),
     ),
     samples=samples,
-    half=stored_on_cuda(),
+    half=Half(attrs=lambda node, inputs, output: HalfAttrs(node.attrs, output)),
     work=_work,
     cast_to={DType.F16: DType.F32, DType.BF16: DType.F32},
 )

@@ -11,6 +11,15 @@
 
 #define INGOT_INLINE static inline __attribute__((always_inline))
 
+/* Before a loop whose arrays are registers once it is unrolled; of the portable kernels it is worth more to be small.
+ */
+#define INGOT_PRAGMA_(text) _Pragma(#text)
+#ifdef INGOT_ISA_portable
+#define INGOT_UNROLL(times)
+#else
+#define INGOT_UNROLL(times) INGOT_PRAGMA_(GCC unroll times)
+#endif
+
 #if defined(__AVX512F__)
 #include <immintrin.h>
 

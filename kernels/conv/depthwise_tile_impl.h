@@ -11,34 +11,34 @@ INGOT_INLINE void dw_tile(const ingot_dw_tile *t, const int stride) {
         const float *weights = t->weights + c / INGOT_DW_LANES * INGOT_DW_LANES * KERNEL * KERNEL + c % INGOT_DW_LANES;
         const vreg bias = t->bias != NULL ? vreg_load(t->bias + c) : vreg_set1(0.0f);
         vreg sum[LINES][COLUMNS];
-#pragma GCC unroll 8
+        INGOT_UNROLL(8)
         for (int i = 0; i < LINES * COLUMNS; i++) {
             sum[i / COLUMNS][i % COLUMNS] = bias;
         }
-#pragma GCC unroll 5
+        INGOT_UNROLL(5)
         for (int line = 0; line < in_lines; line++) {
             vreg x[2 * (COLUMNS - 1) + KERNEL];
-#pragma GCC unroll 9
+            INGOT_UNROLL(9)
             for (int i = 0; i < in_columns; i++) {
                 x[i] = vreg_load(t->in[line * in_columns + i] + c);
             }
-#pragma GCC unroll 2
+            INGOT_UNROLL(2)
             for (int y = 0; y < LINES; y++) {
                 const int ky = line - y * stride;
                 if (ky < 0 || ky >= KERNEL) {
                     continue;
                 }
-#pragma GCC unroll 3
+                INGOT_UNROLL(3)
                 for (int kx = 0; kx < KERNEL; kx++) {
                     const vreg weight = vreg_load(weights + (ky * KERNEL + kx) * INGOT_DW_LANES);
-#pragma GCC unroll 4
+                    INGOT_UNROLL(4)
                     for (int i = 0; i < COLUMNS; i++) {
                         sum[y][i] = vreg_fma(x[i * stride + kx], weight, sum[y][i]);
                     }
                 }
             }
         }
-#pragma GCC unroll 8
+        INGOT_UNROLL(8)
         for (int i = 0; i < LINES * COLUMNS; i++) {
             vreg y = sum[i / COLUMNS][i % COLUMNS];
             if (t->residual != NULL) {

@@ -53,22 +53,22 @@ INGOT_INLINE void input_tile(const int m, const float *const *pixels, int64_t ch
     const int n = m + 2;
     for (int64_t c = 0; c < channels; c += VREG_LANES) {
         vreg columns[WINOGRAD_SIDE][WINOGRAD_SIDE], line[WINOGRAD_SIDE], done[WINOGRAD_SIDE];
-#pragma GCC unroll 6
+        INGOT_UNROLL(6)
         for (int x = 0; x < n; x++) {
-#pragma GCC unroll 6
+            INGOT_UNROLL(6)
             for (int y = 0; y < n; y++) {
                 line[y] = vreg_load(pixels[y * n + x] + c);
             }
             input_line(m, line, columns[x]);
         }
-#pragma GCC unroll 6
+        INGOT_UNROLL(6)
         for (int y = 0; y < n; y++) {
-#pragma GCC unroll 6
+            INGOT_UNROLL(6)
             for (int x = 0; x < n; x++) {
                 line[x] = columns[x][y];
             }
             input_line(m, line, done);
-#pragma GCC unroll 6
+            INGOT_UNROLL(6)
             for (int x = 0; x < n; x++) {
                 vreg_store(to + (y * n + x) * stride + c, done[x]);
             }
@@ -82,22 +82,22 @@ INGOT_INLINE void output_tile(const int m, const ingot_winograd_output *t) {
     for (int64_t c = 0; c < t->columns; c += VREG_LANES) {
         vreg columns[WINOGRAD_SIDE][INGOT_WINOGRAD_MOST], line[WINOGRAD_SIDE], done[INGOT_WINOGRAD_MOST];
         const vreg bias = t->bias != NULL ? vreg_load(t->bias + c) : vreg_set1(0.0f);
-#pragma GCC unroll 6
+        INGOT_UNROLL(6)
         for (int x = 0; x < n; x++) {
-#pragma GCC unroll 6
+            INGOT_UNROLL(6)
             for (int y = 0; y < n; y++) {
                 line[y] = vreg_load(t->from + (y * n + x) * t->stride + c);
             }
             output_line(m, line, columns[x]);
         }
-#pragma GCC unroll 4
+        INGOT_UNROLL(4)
         for (int y = 0; y < m; y++) {
-#pragma GCC unroll 6
+            INGOT_UNROLL(6)
             for (int x = 0; x < n; x++) {
                 line[x] = columns[x][y];
             }
             output_line(m, line, done);
-#pragma GCC unroll 4
+            INGOT_UNROLL(4)
             for (int x = 0; x < m; x++) {
                 vreg sum = vreg_add(done[x], bias);
                 if (t->residual != NULL) {
@@ -123,6 +123,6 @@ const ingot_winograd_isa INGOT_PASTE(ingot_, winograd, INGOT_ISA) = {
     .output = {output_2, output_4},
 };
 
-INGOT_KERNEL_FN(conv_f32_winograd) { 
+INGOT_KERNEL_FN(conv_f32_winograd) {
     return ingot_conv_winograd_run(call, begin, end, scratch, &INGOT_PASTE(ingot_, winograd, INGOT_ISA));
 }

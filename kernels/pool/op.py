@@ -6,7 +6,7 @@ import enum
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from ingot.kernels.common.half import HalfAttrs, is_half, stored_on_cuda, with_half
+from ingot.kernels.common.half import HALF, HalfAttrs, is_half, real_attrs, with_half
 from ingot.kernels.common.int8 import with_int8
 from ingot.kernels.pool import (
     cuda,
@@ -14,7 +14,7 @@ from ingot.kernels.pool import (
     unpool,  # noqa: F401  (it registers an importer)
 )
 from ingot.kernels.reduce.op import ReduceKind, reduce
-from ingot.kernels.spec import Builder, DType, NodeView, OpSpec, Sample, Tactic, TensorType, Unsupported, onnx_op
+from ingot.kernels.spec import Builder, DType, Half, NodeView, OpSpec, Sample, Tactic, TensorType, Unsupported, onnx_op
 
 
 class PoolKind(enum.IntEnum):
@@ -86,6 +86,14 @@ def _is_fast(node: NodeView) -> bool:
     )
 
 
+def _is_half_image(node: NodeView) -> bool:
+    """Maxima and averages along one or two axes of what is stored in one half type, or becomes so."""
+    x, attrs = node.inputs[0].type, real_attrs(node)
+    if not is_half(node) or attrs.kind is PoolKind.LP or attrs.indices or x.rank > 4:
+        return False
+    return len({x.dtype, node.outputs[0].type.dtype} & set(HALF)) == 1
+
+
 def _is_known(node: NodeView) -> bool:
     known = (DType.F32, DType.F64, DType.I8, DType.U8)
     return type(node.attrs) is PoolAttrs and node.inputs[0].type.dtype in known
@@ -141,13 +149,24 @@ SPEC = OpSpec(
             numerics="exact",
         ),
         Tactic("pool_f32", "ingot_pool_params", cuda.params, when=_is_fast, pitched_inputs=(0,), pitched_outputs=(0,)),
+        Tactic(
+            "pool_half",
+            "ingot_pool_params",
+            cuda.params,
+            when=_is_half_image,
+            pitched_inputs=(0,),
+            pitched_outputs=(0,),
+        ),
         Tactic("pool", "ingot_pool_params", cuda.params, when=_is_known, pitched_inputs=(0,), pitched_outputs=(0, 1)),
         *cuda.TACTICS,
     ),
     samples=samples,
     cast_to={DType.F16: DType.F32, DType.BF16: DType.F32},
     quantize=int8.quantize,
-    half=stored_on_cuda(able=lambda node: not node.attrs.indices),
+    half=Half(
+        able=lambda node: not node.attrs.indices,
+        attrs=lambda node, inputs, output: HalfAttrs(node.attrs, output),
+    ),
 )
 
 

@@ -1,0 +1,5 @@
+#include "attention/attention_half.h"
+
+INGOT_KERNEL_FN(attention_half) {
+    return ingot_attention_half_run(call, begin, end, scratch, &ingot_half__neon, NULL, ingot_attention_row__neon);
+}

@@ -1,0 +1,3 @@
+#include "pool/pool_half.h"
+
+POOL_HALF_KERNEL(neon)
