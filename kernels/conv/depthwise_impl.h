@@ -1,4 +1,5 @@
-/* The body of conv_f32_dw for one instruction set; DW_PIXELS is how many output pixels stay in registers. */
+/* The body of conv_f32_dw for one instruction set; DW_PIXELS is how many output pixels stay in registers. With
+ * DW_MASKS, where masks cost nothing, whole blocks of channels are done as others are, which halves the code. */
 #include "depthwise.h"
 #include "gemm_f32.h"
 #include "vec16.h"
@@ -64,12 +65,19 @@ INGOT_INLINE void dw_channels(const ingot_conv_shape *s, const ingot_gemm_f32 *t
                               const int taps) {
     const float *weights = v->weights;
     int64_t c = 0;
+#ifndef DW_MASKS
     for (; c + INGOT_DW_LANES <= s->in_channels; c += INGOT_DW_LANES, weights += s->taps * INGOT_DW_LANES) {
         dw_block(s, t, v, v->x + c, weights, c, INGOT_DW_LANES, pixels, taps, 1);
     }
     if (c < s->in_channels) {
         dw_block(s, t, v, v->x + c, weights, c, s->in_channels - c, pixels, taps, 0);
     }
+#else
+    for (; c < s->in_channels; c += INGOT_DW_LANES, weights += s->taps * INGOT_DW_LANES) {
+        const int64_t left = s->in_channels - c;
+        dw_block(s, t, v, v->x + c, weights, c, left < INGOT_DW_LANES ? left : INGOT_DW_LANES, pixels, taps, 0);
+    }
+#endif
     if (t->activation != NULL) {
         for (int i = 0; i < pixels; i++) {
             ingot_activate_f32(t->activation, t->out[i], s->in_channels);
