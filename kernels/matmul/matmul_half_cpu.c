@@ -4,7 +4,7 @@
 #include "matmul_half.h"
 #include "matmul_shape.h"
 
-enum { TILE_MAJOR_BYTES = 192 * 1024 };
+enum { TILE_MAJOR_BYTES = 192 * 1024, ROUNDED_BYTES = 512 * 1024 };
 
 typedef struct matmul_plan {
     ingot_half_cut cut;
@@ -102,9 +102,12 @@ int ingot_matmul_half_run(const ingot_call *call, uint32_t begin, uint32_t end, 
         return INGOT_KERNEL_OK;
     }
     ingot_half_begin(&half, isa, dot, call, &params->activation, cut, scratch);
+    /* Rows of float32 are rounded for each slice anew unless those of a tile follow each other. */
+    const int rounds = half.dot != NULL && a->dtype == INGOT_F32;
+    const int by_tiles = cut->keeps || (rounds && call->in[INGOT_MATMUL_B].count * 2 <= ROUNDED_BYTES);
     for (uint32_t unit = begin; unit < end; unit++) {
-        const int64_t tile = cut->keeps ? unit / cut->slices : unit % plan->tiles;
-        const int64_t slice = cut->keeps ? unit % cut->slices : unit / plan->tiles;
+        const int64_t tile = by_tiles ? unit / cut->slices : unit % plan->tiles;
+        const int64_t slice = by_tiles ? unit % cut->slices : unit / plan->tiles;
         if (tile != pointed) {
             const int64_t first = tile * plan->tile_rows + (tile < plan->long_tiles ? tile : plan->long_tiles);
             const int64_t mr = plan->tile_rows + (tile < plan->long_tiles);
