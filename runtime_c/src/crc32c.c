@@ -109,6 +109,14 @@ TARGET static uint32_t crc_by_instruction(uint32_t crc, const uint8_t *p, size_t
 }
 
 uint32_t ingot_crc32c(uint32_t crc, const void *data, size_t n) {
+#if defined(__x86_64__)
+    const size_t blocks = n / INGOT_CRC32C_BLOCK;
+    if (blocks > 1 && ingot_cpu_has(INGOT_CPU_VPCLMULQDQ)) {
+        crc = ingot_crc32c_fold(crc, data, blocks);
+        data = (const uint8_t *)data + blocks * INGOT_CRC32C_BLOCK;
+        n %= INGOT_CRC32C_BLOCK;
+    }
+#endif
     return ingot_cpu_has(INGOT_CPU_CRC32C) ? crc_by_instruction(crc, data, n) : ingot_crc32c_portable(crc, data, n);
 }
 

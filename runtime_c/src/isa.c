@@ -60,7 +60,7 @@ static uint32_t detect(void) {
         __get_cpuid_count(7, 1, &a71, &unused, &unused, &unused);
     }
     const uint32_t avx512 = 1U << 16 | 1U << 17 | 1U << 30 | 1U << 31; /* F, DQ, BW, VL */
-    const uint32_t sha = 1U << 29, vnni = 1U << 11, avxvnni = 1U << 4, avx512bf16 = 1U << 5;
+    const uint32_t sha = 1U << 29, vpclmulqdq = 1U << 10, vnni = 1U << 11, avxvnni = 1U << 4, avx512bf16 = 1U << 5;
     if (has_all(b7, sha) && has_all(c1, bit_SSE4_1 | bit_SSSE3)) {
         found |= INGOT_CPU_SHA256;
     }
@@ -81,6 +81,9 @@ static uint32_t detect(void) {
         found |= BIT(AVX512);
         if (has_all(c7, vnni)) {
             found |= BIT(AVX512VNNI);
+        }
+        if (has_all(c7, vpclmulqdq)) {
+            found |= INGOT_CPU_VPCLMULQDQ;
         }
         if (has_all(a71, avx512bf16)) {
             found |= BIT(AVX512BF16);

@@ -27,8 +27,9 @@ ingot_isa_set ingot_isa_allowed(const char *name);
 
 /* Single instructions that speed up checksums; not part of any kernel's instruction set. */
 typedef enum ingot_cpu_feature {
-    INGOT_CPU_CRC32C = 1 << 16, /* x86: SSE4.2; ARM: FEAT_CRC32 */
-    INGOT_CPU_SHA256 = 1 << 17  /* x86: SHA and SSE4.1; ARM: FEAT_SHA256 */
+    INGOT_CPU_CRC32C = 1 << 16,    /* x86: SSE4.2; ARM: FEAT_CRC32 */
+    INGOT_CPU_SHA256 = 1 << 17,    /* x86: SHA and SSE4.1; ARM: FEAT_SHA256 */
+    INGOT_CPU_VPCLMULQDQ = 1 << 18 /* x86: products of 512 bits, and AVX-512 */
 } ingot_cpu_feature;
 int ingot_cpu_has(ingot_cpu_feature feature);
 

@@ -1,6 +1,7 @@
 /* CRC-32C and SHA-256: published vectors, and the fast paths against the portable ones. */
 #include "check.h"
 #include "crc32c.h"
+#include "isa.h"
 #include "sha256.h"
 
 enum { BIG = 3 * 8192 * 2 + 8192 + 13 };
@@ -32,10 +33,32 @@ static void crc_paths_agree(void) {
         }
         CHECK(ingot_crc32c(0, big + offset, BIG) == ingot_crc32c_portable(0, big + offset, BIG));
     }
+    /* Around whole blocks of the products, one and more, wherever they begin. */
+    for (size_t offset = 0; offset < 16; ++offset) {
+        for (size_t n = 2 * INGOT_CRC32C_BLOCK - 70; n < 5 * INGOT_CRC32C_BLOCK + 2; n += offset ? 13 : 1) {
+            CHECK(ingot_crc32c(~7U, big + offset, n) == ingot_crc32c_portable(~7U, big + offset, n));
+        }
+    }
     const uint32_t whole = ingot_crc32c(0, big, BIG);
+    CHECK(ingot_crc32c_portable(0, big, BIG) == whole);
+    for (size_t cut = 0; cut < 3 * INGOT_CRC32C_BLOCK; ++cut) {
+        CHECK(ingot_crc32c(ingot_crc32c(0, big, cut), big + cut, BIG - cut) == whole);
+    }
     for (size_t cut = 0; cut <= BIG; cut += 977) {
         CHECK(ingot_crc32c(ingot_crc32c(0, big, cut), big + cut, BIG - cut) == whole);
     }
+}
+
+/* The other paths of this processor, which ingot_crc32c takes for other lengths or not at all. */
+static void crc_folds(void) {
+#if defined(__x86_64__)
+    for (size_t blocks = 1; ingot_cpu_has(INGOT_CPU_VPCLMULQDQ) && blocks < 40; ++blocks) {
+        const size_t n = blocks * INGOT_CRC32C_BLOCK;
+        for (size_t offset = 0; offset < 65; ++offset) {
+            CHECK(ingot_crc32c_fold(9, big + offset, blocks) == ingot_crc32c_portable(9, big + offset, n));
+        }
+    }
+#endif
 }
 
 static void sha_vector(const void *data, size_t n, const char *hex) {
@@ -89,6 +112,7 @@ int main(void) {
     fill(big, sizeof big, 1);
     crc_vectors();
     crc_paths_agree();
+    crc_folds();
     sha_vectors();
     sha_paths_agree();
     return 0;
