@@ -333,7 +333,7 @@ ingot_status ingot_context_create(const ingot_engine *engine, const ingot_contex
     if (context) *context = NULL;
     ingot_status status = ingot_context_memory(engine, options, &memory, error);
     if (status) return status;
-    memory.host = aligned_alloc(HOST_ALIGN, memory.host_size);
+    memory.host = ingot_map_allocate(HOST_ALIGN, memory.host_size);
     if (!memory.host)
         return ingot_fail(error, INGOT_ERR_MEMORY, INGOT_NO_OFFSET, "no memory for a context of %llu bytes",
                           (unsigned long long)memory.host_size);

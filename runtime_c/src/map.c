@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -115,4 +116,16 @@ void ingot_map_close(ingot_map *map) {
         munmap((void *)(uintptr_t)map->bytes, map->size);
     }
     *map = (ingot_map){0};
+}
+
+void *ingot_map_allocate(size_t align, size_t size) {
+    const size_t large = (size_t)2 << 20, rest = size % large;
+    if (rest > large / 2 && size <= SIZE_MAX - large) {
+        size += large - rest; /* one more large page rather than hundreds of small ones */
+    }
+    void *block = aligned_alloc(size < large ? align : large, size);
+    if (block != NULL && size >= large) {
+        madvise(block, size / large * large, MADV_HUGEPAGE); /* a wish, as above */
+    }
+    return block;
 }
