@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _WAITS = {"block": lib.INGOT_WAIT_BLOCK, "spin": lib.INGOT_WAIT_SPIN, "poll": lib.INGOT_WAIT_POLL}
 _ALIGN = 4096
+_LARGE_PAGE = 2 << 20
 _run = lib.ingot_context_run
 
 
@@ -361,11 +362,12 @@ class _Exclusive:
 
 def _block(size: int) -> tuple[np.ndarray, Any]:
     """Aligned memory, as an array and as C sees it."""
+    align = _LARGE_PAGE if size >= 2 * _LARGE_PAGE else _ALIGN  # arrays of that size are in large pages where they can
     try:
-        memory = np.empty(size + _ALIGN, np.uint8)
+        memory = np.empty(size + align, np.uint8)
     except (MemoryError, ValueError, OverflowError) as failure:
         raise ResourceError(f"no memory for a context of {size} bytes", "memory") from failure
-    start = -memory.ctypes.data % _ALIGN
+    start = -memory.ctypes.data % align
     block = memory[start : start + size]
     return block, ffi.cast("void *", block.ctypes.data)
 
