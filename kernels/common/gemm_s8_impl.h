@@ -5,6 +5,9 @@
 #include "finish_s8.h"
 #include "gemm_s8.h"
 #include "s8_dot.h"
+#if defined(S8_DIRECT)
+#include "direct_s8.h"
+#endif
 
 /* [panel][row][column], of the panels done together. */
 typedef int32_t s8_panel_sums[INGOT_GEMM_MR][INGOT_GEMM_NR];
@@ -26,12 +29,24 @@ typedef struct s8_job {
 S8_INLINE void s8_block(const s8_job *job, const int rows, const int vectors) {
     const int8_t *w = job->weights;
     const void *const *from = job->rows;
-    s8_sum sum[S8_ROWS][S8_VECTORS];
+    s8_sum sum[S8_ROWS][S8_VECTORS], start[S8_VECTORS];
+#pragma GCC unroll 4
+    for (int v = 0; v < vectors; v++) start[v] = s8_zero();
+#if defined(S8_DIRECT)
+    s8_columns columns[S8_VECTORS];
+    if (job->direct != NULL) {
+#pragma GCC unroll 4
+        for (int v = 0; v < vectors; v++) {
+            columns[v] = s8_read_columns(job->direct, job->column + v * INGOT_GEMM_NR, INGOT_GEMM_NR);
+            start[v] = columns[v].offset;
+        }
+    }
+#endif
 #pragma GCC unroll 10
     for (int r = 0; r < rows; r++) {
 #pragma GCC unroll 4
         for (int v = 0; v < vectors; v++) {
-            sum[r][v] = s8_zero();
+            sum[r][v] = start[v];
         }
     }
     for (int64_t tap = 0; tap < job->taps; tap++, from += INGOT_GEMM_MR) {
@@ -59,21 +74,10 @@ S8_INLINE void s8_block(const s8_job *job, const int rows, const int vectors) {
 #if defined(S8_DIRECT)
     if (job->direct != NULL) {
         const ingot_gemm_s8 *t = job->direct;
-        const s8_numbers numbers = s8_read_numbers(t);
-        int8_t *const *out = (int8_t *const *)t->out + job->row;
-        const int8_t *const *residual = t->residual != NULL ? t->residual + job->row : NULL;
-#pragma GCC unroll 4
-        for (int v = 0; v < vectors; v++) {
-            const int64_t column = job->column + v * INGOT_GEMM_NR;
-            const s8_columns c = s8_read_columns(t, column, INGOT_GEMM_NR);
-#pragma GCC unroll 10
-            for (int r = 0; r < rows; r++) {
-                if (r < job->mr) { /* a residual may be where the results go: no row twice */
-                    s8_finish_row(&numbers, &c, sum[r][v], INGOT_GEMM_NR, out[r] + column,
-                                  residual != NULL ? residual[r] + column : NULL, 1);
-                }
-            }
-        }
+        const s8_direct_numbers numbers = s8_read_direct(t);
+        const s8_direct direct = {(int8_t *const *)t->out + job->row,
+                                  t->residual != NULL ? t->residual + job->row : NULL, job->column, job->mr};
+        s8_finish_direct(&numbers, columns, &direct, sum, rows, vectors);
         return;
     }
 #endif
@@ -96,7 +100,12 @@ S8_BLOCK_FUNCTIONS
 /* All rows of the tile by the panels from `first` on, `panels` of them. */
 static void s8_panels(const ingot_gemm_s8 *t, int64_t first, int panels, s8_panel_sums *sums) {
     const int8_t *weights = t->weights + first / INGOT_GEMM_NR * t->panel_stride;
-    const int direct = !t->float_out && t->row_offset == NULL && t->columns - first >= panels * INGOT_GEMM_NR;
+#if defined(S8_DIRECT)
+    const int direct = !t->float_out && t->row_offset == NULL && t->columns - first >= panels * INGOT_GEMM_NR &&
+                       s8_is_tame(t, t->column + first, panels);
+#else
+    const int direct = 0;
+#endif
     const int wide = S8_COLUMNS == 16; /* a vector is a panel, and a block several of them */
     const int vectors = wide ? panels : S8_VECTORS;
     const int blocks = (t->mr + S8_ROWS - 1) / S8_ROWS, base = t->mr / blocks, longer = t->mr % blocks;

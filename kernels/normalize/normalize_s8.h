@@ -10,9 +10,11 @@ typedef struct normalize_s8_moments {
     int64_t sum, squares;
 } normalize_s8_moments;
 
-/* What each of n <= 256 columns is made of: (count * (q - zero) - sum) * inverse, times scale, plus bias. */
+/* What each of n <= 256 columns is made of: (count * (q - zero) - sum) * inverse, times scale, plus bias. Sums and
+ * inverses are `step` apart: 1, or 0 where there is one for all. */
 typedef struct normalize_s8_columns {
     int32_t count, zero;
+    int64_t step;
     const int32_t *sum;
     const float *inverse, *scale, *bias;
 } normalize_s8_columns;

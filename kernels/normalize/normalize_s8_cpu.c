@@ -19,9 +19,8 @@ static float inverse_of(const ingot_call *call, int64_t n, int64_t sum, int64_t 
 }
 
 /* n elements side by side from element `at` on; factors and offsets from `factor` on. `columns` has their sums and
- * inverses, for all of them or, with `step` 0, for any 256. */
-static void apply(const normalize_s8_unit *u, int64_t at, int64_t n, int64_t factor, normalize_s8_columns columns,
-                  int64_t step) {
+ * inverses. */
+static void apply(const normalize_s8_unit *u, int64_t at, int64_t n, int64_t factor, normalize_s8_columns columns) {
     const ingot_arg *out = &u->call->out[0];
     const float *scale = normalize_optional_in(u->call, 1), *bias = normalize_optional_in(u->call, 2);
     const int64_t size = ingot_s8_result_size(out->dtype);
@@ -31,8 +30,8 @@ static void apply(const normalize_s8_unit *u, int64_t at, int64_t n, int64_t fac
         columns.bias = bias != NULL ? bias + factor + i : u->zeros;
         u->steps->apply(&u->result, out->dtype, (char *)out->data + (at + i) * size,
                         (const int8_t *)u->call->in[0].data + at + i, some, &columns);
-        columns.sum += step * some;
-        columns.inverse += step * some;
+        columns.sum += columns.step * some;
+        columns.inverse += columns.step * some;
     }
 }
 
@@ -42,19 +41,13 @@ static void rows_unit(const normalize_s8_unit *u, int64_t unit) {
     const int64_t n = shape->inner;
     int64_t row = unit * shape->grain;
     const int64_t end = shape->outer - row < shape->grain ? shape->outer : row + shape->grain;
-    int32_t sums[INGOT_S8_GROUP];
-    float inverses[INGOT_S8_GROUP];
     for (; row < end; row++) {
         const int8_t *x = (const int8_t *)u->call->in[0].data + row * n;
         normalize_s8_moments m = u->steps->moments(x, n, p->scales.input_zero);
         m.sum = p->normalize.kind == INGOT_NORMALIZE_RMS ? 0 : m.sum;
         const float inverse = inverse_of(u->call, n, m.sum, m.squares);
-        for (int j = 0; j < INGOT_S8_GROUP; j++) {
-            sums[j] = (int32_t)m.sum;
-            inverses[j] = inverse;
-        }
-        apply(u, row * n, n, 0, (normalize_s8_columns){(int32_t)n, p->scales.input_zero, sums, inverses, NULL, NULL},
-              0);
+        const int32_t sum = (int32_t)m.sum;
+        apply(u, row * n, n, 0, (normalize_s8_columns){(int32_t)n, p->scales.input_zero, 0, &sum, &inverse, NULL, NULL});
     }
 }
 
@@ -90,9 +83,9 @@ static void group_unit(const normalize_s8_unit *u, int64_t unit, void *scratch) 
             inverses[c] = inverse;
         }
     }
-    const normalize_s8_columns columns = {(int32_t)count, p->scales.input_zero, sums, inverses, NULL, NULL};
+    const normalize_s8_columns columns = {(int32_t)count, p->scales.input_zero, 1, sums, inverses, NULL, NULL};
     for (int64_t row = 0; row < shape->rows; row++) {
-        apply(u, at + row * shape->inner, channels, first, columns, 1);
+        apply(u, at + row * shape->inner, channels, first, columns);
     }
 }
 

@@ -1,0 +1,85 @@
+/* The epilogue of blocks of sums that stay in registers, where a vector of sums is a panel: without residual or with
+ * one, to int8, and tame. Four vectors at a time become 64 bytes by packing, which saturates. */
+#ifndef INGOT_DIRECT_S8_H
+#define INGOT_DIRECT_S8_H
+
+#include "finish_s8.h"
+
+typedef struct s8_direct_numbers {
+    v16 scale, residual_scale;
+    w16 residual_zero, order;
+    w16_bounds bounds;
+} s8_direct_numbers;
+
+S8_INLINE s8_direct_numbers s8_read_direct(const ingot_gemm_s8 *t) {
+    const ingot_requantize_fast *q = &t->fast;
+    s8_direct_numbers n;
+    n.scale = v16_set1(q->scale);
+    n.residual_scale = v16_set1(t->residual_scale);
+    n.residual_zero = w16_set1(-t->residual_zero);
+    /* packing leaves [lane of 128 bits][which of four][4 bytes] */
+    n.order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    n.bounds = w16_bounds_of(q->zero, ingot_requantize_bound(q, q->lo), ingot_requantize_bound(q, q->hi));
+    return n;
+}
+
+/* Whether no result of these columns, before it is clamped, is NaN, or 2^30 or more in size: sums are below 2^31. */
+S8_INLINE int s8_is_tame(const ingot_gemm_s8 *t, int64_t column, int panels) {
+    const float scale = t->fast.scale;
+    const v16 most_scale = v16_set1(0.25f / scale), most_bias = v16_set1(0x1p28f / scale);
+    __mmask16 tame = t->residual == NULL || t->residual_scale * scale < 0x1p19f ? 0xffff : 0;
+    for (int p = 0; p < panels; p++, column += INGOT_GEMM_NR) {
+        tame &= _mm512_cmp_ps_mask(_mm512_abs_ps(v16_load(t->scale + column)), most_scale, _CMP_LE_OQ);
+        if (t->bias != NULL) {
+            tame &= _mm512_cmp_ps_mask(_mm512_abs_ps(v16_load(t->bias + column)), most_bias, _CMP_LE_OQ);
+        }
+    }
+    return tame == 0xffff;
+}
+
+/* Where `rows` by `vectors` sums go, of which the first mr rows are wanted, and their residuals or NULL. */
+typedef struct s8_direct {
+    int8_t *const *out;
+    const int8_t *const *residual;
+    int64_t column;
+    int32_t mr;
+} s8_direct;
+
+S8_INLINE void s8_store_some(const s8_direct *d, w16 bytes, int row, const int vectors) {
+    if (vectors == 4) {
+        _mm512_storeu_si512(d->out[row] + d->column, bytes);
+    } else if (vectors == 2) {
+        _mm256_storeu_si256((__m256i *)(void *)(d->out[row] + d->column), _mm512_castsi512_si256(bytes));
+        if (row + 1 < d->mr) {
+            _mm256_storeu_si256((__m256i *)(void *)(d->out[row + 1] + d->column), _mm512_extracti64x4_epi64(bytes, 1));
+        }
+    } else {
+        int8_t some[4][INGOT_GEMM_NR];
+        _mm512_storeu_si512(some, bytes);
+        for (int r = 0; r < 4 && row + r < d->mr; r++) memcpy(d->out[row + r] + d->column, some[r], sizeof some[r]);
+    }
+}
+
+/* The sums have the columns' offsets in them. `rows` and `vectors` are constants where this is inlined. */
+S8_INLINE void s8_finish_direct(const s8_direct_numbers *n, const s8_columns *columns, const s8_direct *d,
+                                s8_sum (*sum)[S8_VECTORS], const int rows, const int vectors) {
+#pragma GCC unroll 10
+    for (int first = 0; first < rows * vectors; first += 4) {
+        w16 whole[4];
+#pragma GCC unroll 4
+        for (int i = 0; i < 4; i++) {
+            const int at = first + i < rows * vectors ? first + i : first, row = at / vectors, v = at % vectors;
+            v16 x = v16_fma(w16_real(sum[row][v]), columns[v].scale, columns[v].bias);
+            if (d->residual != NULL) {
+                const int8_t *r = d->residual[row < d->mr ? row : 0] + d->column + v * INGOT_GEMM_NR;
+                x = v16_fma(w16_real(w16_add(w16_load_bytes(r, INGOT_GEMM_NR), n->residual_zero)), n->residual_scale, x);
+            }
+            whole[i] = w16_nearest(v16_mul(x, n->scale));
+        }
+        int8_t bytes[INGOT_S8_LANES];
+        w16_store_quarters(bytes, whole, &n->bounds);
+        s8_store_some(d, _mm512_permutexvar_epi32(n->order, _mm512_loadu_si512(bytes)), first / vectors, vectors);
+    }
+}
+
+#endif

@@ -1,0 +1,1 @@
+#include "normalize/normalize_s8_impl.h"
