@@ -102,7 +102,11 @@ def samples() -> Iterable[Sample]:
         yield case(kind, 6, 3, 5, 9, lens=np.array([6, 2, 0], np.int32), direction=Direction.BIDIRECTIONAL)
     for kind in RecurrentKind:  # units of several blocks, with weights that make no more of small differences
         usual = {"activations": (TANH,) * 6} if kind is RecurrentKind.RNN else {}
+        one = {"peeps": False, "linear_before_reset": kind is RecurrentKind.GRU, **usual}
         several = (
+            case(kind, 35, 1, 13, 37, direction=Direction.BIDIRECTIONAL, **one),
+            case(kind, 40, 1, 50, 16, direction=Direction.REVERSE, lens=np.array([29], np.int32), **one),
+            case(kind, 18, 9, 1, 33, constant=False, **one),
             case(kind, 5, 1, 20, 200, linear_before_reset=kind is RecurrentKind.GRU, peeps=False, **usual),
             case(kind, 5, 2, 9, 193, half=DType.F16, direction=Direction.BIDIRECTIONAL, optional=False, **usual),
         )

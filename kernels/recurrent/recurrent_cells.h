@@ -81,32 +81,45 @@ static RECURRENT_ONCE void recurrent_kept(const float *restrict reset, const flo
     for (int64_t j = 0; j < n; j++) product[j] = reset[j] * h[j];
 }
 
-/* -- the usual activations in one pass ------------------------------------------------------------------------------
- * n is a multiple of 16; the inner loops have a fixed length, so that they become vectors without a remainder. */
+/* -- the usual activations in one pass, of 16 units ------------------------------------------------------------------
+ * Gates lie `n` apart. The loops have a fixed length, so that they become vectors without a remainder. */
 
-static void recurrent_usual_lstm(const float *restrict gates, float *restrict h, float *restrict c, int64_t n) {
+/* As for INT8, fractions make a new state one division. */
+static inline recurrent_fraction recurrent_sigmoid_part(float x) {
+    const float e = recurrent_exp_fast(ingot_abs_f32(x));
+    const recurrent_fraction f = {x < 0.0f ? e : 1.0f, x < 0.0f ? 1.0f : e, 1.0f + e};
+    return f;
+}
+static inline recurrent_fraction recurrent_tanh_part(float x) {
+    const float a = ingot_abs_f32(x), e = recurrent_exp_fast(a + a);
+    const recurrent_fraction f = {ingot_copysign_f32(1.0f - e, x), 0.0f, 1.0f + e};
+    return f;
+}
+
+static RECURRENT_ONCE void recurrent_usual_lstm(const float *restrict gates, float *restrict h, float *restrict c,
+                                                int64_t n) {
     const float *restrict in = gates, *restrict out = gates + n, *restrict forget = gates + 2 * n;
     const float *restrict cell = gates + 3 * n;
-    for (int64_t first = 0; first < n; first += 16) {
-        for (int64_t j = first; j < first + 16; j++) {
-            float kept = recurrent_sigmoid(forget[j]) * c[j];
-            c[j] = kept + recurrent_sigmoid(in[j]) * recurrent_tanh(cell[j]);
-        }
-        for (int64_t j = first; j < first + 16; j++) {
-            h[j] = recurrent_sigmoid(out[j]) * recurrent_tanh(c[j]);
-        }
+    for (int j = 0; j < 16; j++) {
+        const recurrent_fraction i = recurrent_sigmoid_part(in[j]), f = recurrent_sigmoid_part(forget[j]);
+        const recurrent_fraction g = recurrent_tanh_part(cell[j]);
+        const float both = i.both * g.both;
+        c[j] = (f.yes * c[j] * both + i.yes * g.yes * f.both) / (f.both * both);
+    }
+    for (int j = 0; j < 16; j++) {
+        const recurrent_fraction o = recurrent_sigmoid_part(out[j]), g = recurrent_tanh_part(c[j]);
+        h[j] = o.yes * g.yes / (o.both * g.both);
     }
 }
 
 /* gates: z, r and R h + bias of the candidate; x: the candidate's product with x. */
-static void recurrent_usual_gru(const float *restrict gates, const float *restrict x, float *restrict h, int64_t n) {
+static RECURRENT_ONCE void recurrent_usual_gru(const float *restrict gates, const float *restrict x, float *restrict h,
+                                               int64_t n) {
     const float *restrict update = gates, *restrict reset = gates + n, *restrict hidden = gates + 2 * n;
-    for (int64_t first = 0; first < n; first += 16) {
-        for (int64_t j = first; j < first + 16; j++) {
-            float z = recurrent_sigmoid(update[j]), r = recurrent_sigmoid(reset[j]);
-            float candidate = recurrent_tanh(x[j] + r * hidden[j]);
-            h[j] = (1.0f - z) * candidate + z * h[j];
-        }
+    for (int j = 0; j < 16; j++) {
+        const recurrent_fraction z = recurrent_sigmoid_part(update[j]), r = recurrent_sigmoid_part(reset[j]);
+        const recurrent_fraction g = recurrent_tanh_part(x[j] + r.yes * hidden[j] / r.both);
+        h[j] = (z.no * g.yes + z.yes * h[j] * g.both) / (z.both * g.both);
     }
 }
 

@@ -9,6 +9,7 @@
 #include "recurrent/recurrent_product.h"
 #include "recurrent/recurrent_half.h"
 #include "recurrent/recurrent_shape.h"
+#include "recurrent/recurrent_units.h"
 
 /* -- one direction of some batch rows ------------------------------------------------------------------------------ */
 
@@ -24,7 +25,8 @@ typedef struct recurrent_task {
     int64_t direction, first, rows;
     int64_t length[RECURRENT_BATCH];
     int reverse;
-    int usual; /* sigmoid and tanh, no clip, no peepholes: one pass over the gates */
+    int usual;    /* sigmoid and tanh, no clip, no peepholes: one pass over the gates */
+    int by_units; /* and one row of float weights: no pass over all of them */
 } recurrent_task;
 
 /* The time at which a batch row does its `step`th step. */
@@ -101,7 +103,9 @@ static void recurrent_step_gru(const recurrent_task *t, recurrent_rows *rows) {
     }
     for (int64_t i = 0; i < rows->count; i++) {
         if (t->usual) {
-            recurrent_usual_gru(rows->gates[i], rows->ahead[i] + s->width, rows->h[i], n);
+            for (int64_t j = 0; j < n; j += 16) {
+                recurrent_usual_gru(rows->gates[i] + j, rows->ahead[i] + s->width + j, rows->h[i] + j, n);
+            }
         } else {
             recurrent_gru(p, t->act, rows->gates[i], rows->ahead[i] + s->width, rows->h[i], n);
         }
@@ -131,7 +135,9 @@ static void recurrent_step(const recurrent_task *t, const float *ahead, int64_t 
     recurrent_multiply(t, rows.gates, rows.ahead, rows.state, rows.count, s->hidden, t->r, 0, s->width / 16);
     for (int64_t i = 0; i < rows.count; i++) {
         if (t->usual) {
-            recurrent_usual_lstm(rows.gates[i], rows.h[i], rows.c[i], s->padded);
+            for (int64_t j = 0; j < s->padded; j += 16) {
+                recurrent_usual_lstm(rows.gates[i] + j, rows.h[i] + j, rows.c[i] + j, s->padded);
+            }
         } else if (p->kind == INGOT_RECURRENT_LSTM) {
             recurrent_lstm(p, t->act, s, rows.gates[i], t->peepholes, rows.h[i], rows.c[i]);
         } else {
@@ -140,6 +146,78 @@ static void recurrent_step(const recurrent_task *t, const float *ahead, int64_t 
         }
     }
 }
+
+/* -- by units ------------------------------------------------------------------------------------------------------ */
+
+/* What is computed ahead while steps are done: two slices of each panel, one after the other. */
+typedef struct recurrent_later {
+    float *out;             /* the first row of what is computed ahead */
+    int64_t done, all;      /* slices */
+    int64_t groups, passed; /* of 16 units, in all steps of the time for it */
+} recurrent_later;
+
+static recurrent_slice recurrent_next_slice(const recurrent_task *t, recurrent_later *later) {
+    const recurrent_shape *s = &t->shape;
+    recurrent_slice slice = {.count = 0};
+    if (UNIT_ROWS > 0 && ++later->passed * later->all > later->done * later->groups) {
+        const int64_t half = (s->inputs + 1) / 2, second = later->done % 2, column = later->done / 2 * 16;
+        const int apart = s->ahead > s->width && column >= s->width - s->padded;
+        slice.pitch = s->ahead;
+        slice.out = later->out + column + (apart ? s->padded : 0);
+        slice.init = second ? slice.out : t->bias + column;
+        slice.init_pitch = second ? slice.pitch : 0;
+        slice.x = t->buffer.turned + second * half * UNIT_ROWS;
+        slice.panel = (const float *)t->w + column * s->inputs + second * half * 16;
+        slice.count = second ? s->inputs - half : half;
+        later->done++;
+    }
+    return slice;
+}
+
+/* Before a step: all products with x of the first ones, or what is to be done during UNIT_ROWS steps. */
+static void recurrent_plan(const recurrent_task *t, const float *x, int64_t step, recurrent_later *later) {
+    const recurrent_shape *s = &t->shape;
+    const int64_t rows = RECURRENT_AHEAD / 2, next = step + rows;
+    if (step == 0) {
+        recurrent_look_ahead(t, x, 0, s->steps < rows ? s->steps : rows);
+        for (int64_t row = rows; s->ahead > s->width && row < 2 * rows; row++) {
+            const int64_t at = s->width - s->padded;
+            memcpy(t->buffer.ahead + row * s->ahead + at, t->hidden_bias + at, (size_t)s->padded * sizeof(float));
+        }
+    }
+    if (step % rows != 0) {
+        return;
+    }
+    *later = (recurrent_later){.groups = rows * s->padded / 16};
+    later->all = next < t->length[0] ? s->width / 16 * 2 : 0;
+    later->out = t->buffer.ahead + next / rows % 2 * rows * s->ahead;
+    for (int64_t row = 0; row < rows && later->all > 0; row++) {
+        const int64_t time = next + row < t->length[0] ? recurrent_time(t, 0, next + row) : 0;
+        const float *from = x + (time * s->batch + t->first) * s->inputs;
+        for (int64_t k = 0; k < s->inputs; k++) t->buffer.turned[k * rows + row] = from[k];
+    }
+}
+
+static void recurrent_step_by_units(const recurrent_task *t, const float *ahead, recurrent_later *later) {
+    const recurrent_shape *s = &t->shape;
+    const recurrent_scratch *b = &t->buffer;
+    const int64_t n = s->padded;
+    const float *before = memcpy(b->kept, b->h, (size_t)n * sizeof *b->h);
+    for (int64_t first = 0; first < n; first += 16) {
+        float gates[4 * 16];
+        const float *panels = (const float *)t->r + first * s->hidden;
+        const recurrent_slice slice = recurrent_next_slice(t, later);
+        if (t->params->kind == INGOT_RECURRENT_LSTM) {
+            recurrent_units(gates, ahead + first, before, s->hidden, panels, n, 4, &slice);
+            recurrent_usual_lstm(gates, b->h + first, b->c + first, 16);
+        } else {
+            recurrent_units(gates, ahead + first, before, s->hidden, panels, n, 3, &slice);
+            recurrent_usual_gru(gates, ahead + s->width + first, b->h + first, 16);
+        }
+    }
+}
+
+/* -- a sequence ---------------------------------------------------------------------------------------------------- */
 
 /* Copies a [D, B, H] state in or out of the padded rows; no source means zero. */
 static void recurrent_load(const recurrent_task *t, float *to, const float *from) {
@@ -178,6 +256,7 @@ static void recurrent_write(const recurrent_task *t, float *y, int64_t step) {
 static void recurrent_sequence(const recurrent_task *tasks, int count, const ingot_call *call) {
     const recurrent_shape *s = &tasks->shape;
     const int64_t ahead = RECURRENT_AHEAD / tasks->rows;
+    recurrent_later later[2];
     for (const recurrent_task *t = tasks; t < tasks + count; t++) {
         recurrent_load(t, t->buffer.h, recurrent_optional(call, RECURRENT_H0));
         recurrent_load(t, t->buffer.c, recurrent_optional(call, RECURRENT_C0));
@@ -185,11 +264,18 @@ static void recurrent_sequence(const recurrent_task *tasks, int count, const ing
     for (int64_t step = 0; step < s->steps; step++) {
         int64_t slot = step % ahead;
         for (const recurrent_task *t = tasks; t < tasks + count; t++) {
-            if (slot == 0) {
+            if (t->by_units && UNIT_ROWS > 0) {
+                recurrent_plan(t, call->in[RECURRENT_X].data, step, &later[t - tasks]);
+            } else if (slot == 0) {
                 int64_t steps = s->steps - step < ahead ? s->steps - step : ahead;
                 recurrent_look_ahead(t, call->in[RECURRENT_X].data, step, steps);
             }
-            recurrent_step(t, t->buffer.ahead + slot * t->rows * s->ahead, step);
+            const float *products = t->buffer.ahead + slot * t->rows * s->ahead;
+            if (!t->by_units) {
+                recurrent_step(t, products, step);
+            } else if (step < t->length[0]) {
+                recurrent_step_by_units(t, products, &later[t - tasks]);
+            }
             recurrent_write(t, call->out[0].data, step);
         }
     }
@@ -282,6 +368,9 @@ static int recurrent_begin(recurrent_task *t, const ingot_call *call, int64_t di
     t->act = p->activations + 3 * direction;
     t->peepholes = peepholes == NULL ? NULL : peepholes + direction * 3 * s->hidden;
     t->usual = recurrent_is_usual(p, t->act, peepholes);
+#ifndef INGOT_ISA_portable /* small matters there */
+    t->by_units = t->usual && t->rows == 1 && s->inputs > 0 && call->in[RECURRENT_W].dtype == INGOT_F32;
+#endif
     for (int64_t row = 0; row < t->rows; row++) {
         t->length[row] = lens == NULL ? s->steps : lens[t->first + row];
         if (t->length[row] < 0 || t->length[row] > s->steps) {

@@ -6,15 +6,14 @@
 
 /* -- float32 ------------------------------------------------------------------------------------------------------- */
 
-/* Shorter than those of vmath.h, since steps wait for them: exact to some 1e-7 absolutely, not relatively. */
-static inline float recurrent_sigmoid(float x) {
-    const float e = ingot_exp_nonpositive_f32(-ingot_abs_f32(x));
-    return (x < 0.0f ? e : 1.0f) / (1.0f + e);
-}
-
-static inline float recurrent_tanh(float x) {
-    const float e = ingot_exp_nonpositive_f32(-2.0f * ingot_abs_f32(x));
-    return ingot_copysign_f32((1.0f - e) / (1.0f + e), x);
+/* exp(-a) for a >= 0, exact to some 1e-7; nothing becomes zero. */
+static inline float recurrent_exp_fast(float a) {
+    const float x = a > 87.0f ? -87.0f : -a;
+    const float shifted = INGOT_FMAF(x, 1.44269504088896341f, INGOT_ROUND_MAGIC_F32);
+    const float n = shifted - INGOT_ROUND_MAGIC_F32;
+    const float r = INGOT_FMAF(n, 2.12194440e-4f, INGOT_FMAF(n, -0.693359375f, x));
+    const float power = ingot_float_of_bits((ingot_bits_f32(shifted) + (127u - 0x4b400000u)) << 23);
+    return (INGOT_FMAF(ingot_exp_poly_f32(r), r * r, r) + 1.0f) * power;
 }
 
 /* -- INT8: fixed sequences of binary32 operations, each rounded once -------------------------------------------------

@@ -79,13 +79,14 @@ static inline const void *recurrent_optional(const ingot_call *call, uint32_t i)
 
 /* A thread's scratch for one direction, in this order; the packed weights are there for the plain kernel only. */
 typedef struct recurrent_scratch {
-    float *ahead; /* [RECURRENT_AHEAD][ahead]: x W + bias */
-    float *gates; /* [RECURRENT_BATCH][width] */
-    float *h, *c; /* [RECURRENT_BATCH][padded] */
-    float *kept;  /* [RECURRENT_BATCH][padded]: GRU: r h */
-    float *zeros; /* [width]: where there is no bias */
-    float *bias;  /* [2][width] */
-    float *w, *r; /* [width / 16][inputs][16], [width / 16][hidden][16] */
+    float *ahead;  /* [RECURRENT_AHEAD][ahead]: x W + bias */
+    float *gates;  /* [RECURRENT_BATCH][width] */
+    float *h, *c;  /* [RECURRENT_BATCH][padded] */
+    float *kept;   /* [RECURRENT_BATCH][padded]: GRU: r h; by units: h before the step */
+    float *turned; /* [inputs][RECURRENT_AHEAD / 2]: x of the steps that are computed ahead, by units */
+    float *zeros;  /* [width]: where there is no bias */
+    float *bias;   /* [2][width] */
+    float *w, *r;  /* [width / 16][inputs][16], [width / 16][hidden][16] */
 } recurrent_scratch;
 
 /* Lays the arrays out from `base` on and gives their size in floats. */
@@ -100,6 +101,7 @@ static inline uint64_t recurrent_layout(const recurrent_shape *s, int plain, flo
         {&scratch->h, RECURRENT_BATCH * padded},
         {&scratch->c, RECURRENT_BATCH * padded},
         {&scratch->kept, RECURRENT_BATCH * padded},
+        {&scratch->turned, RECURRENT_AHEAD / 2 * (uint64_t)s->inputs},
         {&scratch->zeros, width},
         {&scratch->bias, 2 * width},
         {&scratch->w, plain ? width * (uint64_t)s->inputs : 0},
