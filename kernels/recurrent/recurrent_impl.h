@@ -198,12 +198,14 @@ static void recurrent_plan(const recurrent_task *t, const float *x, int64_t step
     }
 }
 
-static void recurrent_step_by_units(const recurrent_task *t, const float *ahead, recurrent_later *later) {
+/* Every other step goes backwards: the weights that came last are still near. */
+static void recurrent_step_by_units(const recurrent_task *t, const float *ahead, int64_t step, recurrent_later *later) {
     const recurrent_shape *s = &t->shape;
     const recurrent_scratch *b = &t->buffer;
     const int64_t n = s->padded;
     const float *before = memcpy(b->kept, b->h, (size_t)n * sizeof *b->h);
-    for (int64_t first = 0; first < n; first += 16) {
+    for (int64_t at = 0; at < n; at += 16) {
+        const int64_t first = step % 2 ? n - 16 - at : at;
         float gates[4 * 16];
         const float *panels = (const float *)t->r + first * s->hidden;
         const recurrent_slice slice = recurrent_next_slice(t, later);
@@ -274,7 +276,7 @@ static void recurrent_sequence(const recurrent_task *tasks, int count, const ing
             if (!t->by_units) {
                 recurrent_step(t, products, step);
             } else if (step < t->length[0]) {
-                recurrent_step_by_units(t, products, &later[t - tasks]);
+                recurrent_step_by_units(t, products, step, &later[t - tasks]);
             }
             recurrent_write(t, call->out[0].data, step);
         }
