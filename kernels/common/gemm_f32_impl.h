@@ -285,9 +285,12 @@ static void gemm_activated(const ingot_gemm_f32 *t) {
     for (int r = 0; r < t->mr; r++) {
         rows[r] = buffer + r * t->columns;
     }
+    if (t->mr == 1) { /* one loop where it lies */
+        rows[0] = t->out[0] + t->column;
+    }
     gemm_blocks(&plain);
-    ingot_activate_f32(t->activation, buffer, t->mr * t->columns);
-    for (int r = 0; r < t->mr; r++) {
+    ingot_activate_f32(t->activation, rows[0], t->mr * t->columns);
+    for (int r = 0; r < t->mr && t->mr > 1; r++) {
         float *out = t->out[r] + t->column;
         int64_t c = 0;
         for (; c + INGOT_GEMM_NR <= t->columns; c += INGOT_GEMM_NR) {
