@@ -5,8 +5,12 @@
 #include <string.h>
 
 #include "attention/attention_shape.h"
+#include "vec16.h"
 #include "vmath.h"
 
+#if defined(__AVX512F__)
+#include "softmax/softmax_row_avx512.h"
+#else
 #define T float
 #define NAME(x) x##_f32
 #define EXP ingot_exp_nonpositive_f32
@@ -16,6 +20,7 @@
 #undef NAME
 #undef EXP
 #undef LOWEST
+#endif
 
 #define ATTENTION_ISA INGOT_PASTE(ingot_, gemm_f32, INGOT_ISA)
 
@@ -35,8 +40,7 @@ static void attention_pack_values(float *to, const float *from, const attention_
     for (int64_t column = 0; column < v->width; column += 16) {
         int64_t some = v->width - column < 16 ? v->width - column : 16;
         for (int64_t row = 0; row < v->rows; row++, to += 16) {
-            memset(to, 0, 16 * sizeof *to);
-            memcpy(to, from + row * v->row_step + column, (size_t)some * sizeof *to);
+            v16_store(to, v16_load_n(from + row * v->row_step + column, some));
         }
     }
 }

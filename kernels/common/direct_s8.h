@@ -7,7 +7,7 @@
 
 typedef struct s8_direct_numbers {
     v16 scale, residual_scale;
-    w16 residual_zero, order;
+    w16 residual_zero;
     w16_bounds bounds;
 } s8_direct_numbers;
 
@@ -17,8 +17,6 @@ S8_INLINE s8_direct_numbers s8_read_direct(const ingot_gemm_s8 *t) {
     n.scale = v16_set1(q->scale);
     n.residual_scale = v16_set1(t->residual_scale);
     n.residual_zero = w16_set1(-t->residual_zero);
-    /* packing leaves [lane of 128 bits][which of four][4 bytes] */
-    n.order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
     n.bounds = w16_bounds_of(q->zero, ingot_requantize_bound(q, q->lo), ingot_requantize_bound(q, q->hi));
     return n;
 }
@@ -76,9 +74,7 @@ S8_INLINE void s8_finish_direct(const s8_direct_numbers *n, const s8_columns *co
             }
             whole[i] = w16_nearest(v16_mul(x, n->scale));
         }
-        int8_t bytes[INGOT_S8_LANES];
-        w16_store_quarters(bytes, whole, &n->bounds);
-        s8_store_some(d, _mm512_permutexvar_epi32(n->order, _mm512_loadu_si512(bytes)), first / vectors, vectors);
+        s8_store_some(d, w16_pack_in_order_(whole, &n->bounds), first / vectors, vectors);
     }
 }
 

@@ -47,12 +47,20 @@ typedef struct w16_bounds {
 INGOT_INLINE w16_bounds w16_bounds_of(int32_t zero, int8_t lo, int8_t hi) {
     return (w16_bounds){_mm512_set1_epi16((int16_t)zero), _mm512_set1_epi8(lo), _mm512_set1_epi8(hi)};
 }
-/* Four times sixteen, [quarter of 16][which 16][lane], to 64 bytes in order. */
-INGOT_INLINE void w16_store_quarters(int8_t *p, const w16 q[4], const w16_bounds *b) {
+/* Four times sixteen to bytes, with the zero point and the bounds: [quarter of each 16][which 16][4 bytes]. */
+INGOT_INLINE __m512i w16_pack_(const w16 q[4], const w16_bounds *b) {
     const __m512i low = _mm512_adds_epi16(_mm512_packs_epi32(q[0], q[1]), b->zero);
     const __m512i high = _mm512_adds_epi16(_mm512_packs_epi32(q[2], q[3]), b->zero);
-    const __m512i bytes = _mm512_packs_epi16(low, high);
-    _mm512_storeu_si512(p, _mm512_min_epi8(_mm512_max_epi8(bytes, b->lo), b->hi));
+    return _mm512_min_epi8(_mm512_max_epi8(_mm512_packs_epi16(low, high), b->lo), b->hi);
+}
+/* The same, sixteen behind sixteen. */
+INGOT_INLINE __m512i w16_pack_in_order_(const w16 q[4], const w16_bounds *b) {
+    const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    return _mm512_permutexvar_epi32(order, w16_pack_(q, b));
+}
+/* Four times sixteen, [quarter of 16][which 16][lane], to 64 bytes in order. */
+INGOT_INLINE void w16_store_quarters(int8_t *p, const w16 q[4], const w16_bounds *b) {
+    _mm512_storeu_si512(p, w16_pack_(q, b));
 }
 /* One NaN for all. */
 INGOT_INLINE v16 v16_one_nan(v16 x) {

@@ -192,12 +192,40 @@ static void plan_input(const ingot_call *call, ingot_ew_state *state, uint32_t k
     state->scratch += (elements * input->size + 63) / 64 * 64;
 }
 
+/* The one of an instruction's two arguments that is an input, where the other is the result of the instruction before;
+ * else EW_OUTPUT. */
+static uint8_t beside(const ingot_ew_insn *insn, const ingot_ew_insn *before) {
+    for (uint32_t a = 0; a < 2; a++) {
+        if (insn->args[a] == INGOT_EW_MAX_INPUTS + before->dst && insn->args[1 - a] < INGOT_EW_MAX_INPUTS)
+            return insn->args[1 - a];
+    }
+    return EW_OUTPUT;
+}
+
+static ew_scaled plan_scaled(const ingot_elementwise_params *params) {
+    const ingot_ew_insn *insn = params->insns, *last = &insn[params->insn_count - 1];
+    const int relu = params->insn_count == 5 && insn[3].function == INGOT_EW_RELU;
+    ew_scaled scaled = {.relu = (uint8_t)relu};
+    if (params->insn_count != (relu ? 5u : 4u) || insn[0].function != INGOT_EW_DEQUANTIZE ||
+        insn[0].args[0] >= INGOT_EW_MAX_INPUTS || insn[1].function != INGOT_EW_MUL || insn[1].dtype != INGOT_F32 ||
+        insn[2].function != INGOT_EW_ADD || last->function != INGOT_EW_QUANTIZE || !(last->alpha > 0.0f))
+        return scaled;
+    scaled.x = insn[0].args[0];
+    scaled.factor = beside(&insn[1], &insn[0]);
+    scaled.term = beside(&insn[2], &insn[1]);
+    scaled.is = scaled.factor != EW_OUTPUT && scaled.term != EW_OUTPUT &&
+                (!relu || insn[3].args[0] == INGOT_EW_MAX_INPUTS + insn[2].dst) &&
+                last->args[0] == INGOT_EW_MAX_INPUTS + last[-1].dst;
+    return scaled;
+}
+
 static void plan(const ingot_call *call, ingot_ew_state *state) {
     const ingot_elementwise_params *params = call->params;
     *state = (ingot_ew_state){.count = call->out[0].count,
                               .input_count = call->in_count,
                               .insn_count = params->insn_count,
                               .register_count = params->register_count,
+                              .scaled = plan_scaled(params),
                               .output_size = size_of(call->out[0].dtype)};
     uint32_t direct = 0;
     for (uint32_t k = 0; k < call->in_count; k++) {

@@ -3,6 +3,7 @@
 
 #include "activation.h"
 #include "elementwise_loops.h"
+#include "elementwise_scaled_s8.h"
 #include "requantize.h"
 
 /* -- float32 ------------------------------------------------------------------------------------------------------- */
@@ -185,7 +186,10 @@ INGOT_KERNEL_FN(elementwise) {
         }
         char *const result = out + (size_t)at * state->output_size;
         operand[EW_OUTPUT] = whole ? result : (char *)tail[INGOT_EW_MAX_INPUTS];
-        for (uint32_t i = 0; i < state->insn_count; i++) {
+        if (state->scaled.is) {
+            ew_scaled_s8(&state->scaled, params->insns, operand, lanes);
+        }
+        for (uint32_t i = state->scaled.is ? state->insn_count : 0; i < state->insn_count; i++) {
             const ew_code *code = &state->code[i];
             const ingot_ew_insn *insn = &params->insns[i];
             ew_lookup(code->slot)(operand[code->dst], operand[code->args[0]], operand[code->args[1]],

@@ -49,6 +49,13 @@ typedef struct ew_code {
     uint8_t args[INGOT_EW_MAX_ARGS];
 } ew_code;
 
+/* A program that the kernel does in one loop: int8 x to int8 by dequantisation, times `factor`, plus `term`, maybe a
+ * ReLU, quantisation. What batch normalisation is where no product takes it in. */
+typedef struct ew_scaled {
+    uint8_t is, relu, x, factor, term; /* the last three: indices of inputs */
+    uint8_t reserved[3];
+} ew_scaled;
+
 /* The step's state: how each input is fetched, and the decoded program. */
 typedef struct ingot_ew_state {
     int64_t count;
@@ -60,6 +67,7 @@ typedef struct ingot_ew_state {
     uint32_t register_count;
     uint64_t registers; /* in scratch */
     uint64_t scratch;   /* bytes */
+    ew_scaled scaled;
     ew_input inputs[INGOT_EW_MAX_INPUTS];
     ew_code code[INGOT_EW_MAX_INSNS];
 } ingot_ew_state;
