@@ -70,7 +70,8 @@ S8_INLINE void s8_finish_direct(const s8_direct_numbers *n, const s8_columns *co
             v16 x = v16_fma(w16_real(sum[row][v]), columns[v].scale, columns[v].bias);
             if (d->residual != NULL) {
                 const int8_t *r = d->residual[row < d->mr ? row : 0] + d->column + v * INGOT_GEMM_NR;
-                x = v16_fma(w16_real(w16_add(w16_load_bytes(r, INGOT_GEMM_NR), n->residual_zero)), n->residual_scale, x);
+                x = v16_fma(w16_real(w16_add(w16_load_bytes(r, INGOT_GEMM_NR), n->residual_zero)), n->residual_scale,
+                            x);
             }
             whole[i] = w16_nearest(v16_mul(x, n->scale));
         }

@@ -1,4 +1,5 @@
-/* The program of ew_scaled in one loop, for each instruction set: the operations of its instructions, in their order. */
+/* The program of ew_scaled in one loop, for each instruction set: the operations of its instructions, in their order.
+ */
 #ifndef INGOT_ELEMENTWISE_SCALED_S8_H
 #define INGOT_ELEMENTWISE_SCALED_S8_H
 

@@ -47,7 +47,8 @@ static void rows_unit(const normalize_s8_unit *u, int64_t unit) {
         m.sum = p->normalize.kind == INGOT_NORMALIZE_RMS ? 0 : m.sum;
         const float inverse = inverse_of(u->call, n, m.sum, m.squares);
         const int32_t sum = (int32_t)m.sum;
-        apply(u, row * n, n, 0, (normalize_s8_columns){(int32_t)n, p->scales.input_zero, 0, &sum, &inverse, NULL, NULL});
+        apply(u, row * n, n, 0,
+              (normalize_s8_columns){(int32_t)n, p->scales.input_zero, 0, &sum, &inverse, NULL, NULL});
     }
 }
 
