@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import networks
 import numpy as np
@@ -86,14 +87,16 @@ def timed(call: Callable[[], object], seconds: float, samples: list[float]) -> N
         count += 1
 
 
-def own_call(model: onnx.ModelProto, inputs: Inputs, precision: str, threads: int, tune: bool) -> Callable[[], object]:
+def own_call(
+    model: onnx.ModelProto, inputs: Inputs, precision: str, threads: int, tuning: dict[str, Any]
+) -> Callable[[], object]:
     """Ingot, inputs held in place."""
-    options = {"calibration": [inputs]} if precision == "int8" else {}
+    options: dict[str, Any] = {"calibration": [inputs]} if precision == "int8" else {}
     if precision == "bf16":
         options["max_error"] = 1.0  # the others keep nothing in FP32 either
     shapes = [{n: a.shape for n, a in inputs.items()}]
     engine = ingot.build(
-        model, profiles=shapes, precision=precision, threads=threads, self_test=False, tune=tune, **options
+        model, profiles=shapes, precision=precision, threads=threads, self_test=False, **tuning, **options
     )
     # Workers that spin between runs would take the other runtimes' cores.
     context = engine.context(threads=threads, wait="block")
@@ -174,9 +177,10 @@ def rows_of(case: Case, precision: str, args: argparse.Namespace) -> Iterator[Ro
     with tempfile.TemporaryDirectory() as folder:
         forms = peer_forms(case, precision, args.peer, Path(folder))
         ops = operations(case.model(), case.inputs())
+        tuning = {"tune": args.tune, "timing_cache": args.timings}
         for threads in args.threads or (1, 2):
             calls = peer_calls(case, precision, threads, forms)
-            calls["ingot"] = own_call(case.model(), case.inputs(), precision, threads, args.tune)
+            calls["ingot"] = own_call(case.model(), case.inputs(), precision, threads, tuning)
             taken = measure(calls, args.rounds, args.seconds)
             most = ceiling(precision) * threads
             share = ops / (1e6 * taken["ingot"]["p50"]) / most if most and ops else None
@@ -231,6 +235,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=0.15, help="slice of each runner in a round")
     parser.add_argument("--tune", action=argparse.BooleanOptionalAction, default=True, help="tune Ingot's engines")
+    parser.add_argument("--timings", type=Path, help="file of measured tactics: what it holds is not measured again")
     parser.add_argument("--json", type=Path, help="keep all figures in this file")
     args = parser.parse_args()
     chosen = [case for case in cases() if fnmatch.fnmatch(case.name, args.model)]
