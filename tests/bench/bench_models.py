@@ -106,20 +106,31 @@ def own_call(
 
 
 def peer_forms(case: Case, precision: str, only: str, folder: Path) -> list[tuple[Peer, str, Path]]:
-    """Each peer's forms of the model by name, as files; what a peer cannot do is said on stderr."""
-    made: list[tuple[Peer, str, Path]] = []
+    """Each peer's forms of the model by name, as files; what a peer cannot do is said on stderr. What is in the folder
+    from an earlier run is not made again."""
+    found: list[tuple[Peer, str, Path]] = []
     for peer in peers().values():
         if precision not in peer.precisions or not fnmatch.fnmatch(peer.name, only):
             continue
         own = folder / peer.name
-        own.mkdir()
-        with saying(case, precision, peer):
-            forms = peer.forms(case.model(), case.inputs(), precision, own)
-            np.savez(own / "inputs.npz", **case.inputs())
-            for form, path in forms.items():
-                with saying(case, precision, peer):
-                    try_out(peer, path, own / "inputs.npz", precision)
-                    made.append((peer, form, path))
+        names = own / "forms.json"
+        if not names.exists():
+            own.mkdir(parents=True, exist_ok=True)
+            made = working_forms(case, precision, peer, own)
+            names.write_text(json.dumps({form: str(path.relative_to(own)) for form, path in made.items()}))
+        found += [(peer, form, own / path) for form, path in json.loads(names.read_text()).items()]
+    return found
+
+
+def working_forms(case: Case, precision: str, peer: Peer, folder: Path) -> dict[str, Path]:
+    """Those of a peer that it can run."""
+    made: dict[str, Path] = {}
+    np.savez(folder / "inputs.npz", **case.inputs())
+    with saying(case, precision, peer):
+        for form, path in peer.forms(case.model(), case.inputs(), precision, folder).items():
+            with saying(case, precision, peer):
+                try_out(peer, path, folder / "inputs.npz", precision)
+                made[form] = path
     return made
 
 
@@ -175,7 +186,8 @@ def measure(calls: dict[str, Callable[[], object]], rounds: int, seconds: float)
 def rows_of(case: Case, precision: str, args: argparse.Namespace) -> Iterator[Row]:
     """A row for each number of threads; peers' files are made once."""
     with tempfile.TemporaryDirectory() as folder:
-        forms = peer_forms(case, precision, args.peer, Path(folder))
+        kept = args.forms / case.name / precision if args.forms else Path(folder)
+        forms = peer_forms(case, precision, args.peer, kept)
         ops = operations(case.model(), case.inputs())
         tuning = {"tune": args.tune, "timing_cache": args.timings}
         for threads in args.threads or (1, 2):
@@ -236,6 +248,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=0.15, help="slice of each runner in a round")
     parser.add_argument("--tune", action=argparse.BooleanOptionalAction, default=True, help="tune Ingot's engines")
     parser.add_argument("--timings", type=Path, help="file of measured tactics: what it holds is not measured again")
+    parser.add_argument("--forms", type=Path, help="folder that keeps what peers read, which takes long to make")
     parser.add_argument("--json", type=Path, help="keep all figures in this file")
     args = parser.parse_args()
     chosen = [case for case in cases() if fnmatch.fnmatch(case.name, args.model)]
