@@ -67,8 +67,8 @@ static uint32_t units(const ingot_call *call) {
     return ingot_units_for(rows, out->count / rows * ingot_element_size(out->dtype));
 }
 
-/* Single elements of two inputs in turn, as when channels are shuffled: a pair is one store, on a machine that keeps the
- * low end first as all that Ingot runs on do. */
+/* Single elements of two inputs in turn, as when channels are shuffled: a pair is one store, on a machine that keeps
+ * the low end first as all that Ingot runs on do. */
 #define WEAVE_FUNCTION(name, type, pair)                                                                               \
     static void name(const void *first, const void *second, int64_t count, void *out) {                                \
         const type *a = first, *b = second;                                                                            \
@@ -93,8 +93,9 @@ static void pairs_of_rows(const ingot_call *call, int64_t begin, int64_t end) {
     const int64_t size = ingot_element_size(call->out[0].dtype);
     (size == 1   ? weave_1
      : size == 2 ? weave_2
-                 : weave_4)((const char *)call->in[0].data + begin * size, (const char *)call->in[1].data + begin * size,
-                            end - begin, (char *)call->out[0].data + 2 * begin * size);
+                 : weave_4)((const char *)call->in[0].data + begin * size,
+                            (const char *)call->in[1].data + begin * size, end - begin,
+                            (char *)call->out[0].data + 2 * begin * size);
 }
 
 static void pieces_of_rows(const ingot_call *call, uint32_t axis, int64_t begin, int64_t end) {

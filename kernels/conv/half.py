@@ -124,6 +124,10 @@ def samples() -> Iterable[Sample]:
     for half in HALF:
         for channels, out in ((1, 8), (3, 16), (16, 17), (17, 40), (32, 140), (33, 1)):
             yield _sample(f"3x3 {channels}->{out}", (9, 11), channels, out, (3, 3), half=half, pads=(1,) * 4)
+        silu = Activation(ActivationKind.SILU)
+        yield _sample(
+            "3x3 silu", (7, 8), 20, 37, (3, 3), half=half, pads=(0, 1, 2, 1), batch=2, activation=silu, residual=half
+        )
         one, two = {"half": half, "x": DType.F32}, {"half": half, "output": DType.F32}
         yield _sample("first layer", (23, 31), 3, 32, (3, 3), **one, strides=(2, 2), pads=(1,) * 4, activation=relu)
         yield _sample("7x7 stride 3", (20, 17), 3, 40, (7, 7), half=half, strides=(3, 3), pads=(3, 2, 1, 3), bias=False)

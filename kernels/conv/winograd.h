@@ -52,10 +52,10 @@ extern const ingot_winograd_isa ingot_winograd__portable, ingot_winograd__avx2, 
 typedef struct ingot_winograd_plan {
     ingot_conv_shape shape;
     int64_t m, positions;
-    int64_t lines, columns;                /* of tiles, in an image */
-    int64_t tiles, blocks;                 /* of all images; blocks are balanced */
-    int64_t panels, slices, slice;         /* slice: panels of one */
-    int64_t in_pitch, in_stride;           /* elements from a tile's transformed inputs to the next tile's, position's */
+    int64_t lines, columns;        /* of tiles, in an image */
+    int64_t tiles, blocks;         /* of all images; blocks are balanced */
+    int64_t panels, slices, slice; /* slice: panels of one */
+    int64_t in_pitch, in_stride;   /* elements from a tile's transformed inputs to the next tile's, position's */
     int64_t product_pitch, product_stride; /* the same of products */
     float zeros[];                         /* a pixel outside the image, in whole panels of channels */
 } ingot_winograd_plan;

@@ -234,8 +234,7 @@ static void transform_outputs(const winograd_half *w, int64_t first, int64_t cou
             const int inside = y < s->out[1] && x < s->out[2];
             out[i] = inside ? (uint16_t *)w->call->out[0].data + pixel * s->out_pitch + column : discard;
             if (tile.residual != NULL) {
-                residuals[i] =
-                    inside ? (const uint16_t *)residual->data + pixel * residual->pitch + column : discard;
+                residuals[i] = inside ? (const uint16_t *)residual->data + pixel * residual->pitch + column : discard;
             }
         }
         tile.from = w->scratch + w->room.products + t * plan->product_pitch;
