@@ -35,7 +35,10 @@ extern const ingot_family ingot_family_conv_f32_dw;
 /* Fills in shape and inner columns of a plan. */
 void ingot_dw_plan_make(const ingot_call *call, int64_t taps, ingot_dw_plan *plan);
 
+struct ingot_dw_half_tiles;
+
+/* `tiles`, or NULL, are for what is stored in bfloat16 alone and has windows of 3x3. */
 int ingot_conv_half_dw_run(const ingot_call *call, uint32_t begin, uint32_t end, void *scratch,
-                           const ingot_half_isa *isa, ingot_dw_row_fn fn);
+                           const ingot_half_isa *isa, ingot_dw_row_fn fn, const struct ingot_dw_half_tiles *tiles);
 
 #endif

@@ -3,7 +3,7 @@
  * A unit is a few output rows by up to INGOT_DW_CHUNK columns by up to BLOCK channels. What of the image it reads is
  * widened in scratch, where the lines that rows have in common are widened once and stay in a near cache. Weights are
  * few and float32, [ceil(C / 16)][taps][16]; x, the residual and the result are half or float32. */
-#include "depthwise.h"
+#include "depthwise_half_tile.h"
 
 enum { ROWS = 4, BLOCK = 64 };
 
@@ -116,15 +116,75 @@ static void clip_range(const ingot_conv_shape *s, int axis, int64_t first, int64
     range[1] = max64(min64(end, s->in[axis]), range[0]);
 }
 
+/* Whether the results are tiles: the clamp of the activation then stands in `tile`. */
+static int fits_tiles(const ingot_call *call, const ingot_conv_shape *s, ingot_dw_half_tile *tile) {
+    const ingot_conv_params *params = call->params;
+    const uint8_t residual = call->in[INGOT_CONV_RESIDUAL].dtype;
+    ingot_gemm_f32 clamp;
+    ingot_gemm_f32_activation(&clamp, &params->activation);
+    tile->lo = clamp.lo;
+    tile->hi = clamp.hi;
+    return clamp.activation == NULL && call->in[INGOT_CONV_X].dtype == INGOT_BF16 && call->out[0].dtype == INGOT_BF16 &&
+           (residual == INGOT_BF16 || residual == INGOT_DTYPE_NONE) && ingot_dw_tile_shape_check(s) == NULL;
+}
+
+/* A unit's results in tiles. Those that reach beyond the unit read a pixel of zeros and write one that nobody reads. */
+static void unit_of_tiles(const ingot_call *call, const ingot_conv_shape *s, const ingot_dw_row *unit, int64_t batch,
+                          const int64_t *lines, int64_t channel, ingot_dw_half_tile *tile, uint16_t *zeros,
+                          const ingot_dw_half_tiles *tiles) {
+    enum { COLUMNS = INGOT_DW_TILE_COLUMNS, RESULTS = INGOT_DW_TILE_RESULTS };
+    const uint16_t *in[INGOT_DW_TILE_INPUTS], *residuals[RESULTS];
+    uint16_t *out[RESULTS], *discard = zeros + BLOCK;
+    const ingot_arg *residual = &call->in[INGOT_CONV_RESIDUAL];
+    const int64_t stride = s->stride[1];
+    const int64_t in_lines = (INGOT_DW_TILE_LINES - 1) * stride + INGOT_DW_TILE_KERNEL;
+    const int64_t in_columns = (COLUMNS - 1) * stride + INGOT_DW_TILE_KERNEL;
+    tile->in = in;
+    tile->weights = unit->weights;
+    tile->bias = unit->bias;
+    tile->out = out;
+    tile->residual = residual->data != NULL ? residuals : NULL;
+    tile->channels = unit->shape->in_channels;
+    for (int64_t y = lines[0]; y < lines[1]; y += INGOT_DW_TILE_LINES) {
+        for (int64_t x = unit->begin; x < unit->end; x += COLUMNS) {
+            const uint16_t **pixel = in;
+            for (int64_t i = y * stride - s->pad[1]; i < y * stride - s->pad[1] + in_lines; i++) {
+                const int inside = i >= 0 && i < s->in[1];
+                const uint16_t *line = (const uint16_t *)(const void *)unit->image;
+                line += inside ? i * s->in[2] * s->in_pitch : 0;
+                for (int64_t j = x * stride - s->pad[2]; j < x * stride - s->pad[2] + in_columns; j++) {
+                    *pixel++ = inside && j >= 0 && j < s->in[2] ? line + j * s->in_pitch : zeros;
+                }
+            }
+            for (int i = 0; i < RESULTS; i++) {
+                const int64_t row = y + i / COLUMNS, column = x + i % COLUMNS;
+                const int64_t at = (batch * s->out[1] + row) * s->out[2] + column;
+                const int inside = row < lines[1] && column < unit->end;
+                out[i] = inside ? (uint16_t *)call->out[0].data + at * s->out_pitch + channel : discard;
+                if (tile->residual != NULL) {
+                    residuals[i] = inside ? (const uint16_t *)residual->data + at * residual->pitch + channel : zeros;
+                }
+            }
+            tiles->tile[stride - 1](tile);
+        }
+    }
+}
+
 int ingot_conv_half_dw_run(const ingot_call *call, uint32_t begin, uint32_t end, void *scratch,
-                           const ingot_half_isa *isa, ingot_dw_row_fn fn) {
+                           const ingot_half_isa *isa, ingot_dw_row_fn fn, const ingot_dw_half_tiles *tiles) {
     const dw_half_plan *plan = call->state;
+    ingot_dw_half_tile tile;
+    const int tiled = tiles != NULL && fits_tiles(call, &plan->dw.shape, &tile);
     const ingot_conv_shape *whole = &plan->dw.shape;
     const ingot_conv_params *params = call->params;
     const ingot_arg *x = &call->in[INGOT_CONV_X], *residual = &call->in[INGOT_CONV_RESIDUAL], *out = &call->out[0];
     const float *bias = call->in[INGOT_CONV_BIAS].data;
     float *image = scratch;
     float *rest = image + plan->line_room * plan->column_room * BLOCK, *result = rest + INGOT_DW_CHUNK * BLOCK;
+    uint16_t *zeros = scratch; /* and as many behind them to discard */
+    if (tiled) {
+        memset(zeros, 0, BLOCK * sizeof *zeros);
+    }
     for (uint32_t unit = begin; unit < end; unit++) {
         const int64_t block = unit % plan->blocks, place = unit / plan->blocks;
         const int64_t chunk = place % plan->dw.chunks, band = place / plan->dw.chunks % plan->bands;
@@ -145,6 +205,11 @@ int ingot_conv_half_dw_run(const ingot_call *call, uint32_t begin, uint32_t end,
         const int64_t pixels = row.end - row.begin;
         int64_t lines[2] = {0, whole->in[1]}, columns[2];
         row.image = pixel_at(x, batch * whole->in[1] * whole->in[2], channel);
+        if (tiled) {
+            const int64_t rows[2] = {first, last};
+            unit_of_tiles(call, whole, &row, batch, rows, channel, &tile, zeros, tiles);
+            continue;
+        }
         if (x->dtype != INGOT_F32) {
             clip_range(whole, 1, first, last - 1, lines);
             clip_range(whole, 2, row.begin, row.end - 1, columns);

@@ -127,7 +127,8 @@ INGOT_INLINE int64_t dw_clip(int64_t origin, int64_t dilation, int64_t kernel, i
 }
 
 /* Output columns [begin, end) of a row. */
-static void dw_row(const ingot_dw_row *row) {
+void INGOT_PASTE(ingot_, dw_row, INGOT_ISA)(const ingot_dw_row *row);
+void INGOT_PASTE(ingot_, dw_row, INGOT_ISA)(const ingot_dw_row *row) {
     const ingot_conv_shape *s = row->shape;
     float *out_rows[DW_PIXELS];
     const float *residual_rows[DW_PIXELS];
@@ -190,14 +191,15 @@ INGOT_KERNEL_FN(conv_f32_dw) {
         if (residual->data != NULL) {
             row.residual = (const float *)residual->data + pixel * residual->pitch;
         }
-        dw_row(&row);
+        INGOT_PASTE(ingot_, dw_row, INGOT_ISA)(&row);
     }
     return INGOT_KERNEL_OK;
 }
 
 #define DW_HALF_KERNEL(type)                                                                                           \
     INGOT_KERNEL_FN(conv_##type##_dw) {                                                                                \
-        return ingot_conv_half_dw_run(call, begin, end, scratch, &INGOT_PASTE(ingot_, half, INGOT_ISA), dw_row);       \
+        return ingot_conv_half_dw_run(call, begin, end, scratch, &INGOT_PASTE(ingot_, half, INGOT_ISA),                \
+                                      INGOT_PASTE(ingot_, dw_row, INGOT_ISA), NULL);                                   \
     }
 DW_HALF_KERNEL(f16)
 DW_HALF_KERNEL(bf16)

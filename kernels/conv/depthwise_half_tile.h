@@ -1,0 +1,24 @@
+/* Depthwise windows of 3x3 over what is stored in bfloat16, in tiles of 2x4 results as depthwise_tile.h has them:
+ * operands are widened as they are loaded, results rounded as they are stored, and nothing lies in memory between. */
+#ifndef INGOT_CONV_DEPTHWISE_HALF_TILE_H
+#define INGOT_CONV_DEPTHWISE_HALF_TILE_H
+
+#include "depthwise_tile.h"
+
+/* All pointers are to the first of the channels, any number of them. */
+typedef struct ingot_dw_half_tile {
+    const uint16_t *const *in;       /* pixels line by line; zeros outside the image */
+    const float *weights;            /* [channels / 16][9][16] */
+    const float *bias;               /* or NULL */
+    uint16_t *const *out;            /* [8] pixels line by line */
+    const uint16_t *const *residual; /* [8], or NULL */
+    int64_t channels;
+    float lo, hi; /* clamp; infinite when there is none */
+} ingot_dw_half_tile;
+
+/* By stride, 1 and 2. */
+typedef struct ingot_dw_half_tiles {
+    void (*tile[2])(const ingot_dw_half_tile *tile);
+} ingot_dw_half_tiles;
+
+#endif
