@@ -5,6 +5,7 @@
  *   bf16_sums       sixteen sums, with bf16_zero, bf16_add, bf16_store, and bf16_dot(sums, pair of x, weights of a
  *                   step)
  *   bf16_round      stores sixteen floats as bfloat16; it may take subnormal numbers for zeros, as products do */
+#include "bf16_activation.h"
 #include "gemm_half.h"
 #include "vec16_half.h"
 
@@ -174,31 +175,16 @@ INGOT_INLINE void bf16_finish_as(const ingot_half_finish *t, const uint8_t out_d
     }
 }
 
-/* GELU to within 1.5e-4, a fraction of what rounding to bfloat16 does to results near 1: the normal distribution less a
- * half as an odd polynomial over [-4, 4], which meets 0 and 1 at the ends. */
-static void bf16_gelu(float *x, int64_t n) {
-    static const float odd[] = {4.71690598e-8f, -2.22414315e-6f, 5.62639179e-5f, -8.74585356e-4f,
-                                9.00810771e-3f, -6.50067925e-2f, 3.98151934e-1f};
-    for (int64_t i = 0; i < n; i += INGOT_GEMM_NR) {
-        const v16 v = v16_load(x + i), a = v16_min(v16_set1(4.0f), v16_max(v16_set1(-4.0f), v)), square = v16_mul(a, a);
-        v16 p = v16_set1(-3.84865556e-10f);
-#pragma GCC unroll 7
-        for (int k = 0; k < 7; k++) {
-            p = v16_fma(p, square, v16_set1(odd[k]));
-        }
-        p = v16_min(v16_set1(1.0f), v16_max(v16_zero(), v16_fma(p, a, v16_set1(0.5f))));
-        v16_store(x + i, v16_mul(v, p));
-    }
-}
-
 static void bf16_dot_finish(const ingot_half_finish *t) {
     if (t->activation != NULL) {
         ingot_half_finish rest = *t;
         bf16_finish_as(t, INGOT_DTYPE_NONE);
         for (int r = 0; r < t->mr; r++) {
             float *sums = t->sums + r * INGOT_HALF_SUMS;
-            if (t->activation->kind == INGOT_ACT_GELU && t->out_dtype == INGOT_BF16) {
-                bf16_gelu(sums, t->columns);
+            if (t->out_dtype == INGOT_BF16 && bf16_activates(t->activation)) {
+                for (int64_t j = 0; j < t->columns; j += INGOT_GEMM_NR) {
+                    v16_store(sums + j, bf16_activate(t->activation, v16_load(sums + j)));
+                }
             } else {
                 ingot_activate_f32(t->activation, sums, t->columns);
             }

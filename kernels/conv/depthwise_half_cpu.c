@@ -117,14 +117,17 @@ static void clip_range(const ingot_conv_shape *s, int axis, int64_t first, int64
 }
 
 /* Whether the results are tiles: the clamp of the activation then stands in `tile`. */
-static int fits_tiles(const ingot_call *call, const ingot_conv_shape *s, ingot_dw_half_tile *tile) {
+static int fits_tiles(const ingot_call *call, const ingot_conv_shape *s, const ingot_dw_half_tiles *tiles,
+                      ingot_dw_half_tile *tile) {
     const ingot_conv_params *params = call->params;
     const uint8_t residual = call->in[INGOT_CONV_RESIDUAL].dtype;
     ingot_gemm_f32 clamp;
     ingot_gemm_f32_activation(&clamp, &params->activation);
     tile->lo = clamp.lo;
     tile->hi = clamp.hi;
-    return clamp.activation == NULL && call->in[INGOT_CONV_X].dtype == INGOT_BF16 && call->out[0].dtype == INGOT_BF16 &&
+    tile->activation = clamp.activation;
+    return (clamp.activation == NULL || tiles->activates(clamp.activation)) &&
+           call->in[INGOT_CONV_X].dtype == INGOT_BF16 && call->out[0].dtype == INGOT_BF16 &&
            (residual == INGOT_BF16 || residual == INGOT_DTYPE_NONE) && ingot_dw_tile_shape_check(s) == NULL;
 }
 
@@ -174,7 +177,7 @@ int ingot_conv_half_dw_run(const ingot_call *call, uint32_t begin, uint32_t end,
                            const ingot_half_isa *isa, ingot_dw_row_fn fn, const ingot_dw_half_tiles *tiles) {
     const dw_half_plan *plan = call->state;
     ingot_dw_half_tile tile;
-    const int tiled = tiles != NULL && fits_tiles(call, &plan->dw.shape, &tile);
+    const int tiled = tiles != NULL && fits_tiles(call, &plan->dw.shape, tiles, &tile);
     const ingot_conv_shape *whole = &plan->dw.shape;
     const ingot_conv_params *params = call->params;
     const ingot_arg *x = &call->in[INGOT_CONV_X], *residual = &call->in[INGOT_CONV_RESIDUAL], *out = &call->out[0];

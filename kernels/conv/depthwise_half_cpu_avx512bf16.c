@@ -1,4 +1,5 @@
 /* The tiles of depthwise_half_tile.h: rounding is one instruction here, elsewhere it takes longer than the memory. */
+#include "bf16_activation.h"
 #include "depthwise_half_tile.h"
 #include "vec16_half.h"
 
@@ -41,13 +42,24 @@ INGOT_INLINE void dw_half_tile(const ingot_dw_half_tile *t, const int stride) {
             }
         }
         const __mmask16 mask = (__mmask16)((1u << n) - 1u);
+        v16 results[LINES * COLUMNS];
 #pragma GCC unroll 8
         for (int i = 0; i < LINES * COLUMNS; i++) {
             v16 y = sum[i / COLUMNS][i % COLUMNS];
             if (t->residual != NULL) {
                 y = v16_add(y, v16_widen_n(INGOT_BF16, t->residual[i] + c, n));
             }
-            y = v16_min(hi, v16_max(lo, y));
+            results[i] = v16_min(hi, v16_max(lo, y));
+            if (t->activation == NULL) {
+                _mm256_mask_storeu_epi16(t->out[i] + c, mask, (__m256i)_mm512_cvtneps_pbh(results[i]));
+            }
+        }
+        if (t->activation == NULL) {
+            continue;
+        }
+#pragma GCC unroll 1
+        for (int i = 0; i < LINES * COLUMNS; i++) {
+            const v16 y = bf16_activate(t->activation, results[i]);
             _mm256_mask_storeu_epi16(t->out[i] + c, mask, (__m256i)_mm512_cvtneps_pbh(y));
         }
     }
@@ -56,7 +68,7 @@ INGOT_INLINE void dw_half_tile(const ingot_dw_half_tile *t, const int stride) {
 static void dw_half_tile_1(const ingot_dw_half_tile *t) { dw_half_tile(t, 1); }
 static void dw_half_tile_2(const ingot_dw_half_tile *t) { dw_half_tile(t, 2); }
 
-static const ingot_dw_half_tiles tiles = {{dw_half_tile_1, dw_half_tile_2}};
+static const ingot_dw_half_tiles tiles = {{dw_half_tile_1, dw_half_tile_2}, bf16_activates};
 
 INGOT_KERNEL_FN(conv_bf16_dw) {
     return ingot_conv_half_dw_run(call, begin, end, scratch, &ingot_half__avx512, ingot_dw_row__avx512, &tiles);

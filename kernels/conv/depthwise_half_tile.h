@@ -13,12 +13,14 @@ typedef struct ingot_dw_half_tile {
     uint16_t *const *out;            /* [8] pixels line by line */
     const uint16_t *const *residual; /* [8], or NULL */
     int64_t channels;
-    float lo, hi; /* clamp; infinite when there is none */
+    float lo, hi;                       /* clamp; infinite when there is none */
+    const ingot_activation *activation; /* NULL when the clamp does it */
 } ingot_dw_half_tile;
 
 /* By stride, 1 and 2. */
 typedef struct ingot_dw_half_tiles {
     void (*tile[2])(const ingot_dw_half_tile *tile);
+    int (*activates)(const ingot_activation *activation); /* whether they do that one */
 } ingot_dw_half_tiles;
 
 #endif

@@ -160,5 +160,10 @@ def samples() -> Iterable[Sample]:
                 f"depthwise {kernel}x{kernel} stride {stride}", (9, 11), 24, 24, (kernel,) * 2, half=half, **deep,
                 strides=(stride,) * 2, pads=(1, 2, 2, 1), activation=relu, residual=half if stride == 1 else None,
             )  # fmt: skip
+        for stride in (1, 2):
+            yield _sample(
+                f"depthwise silu stride {stride}", (7, 6), 40, 40, (3, 3), half=half, strides=(stride,) * 2,
+                pads=(1, 0, 1, 2), groups=40, activation=silu, residual=half,
+            )  # fmt: skip
         yield _sample("depthwise 3x3 of float32", (7, 5), 24, 24, (3, 3), **one, **deep, pads=(1,) * 4)
         yield _sample("depthwise one axis", (70,), 24, 24, (7,), half=half, **deep, pads=(6, 0), activation=relu)

@@ -90,8 +90,8 @@ def samples() -> Iterable[Sample]:
     for half in HALF:
         for m, k, n in ((1, 48, 256), (1, 129, 12), (2, 5, 17), (3, 33, 40), (10, 16, 15), (23, 17, 33), (49, 64, 16)):
             yield _sample(f"{m}x{k}x{n}", (m, k), (k, n), half=half, bias=True, activation=relu)
-        gelu = Activation(ActivationKind.GELU)
-        yield _sample("gelu", (21, 18), (18, 37), half=half, bias=True, activation=gelu)
+        for kind in (ActivationKind.GELU, ActivationKind.SILU):
+            yield _sample(kind.name, (21, 18), (18, 37), half=half, bias=True, activation=Activation(kind))
         yield _sample("of float32", (12, 31), (31, 20), half=half, left=DType.F32, bias=True)
         yield _sample("row of float32", (1, 30), (30, 20), half=half, left=DType.F32, output=DType.F32)
         yield _sample("to float32", (13, 30), (30, 140), half=half, output=DType.F32, residual=half)
