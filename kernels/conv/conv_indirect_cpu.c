@@ -258,6 +258,12 @@ static void mend_split(const ingot_conv_plan *plan, const char *x, const conv_se
     }
 }
 
+/* Whether all images are one row of pixels that are looked at one by one. */
+static int is_one_row(const ingot_conv_shape *s) {
+    return s->taps == 1 && s->batch == 1 && s->out[0] == 1 && s->out[1] == 1 && s->in[0] == 1 && s->in[1] == 1 &&
+           s->in[2] == s->out[2] && s->stride[2] == 1 && s->pad[2] == 0 && s->pad[1] == 0 && s->pad[0] == 0;
+}
+
 void ingot_conv_point(const ingot_conv_plan *plan, const void *x, int64_t index, int64_t group, void *scratch,
                       ingot_conv_tile *tile) {
     const ingot_conv_shape *s = &plan->shape;
@@ -267,6 +273,18 @@ void ingot_conv_point(const ingot_conv_plan *plan, const void *x, int64_t index,
     conv_segment segments[INGOT_GEMM_MR];
     tile->pixel = index * plan->tile_pixels + min64(index, plan->long_tiles);
     tile->count = plan->tile_pixels + (index < plan->long_tiles);
+    if (is_one_row(s)) {
+        tile->rows = rows;
+        tile->taps = 1;
+        tile->length = s->group_in;
+        for (int64_t r = 0; r < INGOT_GEMM_MR; r++) {
+            rows[r] = channels + (tile->pixel + (r < tile->count ? r : 0)) * s->in_pitch * plan->element;
+        }
+        if (plan->copy) {
+            copy_pixels(plan, tile->count, rows, patches);
+        }
+        return;
+    }
     const int64_t count = split_tile(plan, tile, segments);
     int inner = 1;
     for (int64_t i = 0; i < count; i++) {
