@@ -56,11 +56,17 @@ INGOT_INLINE void gemm_block(const ingot_gemm_f32 *t, int row, int64_t panel, co
     const int64_t stride = t->panel_stride;
     const float *b = t->weights + panel * stride;
     const int64_t length = t->length;
+    const int whole = panels == 4; /* those are few long sums: nothing is asked about each panel */
 #pragma GCC unroll 8
     for (int u = 0; u < unroll; u++) {
 #pragma GCC unroll 4
         for (int p = 0; p < panels; p++) {
-            v16 start = u == 0 ? gemm_bias(t, panel + p) : v16_zero();
+            v16 start = v16_zero();
+            if (u == 0 && whole && t->bias != NULL) {
+                start = v16_load(t->bias + t->column + (panel + p) * INGOT_GEMM_NR);
+            } else if (u == 0 && !whole) {
+                start = gemm_bias(t, panel + p);
+            }
 #pragma GCC unroll 10
             for (int r = 0; r < rows; r++) {
                 sum[u][r][p] = start;
@@ -120,7 +126,7 @@ INGOT_INLINE void gemm_block(const ingot_gemm_f32 *t, int row, int64_t panel, co
     }
 #pragma GCC unroll 4
     for (int p = 0; p < panels; p++) {
-        if (t->columns >= (panel + p + 1) * INGOT_GEMM_NR) {
+        if (whole || t->columns >= (panel + p + 1) * INGOT_GEMM_NR) {
 #pragma GCC unroll 10
             for (int r = 0; r < rows; r++) {
                 gemm_finish(t, sum[0][r][p], row + r, panel + p);
@@ -251,7 +257,7 @@ static void gemm_blocks(const ingot_gemm_f32 *t) {
 #endif
 #if GEMM_ROW_PANELS == 4
         if (rows == 1) {
-            for (; panel + 4 <= whole; panel += 4) {
+            for (; panel + 4 <= t->columns / INGOT_GEMM_NR; panel += 4) {
                 gemm_1x4(t, row, panel);
             }
         }
