@@ -21,12 +21,14 @@ test: $(VENV)
 	$(BIN)/python -m pytest
 
 # Speed beside onnxruntime, OpenVINO and ncnn (and LiteRT, where ai-edge-litert and onnx2tf are installed), on the models of
-# ../shared/models and networks of random weights, and what loading costs: about an hour. Of pnnx the program is enough.
+# ../shared/models and networks of random weights, what loading costs, and small networks from C: about an hour. Of pnnx
+# the program is enough.
 bench: $(VENV)
 	$(PIP) '.[bench]'
 	$(PIP) --no-deps pnnx
 	$(BIN)/python tests/bench/bench_models.py
 	$(BIN)/python tests/bench/footprint.py
+	$(BIN)/python tests/bench/from_c.py
 
 lint: $(VENV)
 	$(PIP) '$(RUFF)' '$(CLANG_FORMAT)' 'cmake>=3.20' ninja

@@ -288,15 +288,13 @@ static void gemm_activated(const ingot_gemm_f32 *t) {
     float *rows[INGOT_GEMM_MR];
     ingot_gemm_f32 plain = *t;
     plain.out = rows;
+    float *to = t->mr == 1 ? t->out[0] + t->column : buffer; /* one row is one loop where it lies */
     for (int r = 0; r < t->mr; r++) {
-        rows[r] = buffer + r * t->columns;
-    }
-    if (t->mr == 1) { /* one loop where it lies */
-        rows[0] = t->out[0] + t->column;
+        rows[r] = to + r * t->columns;
     }
     gemm_blocks(&plain);
-    ingot_activate_f32(t->activation, rows[0], t->mr * t->columns);
-    for (int r = 0; r < t->mr && t->mr > 1; r++) {
+    ingot_activate_f32(t->activation, to, t->mr * t->columns);
+    for (int r = 0; r < t->mr && to == buffer; r++) {
         float *out = t->out[r] + t->column;
         int64_t c = 0;
         for (; c + INGOT_GEMM_NR <= t->columns; c += INGOT_GEMM_NR) {
