@@ -22,20 +22,22 @@ S8_INLINE s8_direct_numbers s8_read_direct(const ingot_gemm_s8 *t) {
 }
 
 /* Whether no result of these columns, before it is clamped, is NaN, or 2^30 or more in size: sums are below 2^31. */
-S8_INLINE int s8_is_tame(const ingot_gemm_s8 *t, int64_t column, int panels) {
-    const float scale = t->fast.scale;
-    const v16 most_scale = v16_set1(0.25f / scale), most_bias = v16_set1(0x1p28f / scale);
-    __mmask16 tame = t->residual == NULL || t->residual_scale * scale < 0x1p19f ? 0xffff : 0;
-    for (int p = 0; p < panels; p++, column += INGOT_GEMM_NR) {
-        tame &= _mm512_cmp_ps_mask(_mm512_abs_ps(v16_load(t->scale + column)), most_scale, _CMP_LE_OQ);
+S8_INLINE int s8_is_tame(const ingot_gemm_s8 *t, int64_t column, int64_t columns) {
+    const v16 most_scale = v16_set1(t->tame_scale), most_bias = v16_set1(t->tame_bias);
+    __mmask16 tame = 0xffff;
+    for (int64_t i = 0; i < columns; i += INGOT_GEMM_NR, column += INGOT_GEMM_NR) {
+        const __mmask16 some = (__mmask16)(columns - i < INGOT_GEMM_NR ? (1 << (columns - i)) - 1 : 0xffff);
+        const v16 scale = _mm512_abs_ps(_mm512_maskz_loadu_ps(some, t->scale + column));
+        tame &= _mm512_cmp_ps_mask(scale, most_scale, _CMP_LE_OQ);
         if (t->bias != NULL) {
-            tame &= _mm512_cmp_ps_mask(_mm512_abs_ps(v16_load(t->bias + column)), most_bias, _CMP_LE_OQ);
+            const v16 bias = _mm512_abs_ps(_mm512_maskz_loadu_ps(some, t->bias + column));
+            tame &= _mm512_cmp_ps_mask(bias, most_bias, _CMP_LE_OQ);
         }
     }
     return tame == 0xffff;
 }
 
-/* Where `rows` by `vectors` sums go, of which the first mr rows are wanted, and their residuals or NULL. */
+/* Where sums go, of which the first mr rows are wanted, and their residuals or NULL. */
 typedef struct s8_direct {
     int8_t *const *out;
     const int8_t *const *residual;
@@ -52,9 +54,12 @@ S8_INLINE void s8_store_some(const s8_direct *d, w16 bytes, int row, const int v
             _mm256_storeu_si256((__m256i *)(void *)(d->out[row + 1] + d->column), _mm512_extracti64x4_epi64(bytes, 1));
         }
     } else {
-        int8_t some[4][INGOT_GEMM_NR];
-        _mm512_storeu_si512(some, bytes);
-        for (int r = 0; r < 4 && row + r < d->mr; r++) memcpy(d->out[row + r] + d->column, some[r], sizeof some[r]);
+        __m128i part[4] = {_mm512_castsi512_si128(bytes), _mm512_extracti32x4_epi32(bytes, 1),
+                           _mm512_extracti32x4_epi32(bytes, 2), _mm512_extracti32x4_epi32(bytes, 3)};
+#pragma GCC unroll 4
+        for (int r = 0; r < 4; r++) {
+            if (row + r < d->mr) _mm_storeu_si128((__m128i *)(void *)(d->out[row + r] + d->column), part[r]);
+        }
     }
 }
 
@@ -69,9 +74,9 @@ S8_INLINE void s8_finish_direct(const s8_direct_numbers *n, const s8_columns *co
             const int at = first + i < rows * vectors ? first + i : first, row = at / vectors, v = at % vectors;
             v16 x = v16_fma(w16_real(sum[row][v]), columns[v].scale, columns[v].bias);
             if (d->residual != NULL) {
-                const int8_t *r = d->residual[row < d->mr ? row : 0] + d->column + v * INGOT_GEMM_NR;
-                x = v16_fma(w16_real(w16_add(w16_load_bytes(r, INGOT_GEMM_NR), n->residual_zero)), n->residual_scale,
-                            x);
+                const int8_t *from = d->residual[row < d->mr ? row : 0] + d->column + v * INGOT_GEMM_NR;
+                const w16 r = w16_load_bytes(from, INGOT_GEMM_NR);
+                x = v16_fma(w16_real(w16_add(r, n->residual_zero)), n->residual_scale, x);
             }
             whole[i] = w16_nearest(v16_mul(x, n->scale));
         }

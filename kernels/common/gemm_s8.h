@@ -43,7 +43,8 @@ typedef struct ingot_gemm_s8 {
     float residual_scale;
     int32_t float_out;
     ingot_requantize requantize;
-    ingot_requantize_fast fast; /* the same */
+    ingot_requantize_fast fast;  /* the same */
+    float tame_scale, tame_bias; /* no scale or bias beyond them: no result before the clamp is 2^30 or more */
 } ingot_gemm_s8;
 
 typedef void (*ingot_gemm_s8_fn)(const ingot_gemm_s8 *tile);
@@ -137,6 +138,8 @@ static inline void ingot_gemm_s8_describe(const ingot_s8_numbers *n, const ingot
     tile->requantize = ingot_s8_requantize(n, activation);
     tile->fast = ingot_requantize_prepare(&tile->requantize);
     tile->residual_scale = n->residual_scale;
+    tile->tame_scale = n->residual_scale * n->inverse_scale < 0x1p19f ? 0.25f / n->inverse_scale : -1.0f;
+    tile->tame_bias = 0x1p28f / n->inverse_scale;
     tile->residual_zero = n->residual_zero;
     tile->input_zero = n->input_zero;
     tile->float_out = out->dtype == INGOT_F32;

@@ -97,18 +97,16 @@ typedef void (*s8_block_fn)(const s8_job *job);
 
 S8_BLOCK_FUNCTIONS
 
-/* All rows of the tile by the panels from `first` on, `panels` of them. */
-static void s8_panels(const ingot_gemm_s8 *t, int64_t first, int panels, s8_panel_sums *sums) {
+/* All rows of the tile by the panels from `first` on, `panels` of them. `direct`: sums of whole panels become
+ * results at once. */
+static void s8_panels(const ingot_gemm_s8 *t, int64_t first, int panels, int direct, s8_panel_sums *sums) {
     const int8_t *weights = t->weights + first / INGOT_GEMM_NR * t->panel_stride;
-#if defined(S8_DIRECT)
-    const int direct = !t->float_out && t->row_offset == NULL && t->columns - first >= panels * INGOT_GEMM_NR &&
-                       s8_is_tame(t, t->column + first, panels);
-#else
-    const int direct = 0;
-#endif
+    direct = direct && t->columns - first >= panels * INGOT_GEMM_NR;
     const int wide = S8_COLUMNS == 16; /* a vector is a panel, and a block several of them */
     const int vectors = wide ? panels : S8_VECTORS;
-    const int blocks = (t->mr + S8_ROWS - 1) / S8_ROWS, base = t->mr / blocks, longer = t->mr % blocks;
+    const int all = (int)S8_ROWS >= (int)INGOT_GEMM_MR; /* no need to divide, which takes long */
+    const int blocks = all ? 1 : (t->mr + S8_ROWS - 1) / S8_ROWS;
+    const int base = all ? t->mr : t->mr / blocks, longer = all ? 0 : t->mr % blocks;
     for (int b = 0, row = 0; b < blocks; b++) {
         const int mr = base + (b < longer);
         for (int v = 0; v < (wide ? vectors : INGOT_GEMM_NR / S8_COLUMNS); v += vectors) {
@@ -129,11 +127,9 @@ static void s8_panels(const ingot_gemm_s8 *t, int64_t first, int panels, s8_pane
         }
         row += mr;
     }
-#if defined(S8_DIRECT)
     if (direct) {
         return;
     }
-#endif
     if (t->row_offset != NULL) {
         for (int i = 0; i < panels * INGOT_GEMM_MR * INGOT_GEMM_NR; i++) {
             const int row = i / INGOT_GEMM_NR % INGOT_GEMM_MR;
@@ -148,10 +144,15 @@ static void s8_panels(const ingot_gemm_s8 *t, int64_t first, int panels, s8_pane
 
 static void s8_tile(const ingot_gemm_s8 *t) {
     s8_panel_sums sums[S8_MOST_PANELS];
+#if defined(S8_DIRECT)
+    const int direct = !t->float_out && t->row_offset == NULL && s8_is_tame(t, t->column, t->columns);
+#else
+    const int direct = 0;
+#endif
     for (int64_t first = 0; first < t->columns;) {
         const int64_t left = (t->columns - first + INGOT_GEMM_NR - 1) / INGOT_GEMM_NR;
         const int panels = s8_panels_together(t->mr, left);
-        s8_panels(t, first, panels, sums);
+        s8_panels(t, first, panels, direct, sums);
         first += panels * INGOT_GEMM_NR;
     }
 }
