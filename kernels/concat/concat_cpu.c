@@ -67,40 +67,65 @@ static uint32_t units(const ingot_call *call) {
     return ingot_units_for(rows, out->count / rows * ingot_element_size(out->dtype));
 }
 
-/* Single elements of two inputs in turn, as when channels are shuffled: a pair is one store, on a machine that keeps
- * the low end first as all that Ingot runs on do. */
-#define WEAVE_FUNCTION(name, type, pair)                                                                               \
-    static void name(const void *first, const void *second, int64_t count, void *out) {                                \
-        const type *a = first, *b = second;                                                                            \
-        pair *to = out;                                                                                                \
-        for (int64_t i = 0; i < count; i++) {                                                                          \
-            const pair both = (pair)((pair)a[i] | (pair)((pair)b[i] << 8 * sizeof(type)));                             \
-            memcpy(to + i, &both, sizeof both); /* elements are aligned, pairs need not be */                          \
-        }                                                                                                              \
-    }
-WEAVE_FUNCTION(weave_1, uint8_t, uint16_t)
-WEAVE_FUNCTION(weave_2, uint16_t, uint32_t)
-WEAVE_FUNCTION(weave_4, uint32_t, uint64_t)
+typedef uint8_t bytes16 __attribute__((vector_size(16)));
+typedef uint16_t words8 __attribute__((vector_size(16)));
+typedef uint32_t longs4 __attribute__((vector_size(16)));
 
-/* Whether rows are pairs of elements that lie side by side in the result and in both inputs. */
-static bool has_pairs(const ingot_call *call, uint32_t axis) {
-    return call->in_count == 2 && piece_width(&call->in[0], axis) == 1 && piece_width(&call->in[1], axis) == 1 &&
-           piece_step(&call->in[0], axis) == 1 && piece_step(&call->in[1], axis) == 1 &&
-           piece_step(&call->out[0], axis) == 2 && ingot_element_size(call->out[0].dtype) <= 4;
+static void interleave_16_bytes(void *to, const void *a, const void *b) {
+    bytes16 x, y, z[2];
+    memcpy(&x, a, sizeof x);
+    memcpy(&y, b, sizeof y);
+    z[0] = __builtin_shufflevector(x, y, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+    z[1] = __builtin_shufflevector(x, y, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+    memcpy(to, z, sizeof z);
 }
 
-static void pairs_of_rows(const ingot_call *call, int64_t begin, int64_t end) {
-    const int64_t size = ingot_element_size(call->out[0].dtype);
-    (size == 1   ? weave_1
-     : size == 2 ? weave_2
-                 : weave_4)((const char *)call->in[0].data + begin * size,
-                            (const char *)call->in[1].data + begin * size, end - begin,
-                            (char *)call->out[0].data + 2 * begin * size);
+static void interleave_8_words(void *to, const void *a, const void *b) {
+    words8 x, y, z[2];
+    memcpy(&x, a, sizeof x);
+    memcpy(&y, b, sizeof y);
+    z[0] = __builtin_shufflevector(x, y, 0, 8, 1, 9, 2, 10, 3, 11);
+    z[1] = __builtin_shufflevector(x, y, 4, 12, 5, 13, 6, 14, 7, 15);
+    memcpy(to, z, sizeof z);
+}
+
+static void interleave_4_longs(void *to, const void *a, const void *b) {
+    longs4 x, y, z[2];
+    memcpy(&x, a, sizeof x);
+    memcpy(&y, b, sizeof y);
+    z[0] = __builtin_shufflevector(x, y, 0, 4, 1, 5);
+    z[1] = __builtin_shufflevector(x, y, 2, 6, 3, 7);
+    memcpy(to, z, sizeof z);
+}
+
+/* Two operands whose elements take turns, as when channels are shuffled: rows of two elements, 16 bytes of each operand
+ * at a time. How many rows were done: all but a few, or none where the operands do not lie so. */
+static int64_t interleave(const ingot_call *call, uint32_t axis, int64_t begin, int64_t end) {
+    const ingot_arg *out = &call->out[0], *a = &call->in[0], *b = &call->in[1];
+    const int64_t size = ingot_element_size(out->dtype);
+    if (call->in_count != 2 || piece_width(a, axis) != 1 || piece_width(b, axis) != 1 || piece_step(a, axis) != 1 ||
+        piece_step(b, axis) != 1 || piece_step(out, axis) != 2 || size > 4) {
+        return 0;
+    }
+    const int64_t bytes = (end - begin) * size / 16 * 16;
+    const char *x = (const char *)a->data + begin * size, *y = (const char *)b->data + begin * size;
+    char *to = (char *)out->data + 2 * begin * size;
+    for (int64_t at = 0; at < bytes; at += 16) {
+        if (size == 1) {
+            interleave_16_bytes(to + 2 * at, x + at, y + at);
+        } else if (size == 2) {
+            interleave_8_words(to + 2 * at, x + at, y + at);
+        } else {
+            interleave_4_longs(to + 2 * at, x + at, y + at);
+        }
+    }
+    return bytes / size;
 }
 
 static void pieces_of_rows(const ingot_call *call, uint32_t axis, int64_t begin, int64_t end) {
     const ingot_arg *out = &call->out[0];
     int64_t size = ingot_element_size(out->dtype), step = piece_step(out, axis) * size;
+    begin += interleave(call, axis, begin, end);
     char *to = (char *)out->data + begin * step;
     for (uint32_t i = 0; i < call->in_count; i++) {
         const ingot_arg *in = &call->in[i];

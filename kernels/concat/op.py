@@ -58,6 +58,9 @@ def _samples() -> Iterable[Sample]:
         half = TensorType(dtype, (3, 50, 37, 1))
         yield Sample(ConcatAttrs(3), (half, half), name=f"pairs of {dtype.name}")
     yield Sample(ConcatAttrs(0), (f32(3), f32(0), f32(5)), name="empty_piece")
+    for dtype in (DType.I8, DType.F16, DType.F32, DType.I64):
+        pair = TensorType(dtype, (3, 5, 7, 1))
+        yield Sample(ConcatAttrs(3), (pair, pair), name=f"in_turns_{dtype.name.lower()}")
     yield Sample(ConcatAttrs(0), tuple(TensorType(DType.U8, (n, 3)) for n in range(INPUTS_MAX)), name="many")
 
 

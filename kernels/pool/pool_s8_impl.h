@@ -20,13 +20,46 @@ INGOT_INLINE void largest_block(int8_t *out, const int8_t *p, const pool_taps *t
     memcpy(out, most, n < INGOT_S8_SUMS ? (size_t)n : (size_t)blocks * sizeof *most);
 }
 
+INGOT_INLINE ingot_half_s8 larger_half(ingot_half_s8 a, ingot_half_s8 b) {
+#if defined(__AVX2__)
+    return (ingot_half_s8)_mm_max_epi8((__m128i)a, (__m128i)b);
+#else
+    const ingot_half_s8 larger = a > b;
+    return (a & larger) | (b & ~larger);
+#endif
+}
+
+/* Fewer than a block, in two parts of `width` elements, 8 or 16, that may overlap: a maximum does not mind. */
+INGOT_INLINE void largest_parts(int8_t *out, const int8_t *p, const pool_taps *taps, int64_t n, const size_t width) {
+    const ingot_half_s8 least = (ingot_half_s8){0} + INT8_MIN;
+    const int64_t second = n - (int64_t)width;
+    ingot_half_s8 most[2] = {least, least}, x[2] = {least, least};
+    for (int64_t a = 0; a < taps->count[0]; a++) {
+        for (int64_t b = 0; b < taps->count[1]; b++) {
+            const int8_t *q = p + a * taps->step[0] + b * taps->step[1];
+            for (int64_t c = 0; c < taps->count[2]; c++, q += taps->step[2]) {
+                memcpy(&x[0], q, width);
+                memcpy(&x[1], q + second, width);
+                most[0] = larger_half(most[0], x[0]);
+                most[1] = larger_half(most[1], x[1]);
+            }
+        }
+    }
+    memcpy(out, &most[0], width);
+    memcpy(out + second, &most[1], width);
+}
+
 static void pool_s8_largest(int8_t *out, const int8_t *p, const pool_taps *taps, int64_t n) {
     int64_t c = 0;
     for (; c + 2 * INGOT_S8_SUMS <= n; c += 2 * INGOT_S8_SUMS) {
         largest_block(out + c, p + c, taps, INGOT_S8_SUMS, 2);
     }
     for (; c + INGOT_S8_SUMS <= n; c += INGOT_S8_SUMS) largest_block(out + c, p + c, taps, INGOT_S8_SUMS, 1);
-    if (c < n) {
+    if (n - c >= 16) {
+        largest_parts(out + c, p + c, taps, n - c, 16);
+    } else if (n - c >= 8) {
+        largest_parts(out + c, p + c, taps, n - c, 8);
+    } else if (c < n) {
         largest_block(out + c, p + c, taps, n - c, 1);
     }
 }
