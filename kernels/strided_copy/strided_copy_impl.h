@@ -104,6 +104,16 @@ static void flip_blocks(const ingot_u32_any *in, int64_t in_step, ingot_u32_any 
     }
 }
 
+static void flip_bytes(const u8_any *in, int64_t in_step, u8_any *out, int64_t out_step, int64_t rows, int64_t cols) {
+    int64_t done = 0;
+#ifdef INGOT_HAVE_JOIN_16X3
+    if (cols == 3 && out_step == 3) { /* an image in planes becomes one of pixels */
+        for (; done + 16 <= rows; done += 16) join_16x3(in + done, in_step, out + 3 * done);
+    }
+#endif
+    b1_flip(in + done, in_step, out + done * out_step, out_step, rows - done, cols);
+}
+
 static void copy_tile(const strided_plan *plan, const char *in, char *out, int64_t rows, int64_t cols) {
     int64_t size = plan->element, step = plan->cols.in, in_row = plan->rows.in, out_row = plan->rows.out;
     if (step == 1) {
@@ -112,7 +122,7 @@ static void copy_tile(const strided_plan *plan, const char *in, char *out, int64
     }
     if (plan->transpose) {
         switch (size) {
-        case 1: b1_flip((const void *)in, step, (void *)out, out_row, rows, cols); break;
+        case 1: flip_bytes((const void *)in, step, (void *)out, out_row, rows, cols); break;
         case 2: b2_flip((const void *)in, step, (void *)out, out_row, rows, cols); break;
         case 4: flip_blocks((const void *)in, step, (void *)out, out_row, rows, cols); break;
         case 8: b8_flip((const void *)in, step, (void *)out, out_row, rows, cols); break;

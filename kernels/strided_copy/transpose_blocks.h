@@ -54,4 +54,25 @@ static inline void transpose_8x8(const void *in, int64_t in_step, void *out, int
 }
 #endif
 
+#if defined(__SSSE3__) || defined(__aarch64__) /* there are shuffles of bytes */
+#define INGOT_HAVE_JOIN_16X3
+typedef uint8_t block16 __attribute__((vector_size(16)));
+typedef uint8_t block16_any __attribute__((vector_size(16), aligned(1), may_alias));
+
+/* Sixteen bytes of each of three planes to pixels: the first two planes, then the third in the gaps. */
+static inline void join_16x3(const uint8_t *in, int64_t in_step, uint8_t *out) {
+    const block16 a = *(const block16_any *)in, b = *(const block16_any *)(in + in_step);
+    const block16 c = *(const block16_any *)(in + 2 * in_step);
+    const block16 both_0 = __builtin_shufflevector(a, b, 0, 16, 0, 1, 17, 0, 2, 18, 0, 3, 19, 0, 4, 20, 0, 5);
+    const block16 both_1 = __builtin_shufflevector(a, b, 21, 0, 6, 22, 0, 7, 23, 0, 8, 24, 0, 9, 25, 0, 10, 26);
+    const block16 both_2 = __builtin_shufflevector(a, b, 0, 11, 27, 0, 12, 28, 0, 13, 29, 0, 14, 30, 0, 15, 31, 0);
+    *(block16_any *)(out + 0) =
+        __builtin_shufflevector(both_0, c, 0, 1, 16, 3, 4, 17, 6, 7, 18, 9, 10, 19, 12, 13, 20, 15);
+    *(block16_any *)(out + 16) =
+        __builtin_shufflevector(both_1, c, 0, 21, 2, 3, 22, 5, 6, 23, 8, 9, 24, 11, 12, 25, 14, 15);
+    *(block16_any *)(out + 32) =
+        __builtin_shufflevector(both_2, c, 26, 1, 2, 27, 4, 5, 28, 7, 8, 29, 10, 11, 30, 13, 14, 31);
+}
+#endif
+
 #endif

@@ -41,6 +41,7 @@ def _samples() -> Iterable[Sample]:
         yield Sample(TransposeAttrs(perm), (TensorType(DType.F32, shape),))
     for dtype in (DType.U8, DType.F16, DType.I64):
         yield Sample(TransposeAttrs((0, 2, 1)), (TensorType(dtype, (2, 19, 35)),), name=dtype.name.lower())
+    yield Sample(TransposeAttrs((0, 2, 1)), (TensorType(DType.I8, (2, 3, 75)),), name="planes")
 
 
 SPEC = OpSpec(
