@@ -14,8 +14,4 @@ INGOT_INLINE bf16_sums bf16_dot(bf16_sums sums, const uint16_t *pair, const uint
     return _mm512_dpbf16_ps(sums, (__m512bh)_mm512_set1_epi32(both), (__m512bh)_mm512_loadu_si512(weights));
 }
 
-INGOT_INLINE void bf16_round(uint16_t *to, v16 x) {
-    _mm256_storeu_si256((__m256i *)(void *)to, (__m256i)_mm512_cvtneps_pbh(x));
-}
-
 #include "bf16_dot_impl.h"

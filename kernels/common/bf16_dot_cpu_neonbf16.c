@@ -19,6 +19,4 @@ INGOT_INLINE bf16_sums bf16_dot(bf16_sums sums, const uint16_t *pair, const uint
     return sums;
 }
 
-#define bf16_round(to, x) v16_narrow(INGOT_BF16, to, x)
-
 #include "bf16_dot_impl.h"

@@ -3,11 +3,10 @@
  *   BF16_ROWS       rows of a register tile, 5 or 10
  *   BF16_PANELS     panels of a register tile
  *   bf16_sums       sixteen sums, with bf16_zero, bf16_add, bf16_store, and bf16_dot(sums, pair of x, weights of a
- *                   step)
- *   bf16_round      stores sixteen floats as bfloat16; it may take subnormal numbers for zeros, as products do */
+ *                   step) */
 #include "bf16_activation.h"
+#include "bf16_round.h"
 #include "gemm_half.h"
-#include "vec16_half.h"
 
 /* Takes runs over as they are; rounds those of float32. Whole registers are stored: what is behind a run is written
  * again, or lies in room that is left since rows may be float32. */
@@ -166,10 +165,8 @@ INGOT_INLINE void bf16_finish_as(const ingot_half_finish *t, const uint8_t out_d
                 v16_store(sums, v);
             } else if (out_dtype == INGOT_F32) {
                 v16_store_n((float *)out[r] + at, v, n);
-            } else if (n == INGOT_GEMM_NR) {
-                bf16_round((uint16_t *)out[r] + at, v);
             } else {
-                v16_narrow_n(INGOT_BF16, (uint16_t *)out[r] + at, v, n);
+                bf16_round_n((uint16_t *)out[r] + at, v, n);
             }
         }
     }

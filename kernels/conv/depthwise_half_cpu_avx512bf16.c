@@ -1,7 +1,7 @@
 /* The tiles of depthwise_half_tile.h: rounding is one instruction here, elsewhere it takes longer than the memory. */
 #include "bf16_activation.h"
+#include "bf16_round.h"
 #include "depthwise_half_tile.h"
-#include "vec16_half.h"
 
 void ingot_dw_row__avx512(const ingot_dw_row *row);
 
@@ -41,7 +41,6 @@ INGOT_INLINE void dw_half_tile(const ingot_dw_half_tile *t, const int stride) {
                 }
             }
         }
-        const __mmask16 mask = (__mmask16)((1u << n) - 1u);
         v16 results[LINES * COLUMNS];
 #pragma GCC unroll 8
         for (int i = 0; i < LINES * COLUMNS; i++) {
@@ -51,7 +50,7 @@ INGOT_INLINE void dw_half_tile(const ingot_dw_half_tile *t, const int stride) {
             }
             results[i] = v16_min(hi, v16_max(lo, y));
             if (t->activation == NULL) {
-                _mm256_mask_storeu_epi16(t->out[i] + c, mask, (__m256i)_mm512_cvtneps_pbh(results[i]));
+                bf16_round_n(t->out[i] + c, results[i], n);
             }
         }
         if (t->activation == NULL) {
@@ -60,7 +59,7 @@ INGOT_INLINE void dw_half_tile(const ingot_dw_half_tile *t, const int stride) {
 #pragma GCC unroll 1
         for (int i = 0; i < LINES * COLUMNS; i++) {
             const v16 y = bf16_activate(t->activation, results[i]);
-            _mm256_mask_storeu_epi16(t->out[i] + c, mask, (__m256i)_mm512_cvtneps_pbh(y));
+            bf16_round_n(t->out[i] + c, y, n);
         }
     }
 }

@@ -1,6 +1,5 @@
-/* The transforms of winograd_half.h for an instruction set that multiplies bfloat16. The including file defines
- *   winograd_narrow(to, x)   stores sixteen floats as bfloat16; transformed inputs may lose subnormal numbers */
-#include "vec16_half.h"
+/* The transforms of winograd_half.h for an instruction set that multiplies bfloat16. */
+#include "bf16_round.h"
 #include "winograd_half.h"
 
 INGOT_INLINE v16 winograd_minus(v16 a, v16 b) { return v16_fma(v16_set1(-1.0f), b, a); }
@@ -30,7 +29,7 @@ static void winograd_input(const uint16_t *const *pixels, int64_t channels, uint
             winograd_input_line(columns[0][y], columns[1][y], columns[2][y], columns[3][y], line);
 #pragma GCC unroll 4
             for (int x = 0; x < 4; x++) {
-                winograd_narrow(to + (y * 4 + x) * stride + c, line[x]);
+                bf16_round(to + (y * 4 + x) * stride + c, line[x]);
             }
         }
     }
@@ -65,7 +64,7 @@ static void winograd_output(const ingot_winograd_half_output *t) {
                 if (t->residual != NULL) {
                     sum = v16_add(sum, v16_widen_n(INGOT_BF16, t->residual[y * 2 + x] + c, count));
                 }
-                v16_narrow_n(INGOT_BF16, t->out[y * 2 + x] + c, v16_min(hi, v16_max(lo, sum)), count);
+                bf16_round_n(t->out[y * 2 + x] + c, v16_min(hi, v16_max(lo, sum)), count);
             }
         }
     }

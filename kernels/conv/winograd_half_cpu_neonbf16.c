@@ -1,5 +1,3 @@
-#define winograd_narrow(to, x) v16_narrow(INGOT_BF16, to, x)
-
 #include "winograd_bf16_impl.h"
 
 INGOT_KERNEL_FN(conv_bf16_winograd) {
