@@ -139,7 +139,7 @@ static void unit_of_tiles(const ingot_call *call, const ingot_conv_shape *s, con
     const uint16_t *in[INGOT_DW_TILE_INPUTS], *residuals[RESULTS];
     uint16_t *out[RESULTS], *discard = zeros + BLOCK;
     const ingot_arg *residual = &call->in[INGOT_CONV_RESIDUAL];
-    const int64_t stride = s->stride[1];
+    const int64_t stride = s->stride[1], in_pitch = s->in_pitch;
     const int64_t in_lines = (INGOT_DW_TILE_LINES - 1) * stride + INGOT_DW_TILE_KERNEL;
     const int64_t in_columns = (COLUMNS - 1) * stride + INGOT_DW_TILE_KERNEL;
     tile->in = in;
@@ -151,12 +151,18 @@ static void unit_of_tiles(const ingot_call *call, const ingot_conv_shape *s, con
     for (int64_t y = lines[0]; y < lines[1]; y += INGOT_DW_TILE_LINES) {
         for (int64_t x = unit->begin; x < unit->end; x += COLUMNS) {
             const uint16_t **pixel = in;
-            for (int64_t i = y * stride - s->pad[1]; i < y * stride - s->pad[1] + in_lines; i++) {
-                const int inside = i >= 0 && i < s->in[1];
-                const uint16_t *line = (const uint16_t *)(const void *)unit->image;
-                line += inside ? i * s->in[2] * s->in_pitch : 0;
-                for (int64_t j = x * stride - s->pad[2]; j < x * stride - s->pad[2] + in_columns; j++) {
-                    *pixel++ = inside && j >= 0 && j < s->in[2] ? line + j * s->in_pitch : zeros;
+            const int64_t left = x * stride - s->pad[2];
+            const int between = left >= 0 && left + in_columns <= s->in[2];
+            for (int64_t i = y * stride - s->pad[1]; i < y * stride - s->pad[1] + in_lines; i++, pixel += in_columns) {
+                if (i < 0 || i >= s->in[1]) {
+                    for (int64_t j = 0; j < in_columns; j++) {
+                        pixel[j] = zeros;
+                    }
+                    continue;
+                }
+                const uint16_t *line = (const uint16_t *)(const void *)unit->image + (i * s->in[2] + left) * in_pitch;
+                for (int64_t j = 0; j < in_columns; j++, line += in_pitch) {
+                    pixel[j] = between || (left + j >= 0 && left + j < s->in[2]) ? line : zeros;
                 }
             }
             for (int i = 0; i < RESULTS; i++) {
