@@ -266,14 +266,14 @@ static void recurrent_sequence(const recurrent_task *tasks, int count, const ing
     for (int64_t step = 0; step < s->steps; step++) {
         int64_t slot = step % ahead;
         for (const recurrent_task *t = tasks; t < tasks + count; t++) {
-            if (t->by_units && UNIT_ROWS > 0) {
+            if (UNIT_ROWS > 0 && t->by_units) {
                 recurrent_plan(t, call->in[RECURRENT_X].data, step, &later[t - tasks]);
             } else if (slot == 0) {
                 int64_t steps = s->steps - step < ahead ? s->steps - step : ahead;
                 recurrent_look_ahead(t, call->in[RECURRENT_X].data, step, steps);
             }
             const float *products = t->buffer.ahead + slot * t->rows * s->ahead;
-            if (!t->by_units) {
+            if (!BY_UNITS || !t->by_units) {
                 recurrent_step(t, products, step);
             } else if (step < t->length[0]) {
                 recurrent_step_by_units(t, products, step, &later[t - tasks]);
@@ -370,9 +370,7 @@ static int recurrent_begin(recurrent_task *t, const ingot_call *call, int64_t di
     t->act = p->activations + 3 * direction;
     t->peepholes = peepholes == NULL ? NULL : peepholes + direction * 3 * s->hidden;
     t->usual = recurrent_is_usual(p, t->act, peepholes);
-#ifndef INGOT_ISA_portable /* small matters there */
-    t->by_units = t->usual && t->rows == 1 && s->inputs > 0 && call->in[RECURRENT_W].dtype == INGOT_F32;
-#endif
+    t->by_units = BY_UNITS && t->usual && t->rows == 1 && s->inputs > 0 && call->in[RECURRENT_W].dtype == INGOT_F32;
     for (int64_t row = 0; row < t->rows; row++) {
         t->length[row] = lens == NULL ? s->steps : lens[t->first + row];
         if (t->length[row] < 0 || t->length[row] > s->steps) {

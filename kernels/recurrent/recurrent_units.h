@@ -8,11 +8,14 @@
 
 #include "vec16.h"
 
-/* Sums a gate, to hide the latency of the multiply-add; steps of a slice, 0 where there are none. */
+/* Whether there are steps by units: small matters more in portable kernels; sums a gate, to hide the latency of the
+ * multiply-add; steps of a slice, 0 where there are none. */
 #if defined(__AVX512F__)
-enum { UNIT_SUMS = 2, UNIT_ROWS = 8 };
+enum { BY_UNITS = 1, UNIT_SUMS = 2, UNIT_ROWS = 8 };
+#elif !defined(INGOT_ISA_portable)
+enum { BY_UNITS = 1, UNIT_SUMS = 1, UNIT_ROWS = 0 };
 #else
-enum { UNIT_SUMS = 1, UNIT_ROWS = 0 };
+enum { BY_UNITS = 0, UNIT_SUMS = 1, UNIT_ROWS = 0 };
 #endif
 
 /* out[m * pitch ...] = init[m * (0 or pitch) ...] + sum over k of x[k][m] * panel[k][...], for UNIT_ROWS rows m */
