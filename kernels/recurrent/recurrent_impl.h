@@ -49,8 +49,8 @@ static void recurrent_multiply(const recurrent_task *t, float *const *out, const
 /* ahead[step - from][row] = x W + bias for the steps [from, from + steps). Where the reset gate comes after the product
  * with h, the gates are followed by the candidate's x W, and the candidate's own place has the bias of R h. */
 static void recurrent_look_ahead(const recurrent_task *t, const float *x, int64_t from, int64_t steps) {
-    float *out[RECURRENT_AHEAD];
-    const float *init[RECURRENT_AHEAD], *in[RECURRENT_AHEAD];
+    float *out[RECURRENT_AHEAD] = {0};
+    const float *init[RECURRENT_AHEAD] = {0}, *in[RECURRENT_AHEAD] = {0};
     const recurrent_shape *s = &t->shape;
     const int64_t panels = s->width / 16, apart = s->ahead > s->width ? s->padded : 0;
     int64_t count = 0;
