@@ -1,9 +1,12 @@
-/* The loops of one element type. Included with T, NAME(x), EXP(x) for x <= 0, LOG(x) and LOWEST. */
+/* The loops of one element type. Included with T, NAME(x), EXP(x) for x <= 0, LOG(x) and LOWEST, behind what
+ * softmax_row.h has where that is there already (SOFTMAX_ROW). */
+#ifndef SOFTMAX_ROW
 #include "softmax/softmax_row.h"
+#endif
 
 enum { NAME(block) = 512, NAME(columns) = SOFTMAX_COLUMNS };
 
-static void NAME(hardmax)(T *y, const T *x, int64_t n, int64_t step) {
+static __attribute__((noinline)) void NAME(hardmax)(T *y, const T *x, int64_t n, int64_t step) {
     int64_t at = 0;
     T best = x[0];
     for (int64_t i = 1; i < n; i++) {

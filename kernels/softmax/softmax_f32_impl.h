@@ -2,6 +2,10 @@
 #include "softmax/softmax_shape.h"
 #include "vmath.h"
 
+#if defined(__AVX512F__)
+#include "softmax/softmax_row_avx512.h"
+#define SOFTMAX_ROW
+#endif
 #define T float
 #define NAME(x) x##_f32
 #define EXP ingot_exp_nonpositive_f32

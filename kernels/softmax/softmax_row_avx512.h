@@ -6,6 +6,8 @@
 #include <immintrin.h>
 #include <stdint.h>
 
+enum { lanes_f32 = 32 };
+
 /* The first n <= 16 elements. */
 static inline __mmask16 row_mask_f32(int64_t n) { return (__mmask16)((1u << n) - 1u); }
 

@@ -24,8 +24,8 @@
         }                                                                                                              \
     }                                                                                                                  \
     /* out[i][j] = in[j][i] for i < rows, j < cols, reading a few lines at a time so that they stay in the cache */    \
-    static void NAME##_flip(const TYPE *in, int64_t in_step, TYPE *out, int64_t out_step, int64_t rows,                \
-                            int64_t cols) {                                                                            \
+    static __attribute__((noinline)) void NAME##_flip(const TYPE *in, int64_t in_step, TYPE *out, int64_t out_step,    \
+                                                      int64_t rows, int64_t cols) {                                    \
         for (int64_t j = 0; j < cols; j += 16) {                                                                       \
             int64_t n = cols - j < 16 ? cols - j : 16;                                                                 \
             for (int64_t i = 0; i < rows; i++) {                                                                       \
