@@ -21,8 +21,8 @@ int ingot_map_open(ingot_map *map, const char *path, ingot_map_mode mode, const 
 /* Closing twice, or what never opened but is zero, is fine. */
 void ingot_map_close(ingot_map *map);
 
-/* Memory for `free`, NULL when there is none: in large pages where the system has them, since making small ones would be
- * most of what a context costs. `size` must be a multiple of `align`, a power of two. */
+/* Memory for `free`, NULL when there is none: in large pages where the system has them, since making small ones would
+ * be most of what a context costs. `size` must be a multiple of `align`, a power of two. */
 void *ingot_map_allocate(size_t align, size_t size);
 
 #endif
