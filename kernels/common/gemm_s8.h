@@ -132,14 +132,22 @@ static inline uint8_t ingot_s8_bias_type(const ingot_arg *bias) {
     return bias->dtype == INGOT_I32 ? INGOT_I32 : INGOT_F32;
 }
 
+/* Sums are below 2^31, residuals below 2^8 in size: three terms of at most 2^29, and none that overflows. */
+static inline void ingot_gemm_s8_set_tame(const ingot_s8_numbers *n, ingot_gemm_s8 *tile) {
+    const float residual = n->residual_scale < 0.0f ? -n->residual_scale : n->residual_scale;
+    const float scale = 0.25f / n->inverse_scale, bias = 0x1p28f / n->inverse_scale;
+    const int small = residual * n->inverse_scale < 0x1p19f && residual < 1e34f;
+    tile->tame_scale = !small ? -1.0f : scale < 1e28f ? scale : 1e28f;
+    tile->tame_bias = bias < 1e37f ? bias : 1e37f;
+}
+
 /* Fills in what is the same for all tiles of a call. */
 static inline void ingot_gemm_s8_describe(const ingot_s8_numbers *n, const ingot_activation *activation,
                                           const ingot_arg *out, ingot_gemm_s8 *tile) {
     tile->requantize = ingot_s8_requantize(n, activation);
     tile->fast = ingot_requantize_prepare(&tile->requantize);
     tile->residual_scale = n->residual_scale;
-    tile->tame_scale = n->residual_scale * n->inverse_scale < 0x1p19f ? 0.25f / n->inverse_scale : -1.0f;
-    tile->tame_bias = 0x1p28f / n->inverse_scale;
+    ingot_gemm_s8_set_tame(n, tile);
     tile->residual_zero = n->residual_zero;
     tile->input_zero = n->input_zero;
     tile->float_out = out->dtype == INGOT_F32;

@@ -87,6 +87,40 @@ def test_output_may_take_the_place_of_an_input(count, isa):
     np.testing.assert_array_equal(x, expected)
 
 
+# --- the program of batch normalisation, which is one loop ------------------------------------------------------------
+
+
+def scaled(x_zero: int, y_zero: int, relu: bool, swapped: bool) -> Program:
+    """int8 times one operand plus another, to int8."""
+    insns = [
+        Insn("Dequantize", DType.F32, (0,), 0.11, x_zero),
+        Insn("Mul", DType.F32, (1, 3) if swapped else (3, 1)),
+        Insn("Add", DType.F32, (2, 4) if swapped else (4, 2)),
+    ]
+    insns += [Insn("Relu", DType.F32, (5,))] * relu
+    return Program((*insns, Insn("Quantize", DType.I8, (5 + relu,), 9.3, y_zero)))
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("relu", [False, True])
+@pytest.mark.parametrize("shape", [(1, 5), (3, 7, 70), (2, 300, 64), (5, 600)], ids=str)
+def test_batch_normalisation_rounds_where_its_instructions_do(shape, relu, isa):
+    rng = np.random.default_rng(0)
+    x = rng.integers(-128, 128, shape).astype(np.int8)
+    factor, term = rng.normal(size=(2, shape[-1])).astype(np.float32)
+    awkward = np.array([np.nan, np.inf, -np.inf, 3e38, -0.0], np.float32)
+    factor[:5], term[:5] = awkward, awkward[::-1]
+    for x_zero, y_zero, swapped in ((0, -128, False), (-128, 3, True), (127, 127, False)):
+        program = scaled(x_zero, y_zero, relu, swapped)
+        with np.errstate(invalid="ignore", over="ignore"):
+            v = (x.astype(np.float32) - np.float32(x_zero)) * np.float32(0.11) * factor + term
+            v = (np.where(v < 0, np.float32(0), v) if relu else v) * np.float32(9.3)
+        v = np.clip(np.nan_to_num(v, nan=0.0, posinf=np.inf, neginf=-np.inf), -128 - y_zero, 127 - y_zero)
+        wanted = (np.rint(v) + y_zero).astype(np.int8)
+        for splits in (1, 3):
+            np.testing.assert_array_equal(execute(program, x, factor, term, isa=isa, splits=splits), wanted)
+
+
 # --- broadcasting ----------------------------------------------------------------------------------------------------
 
 

@@ -162,6 +162,18 @@ class TestEpilogue:
             wanted = requantise(self.AWKWARD, given_numbers)
         np.testing.assert_array_equal(epilogue(self.AWKWARD, given_numbers, {}, isa, np.int8), wanted)
 
+    @pytest.mark.parametrize("zero", [-128, -5, 0, 127])
+    @pytest.mark.parametrize("kind", [0, 1, 2])
+    def test_panels_of_numbers_that_fit_integers(self, isa: str, zero: int, kind: int) -> None:
+        """They may be packed, which saturates; ties and the largest of them in all places of a panel."""
+        v = np.concatenate([np.arange(-1300, 1300, 4), np.full(23, 2.0**30), np.full(23, -(2.0**30)), [-0.0]])
+        v = v.astype(np.float32)
+        given_numbers = numbers(inverse_scale=0.125, output_zero=zero)
+        activation = {"kind": kind, "alpha": -300.0 * (kind == 2), "beta": 404.0 * (kind == 2)}
+        clamped = np.clip(v, (-np.inf, 0.0, -300.0)[kind], 404.0 if kind == 2 else np.inf).astype(np.float32)
+        wanted = requantise(clamped, given_numbers)
+        np.testing.assert_array_equal(epilogue(v, given_numbers, activation, isa, np.int8), wanted)
+
     def test_a_nan_is_the_zero_point_whatever_the_activation(self, isa: str) -> None:
         for activation in ({"kind": 1}, {"kind": 2, "alpha": 1.0, "beta": 6.0}, {"kind": 2, "alpha": np.nan}):
             got = epilogue(np.full(5, np.nan, np.float32), numbers(output_zero=9), activation, isa, np.int8)
