@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "attention/attention_shape.h"
+#include "strided_copy/transpose_blocks.h"
 #include "vec16.h"
 #include "vmath.h"
 
@@ -28,9 +29,19 @@
 static void attention_pack_keys(float *to, const float *from, const attention_operand *k) {
     for (int64_t row = 0; row < k->rows; row += 16, to += k->width * 16) {
         int64_t some = k->rows - row < 16 ? k->rows - row : 16;
+        int64_t done = 0;
+#if defined(__AVX512F__) /* elsewhere products take much longer than this */
+        if (some == 16) {
+            for (; done + 4 <= k->width; done += 4) {
+                for (int64_t j = 0; j < 16; j += 4) {
+                    transpose_4x4(from + (row + j) * k->row_step + done, k->row_step, to + done * 16 + j, 16);
+                }
+            }
+        }
+#endif
         for (int64_t j = 0; j < 16; j++) {
             const float *source = from + (row + j) * k->row_step;
-            for (int64_t d = 0; d < k->width; d++) to[d * 16 + j] = j < some ? source[d] : 0.0f;
+            for (int64_t d = done; d < k->width; d++) to[d * 16 + j] = j < some ? source[d] : 0.0f;
         }
     }
 }
