@@ -106,7 +106,7 @@ def samples() -> Iterable[Sample]:
         several = (
             case(kind, 35, 1, 13, 37, direction=Direction.BIDIRECTIONAL, **one),
             case(kind, 40, 1, 50, 16, direction=Direction.REVERSE, lens=np.array([29], np.int32), **one),
-            case(kind, 18, 9, 1, 33, constant=False, **one),
+            case(kind, 7, 9, 3, 33, constant=False, **one),
             case(kind, 5, 1, 20, 200, linear_before_reset=kind is RecurrentKind.GRU, peeps=False, **usual),
             case(kind, 5, 2, 9, 193, half=DType.F16, direction=Direction.BIDIRECTIONAL, optional=False, **usual),
         )
