@@ -279,13 +279,14 @@ class Sample:
     """One case of an operator: drives its tests, benchmarks and its row in the operator table.
 
     ``inputs`` are types or arrays (arrays where values matter, e.g. indices); ``constant`` lists the inputs that the
-    builder sees as constants (weights).
+    builder sees as constants (weights), and ``spread`` the standard deviation of those that are float types.
     """
 
     attrs: Any
     inputs: tuple[TensorType | np.ndarray | None, ...]
     constant: tuple[int, ...] = ()
     name: str = ""
+    spread: float = 1.0
 
 
 #: what has a scale of its own: each index of an axis, or of several together; None: the tensor

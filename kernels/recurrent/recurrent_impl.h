@@ -7,6 +7,7 @@
 
 #include "recurrent/recurrent_cells.h"
 #include "recurrent/recurrent_product.h"
+#include "recurrent/recurrent_bf16.h"
 #include "recurrent/recurrent_half.h"
 #include "recurrent/recurrent_pack.h"
 #include "recurrent/recurrent_shape.h"
@@ -26,8 +27,9 @@ typedef struct recurrent_task {
     int64_t direction, first, rows;
     int64_t length[RECURRENT_BATCH];
     int reverse;
-    int usual;    /* sigmoid and tanh, no clip, no peepholes: one pass over the gates */
-    int by_units; /* and one row of float weights: no pass over all of them */
+    int usual;                  /* sigmoid and tanh, no clip, no peepholes: one pass over the gates */
+    int by_units;               /* and one row: no pass over all of them */
+    const recurrent_bf16 *bf16; /* NULL: weights are widened */
 } recurrent_task;
 
 /* The time at which a batch row does its `step`th step. */
@@ -41,9 +43,13 @@ static void recurrent_multiply(const recurrent_task *t, float *const *out, const
                                int64_t count) {
     if (t->dtype == INGOT_F32) {
         recurrent_product(out, init, x, rows, n, (const float *)weights + first * n * 16, count);
+        return;
+    }
+    const uint16_t *panels = (const uint16_t *)weights + first * ingot_half_steps(n) * INGOT_HALF_BLOCK;
+    if (RECURRENT_BF16 && t->bf16 != NULL && n >= INGOT_HALF_ROUNDED_RUN) {
+        recurrent_bf16_product(t->bf16->dot, t->buffer.rounded, t->shape.rounded, out, init, x, rows, n, panels, count);
     } else {
-        recurrent_half_product(t->dtype, out, init, x, rows, n,
-                               (const uint16_t *)weights + first * ingot_half_steps(n) * INGOT_HALF_BLOCK, count);
+        recurrent_half_product(t->dtype, out, init, x, rows, n, panels, count);
     }
 }
 
@@ -157,19 +163,25 @@ typedef struct recurrent_later {
     int64_t groups, passed; /* of 16 units, in all steps of the time for it */
 } recurrent_later;
 
+/* Words of so many numbers, see recurrent_units.h. */
+static int64_t recurrent_words(const recurrent_task *t, int64_t n) {
+    return RECURRENT_BF16 && t->bf16 != NULL ? ingot_half_steps(n) : n;
+}
+
 static recurrent_slice recurrent_next_slice(const recurrent_task *t, recurrent_later *later) {
     const recurrent_shape *s = &t->shape;
     recurrent_slice slice = {.count = 0};
     if (UNIT_ROWS > 0 && ++later->passed * later->all > later->done * later->groups) {
-        const int64_t half = (s->inputs + 1) / 2, second = later->done % 2, column = later->done / 2 * 16;
+        const int64_t words = recurrent_words(t, s->inputs), half = (words + 1) / 2, second = later->done % 2,
+                      column = later->done / 2 * 16;
         const int apart = s->ahead > s->width && column >= s->width - s->padded;
         slice.pitch = s->ahead;
         slice.out = later->out + column + (apart ? s->padded : 0);
         slice.init = second ? slice.out : t->bias + column;
         slice.init_pitch = second ? slice.pitch : 0;
         slice.x = t->buffer.turned + second * half * UNIT_ROWS;
-        slice.panel = (const float *)t->w + column * s->inputs + second * half * 16;
-        slice.count = second ? s->inputs - half : half;
+        slice.panel = (const float *)t->w + column * words + second * half * 16;
+        slice.count = second ? words - half : half;
         later->done++;
     }
     return slice;
@@ -178,7 +190,7 @@ static recurrent_slice recurrent_next_slice(const recurrent_task *t, recurrent_l
 /* Before a step: all products with x of the first ones, or what is to be done during UNIT_ROWS steps. */
 static void recurrent_plan(const recurrent_task *t, const float *x, int64_t step, recurrent_later *later) {
     const recurrent_shape *s = &t->shape;
-    const int64_t rows = RECURRENT_AHEAD / 2, next = step + rows;
+    const int64_t rows = RECURRENT_AHEAD / 2, next = step + rows, words = recurrent_words(t, s->inputs);
     if (step == 0) {
         recurrent_look_ahead(t, x, 0, s->steps < rows ? s->steps : rows);
         for (int64_t row = rows; s->ahead > s->width && row < 2 * rows; row++) {
@@ -195,7 +207,8 @@ static void recurrent_plan(const recurrent_task *t, const float *x, int64_t step
     for (int64_t row = 0; row < rows && later->all > 0; row++) {
         const int64_t time = next + row < t->length[0] ? recurrent_time(t, 0, next + row) : 0;
         const float *from = x + (time * s->batch + t->first) * s->inputs;
-        for (int64_t k = 0; k < s->inputs; k++) t->buffer.turned[k * rows + row] = from[k];
+        from = RECURRENT_BF16 && t->bf16 != NULL ? recurrent_rounded(t->buffer.rounded, from, s->inputs) : from;
+        for (int64_t k = 0; k < words; k++) t->buffer.turned[k * rows + row] = from[k];
     }
 }
 
@@ -203,18 +216,25 @@ static void recurrent_plan(const recurrent_task *t, const float *x, int64_t step
 static void recurrent_step_by_units(const recurrent_task *t, const float *ahead, int64_t step, recurrent_later *later) {
     const recurrent_shape *s = &t->shape;
     const recurrent_scratch *b = &t->buffer;
-    const int64_t n = s->padded;
-    const float *before = memcpy(b->kept, b->h, (size_t)n * sizeof *b->h);
+    const int64_t n = s->padded, words = recurrent_words(t, s->hidden);
+    const int lstm = t->params->kind == INGOT_RECURRENT_LSTM, rounds = RECURRENT_BF16 && t->bf16 != NULL;
+    const float *before =
+        rounds ? recurrent_rounded(b->rounded, b->h, n) : memcpy(b->kept, b->h, (size_t)n * sizeof *b->h);
     for (int64_t at = 0; at < n; at += 16) {
         const int64_t first = step % 2 ? n - 16 - at : at;
         float gates[4 * 16];
-        const float *panels = (const float *)t->r + first * s->hidden;
+        const float *panels = (const float *)t->r + first * words;
         const recurrent_slice slice = recurrent_next_slice(t, later);
-        if (t->params->kind == INGOT_RECURRENT_LSTM) {
-            recurrent_units(gates, ahead + first, before, s->hidden, panels, n, 4, &slice);
+        if (rounds) {
+            t->bf16->units(gates, ahead + first, before, words, panels, n, lstm ? 4 : 3, &slice);
+        } else if (lstm) {
+            recurrent_units(gates, ahead + first, before, words, panels, n, 4, &slice);
+        } else {
+            recurrent_units(gates, ahead + first, before, words, panels, n, 3, &slice);
+        }
+        if (lstm) {
             recurrent_usual_lstm(gates, b->h + first, b->c + first, 16);
         } else {
-            recurrent_units(gates, ahead + first, before, s->hidden, panels, n, 3, &slice);
             recurrent_usual_gru(gates, ahead + s->width + first, b->h + first, 16);
         }
     }
@@ -331,7 +351,8 @@ static int recurrent_is_usual(const ingot_recurrent_params *p, const ingot_activ
     return p->kind == INGOT_RECURRENT_GRU && p->linear_before_reset;
 }
 
-static int recurrent_begin(recurrent_task *t, const ingot_call *call, int64_t direction, int64_t block, int plain) {
+static int recurrent_begin(recurrent_task *t, const ingot_call *call, int64_t direction, int64_t block, int plain,
+                           const recurrent_bf16 *bf16) {
     const ingot_recurrent_params *p = call->params;
     const recurrent_shape *s = &t->shape;
     const int32_t *lens = recurrent_optional(call, RECURRENT_LENS);
@@ -344,7 +365,11 @@ static int recurrent_begin(recurrent_task *t, const ingot_call *call, int64_t di
     t->act = p->activations + 3 * direction;
     t->peepholes = peepholes == NULL ? NULL : peepholes + direction * 3 * s->hidden;
     t->usual = recurrent_is_usual(p, t->act, peepholes);
-    t->by_units = BY_UNITS && t->usual && t->rows == 1 && s->inputs > 0 && call->in[RECURRENT_W].dtype == INGOT_F32;
+    t->bf16 = bf16;
+    const int words =
+        call->in[RECURRENT_W].dtype == INGOT_F32 ||
+        (RECURRENT_BF16 && bf16 != NULL && s->inputs >= INGOT_HALF_ROUNDED_RUN && s->hidden >= INGOT_HALF_ROUNDED_RUN);
+    t->by_units = BY_UNITS && t->usual && t->rows == 1 && s->inputs > 0 && words;
     for (int64_t row = 0; row < t->rows; row++) {
         t->length[row] = lens == NULL ? s->steps : lens[t->first + row];
         if (t->length[row] < 0 || t->length[row] > s->steps) {
@@ -355,7 +380,8 @@ static int recurrent_begin(recurrent_task *t, const ingot_call *call, int64_t di
     return INGOT_KERNEL_OK;
 }
 
-static int recurrent_run(const ingot_call *call, uint32_t begin, uint32_t end, void *scratch, int plain) {
+static int recurrent_run(const ingot_call *call, uint32_t begin, uint32_t end, void *scratch, int plain,
+                         const recurrent_bf16 *bf16) {
     recurrent_task tasks[2] = {{.shape = recurrent_f32_shape_of(call)}, {.shape = recurrent_f32_shape_of(call)}};
     const int64_t blocks = tasks[0].shape.blocks;
     uint64_t size = recurrent_layout(&tasks[0].shape, plain, scratch, &tasks[0].buffer);
@@ -368,7 +394,7 @@ static int recurrent_run(const ingot_call *call, uint32_t begin, uint32_t end, v
         }
         const int both = unit < blocks && unit + blocks < end && small;
         for (int i = 0; i <= both; i++) {
-            int status = recurrent_begin(&tasks[i], call, unit / blocks + i, unit % blocks, plain);
+            int status = recurrent_begin(&tasks[i], call, unit / blocks + i, unit % blocks, plain, bf16);
             if (status != INGOT_KERNEL_OK) {
                 return status;
             }
@@ -378,7 +404,14 @@ static int recurrent_run(const ingot_call *call, uint32_t begin, uint32_t end, v
     return INGOT_KERNEL_OK;
 }
 
-INGOT_KERNEL_FN(recurrent_f32_n16) { return recurrent_run(call, begin, end, scratch, 0); }
-INGOT_KERNEL_FN(recurrent_f16_n16) { return recurrent_run(call, begin, end, scratch, 0); }
-INGOT_KERNEL_FN(recurrent_bf16_n16k2) { return recurrent_run(call, begin, end, scratch, 0); }
-INGOT_KERNEL_FN(recurrent_f32) { return recurrent_run(call, begin, end, scratch, 1); }
+INGOT_KERNEL_FN(recurrent_f32_n16) { return recurrent_run(call, begin, end, scratch, 0, NULL); }
+INGOT_KERNEL_FN(recurrent_f16_n16) { return recurrent_run(call, begin, end, scratch, 0, NULL); }
+INGOT_KERNEL_FN(recurrent_bf16_n16k2) { return recurrent_run(call, begin, end, scratch, 0, NULL); }
+INGOT_KERNEL_FN(recurrent_f32) { return recurrent_run(call, begin, end, scratch, 1, NULL); }
+
+#if RECURRENT_BF16
+int ingot_recurrent_bf16_run(const ingot_call *call, uint32_t begin, uint32_t end, void *scratch,
+                             const recurrent_bf16 *bf16) {
+    return recurrent_run(call, begin, end, scratch, 0, bf16);
+}
+#endif

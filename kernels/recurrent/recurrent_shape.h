@@ -25,10 +25,11 @@ enum {
 
 typedef struct recurrent_shape {
     int64_t steps, batch, inputs, hidden, directions, gates;
-    int64_t padded; /* hidden, rounded up to 16 */
-    int64_t width;  /* gates * padded */
-    int64_t ahead;  /* floats of a row that is computed ahead: the gates, and the candidate where it stands apart */
-    int64_t blocks; /* units of one direction */
+    int64_t padded;  /* hidden, rounded up to 16 */
+    int64_t width;   /* gates * padded */
+    int64_t ahead;   /* floats of a row that is computed ahead: the gates, and the candidate where it stands apart */
+    int64_t blocks;  /* units of one direction */
+    int64_t rounded; /* floats of a row that is rounded to bfloat16; 0: weights are of another type */
 } recurrent_shape;
 
 static inline const char *recurrent_check_dims(const ingot_arg *arg, uint8_t dtype, int rank, const int64_t *dims) {
@@ -70,6 +71,9 @@ static inline recurrent_shape recurrent_f32_shape_of(const ingot_call *call) {
     const ingot_recurrent_params *p = call->params;
     recurrent_shape s = recurrent_shape_of(call, p->kind, p->direction);
     s.ahead += p->kind == INGOT_RECURRENT_GRU && p->linear_before_reset ? s.padded : 0;
+    if (call->in[RECURRENT_W].dtype == INGOT_BF16) {
+        s.rounded = ((s.inputs > s.hidden ? s.inputs : s.hidden) + 15) / 16 * 8;
+    }
     return s;
 }
 
@@ -79,14 +83,15 @@ static inline const void *recurrent_optional(const ingot_call *call, uint32_t i)
 
 /* A thread's scratch for one direction, in this order; the packed weights are there for the plain kernel only. */
 typedef struct recurrent_scratch {
-    float *ahead;  /* [RECURRENT_AHEAD][ahead]: x W + bias */
-    float *gates;  /* [RECURRENT_BATCH][width] */
-    float *h, *c;  /* [RECURRENT_BATCH][padded] */
-    float *kept;   /* [RECURRENT_BATCH][padded]: GRU: r h; by units: h before the step */
-    float *turned; /* [inputs][RECURRENT_AHEAD / 2]: x of the steps that are computed ahead, by units */
-    float *zeros;  /* [width]: where there is no bias */
-    float *bias;   /* [2][width] */
-    float *w, *r;  /* [width / 16][inputs][16], [width / 16][hidden][16] */
+    float *ahead;   /* [RECURRENT_AHEAD][ahead]: x W + bias */
+    float *gates;   /* [RECURRENT_BATCH][width] */
+    float *h, *c;   /* [RECURRENT_BATCH][padded] */
+    float *kept;    /* [RECURRENT_BATCH][padded]: GRU: r h; by units: h before the step */
+    float *turned;  /* [inputs][RECURRENT_AHEAD / 2]: x of the steps that are computed ahead, by units */
+    float *rounded; /* [RECURRENT_BATCH][rounded]: left operands in bfloat16 */
+    float *zeros;   /* [width]: where there is no bias */
+    float *bias;    /* [2][width] */
+    float *w, *r;   /* [width / 16][inputs][16], [width / 16][hidden][16] */
 } recurrent_scratch;
 
 /* Lays the arrays out from `base` on and gives their size in floats. */
@@ -102,6 +107,7 @@ static inline uint64_t recurrent_layout(const recurrent_shape *s, int plain, flo
         {&scratch->c, RECURRENT_BATCH * padded},
         {&scratch->kept, RECURRENT_BATCH * padded},
         {&scratch->turned, RECURRENT_AHEAD / 2 * (uint64_t)s->inputs},
+        {&scratch->rounded, RECURRENT_BATCH * (uint64_t)s->rounded},
         {&scratch->zeros, width},
         {&scratch->bias, 2 * width},
         {&scratch->w, plain ? width * (uint64_t)s->inputs : 0},

@@ -8,6 +8,15 @@
 
 #include "vec16.h"
 
+/* A word is a float, or a pair of bfloat16 where this is compiled for products of those. */
+INGOT_INLINE v16 recurrent_fma(v16 x, v16 w, v16 sum) {
+#ifdef __AVX512BF16__
+    return _mm512_dpbf16_ps(sum, (__m512bh)x, (__m512bh)w);
+#else
+    return v16_fma(x, w, sum);
+#endif
+}
+
 /* Whether there are steps by units: small matters more in portable kernels; sums a gate, to hide the latency of the
  * multiply-add; steps of a slice, 0 where there are none. */
 #if defined(__AVX512F__)
@@ -18,7 +27,8 @@ enum { BY_UNITS = 1, UNIT_SUMS = 1, UNIT_ROWS = 0 };
 enum { BY_UNITS = 0, UNIT_SUMS = 1, UNIT_ROWS = 0 };
 #endif
 
-/* out[m * pitch ...] = init[m * (0 or pitch) ...] + sum over k of x[k][m] * panel[k][...], for UNIT_ROWS rows m */
+/* out[m * pitch ...] = init[m * (0 or pitch) ...] + sum over k of x[k][m] * panel[k][...], for UNIT_ROWS rows m; k are
+ * words. */
 typedef struct recurrent_slice {
     float *out;
     const float *init, *x, *panel;
@@ -37,7 +47,7 @@ INGOT_INLINE void recurrent_slice_begin(const recurrent_slice *slice, recurrent_
 INGOT_INLINE void recurrent_slice_add(const recurrent_slice *slice, recurrent_slice_sums *s, int64_t k) {
     const v16 w = v16_load(slice->panel + k * 16);
 #pragma GCC unroll 8
-    for (int m = 0; m < UNIT_ROWS; m++) s->row[m] = v16_fma(v16_set1(slice->x[k * UNIT_ROWS + m]), w, s->row[m]);
+    for (int m = 0; m < UNIT_ROWS; m++) s->row[m] = recurrent_fma(v16_set1(slice->x[k * UNIT_ROWS + m]), w, s->row[m]);
 }
 INGOT_INLINE void recurrent_slice_end(const recurrent_slice *slice, const recurrent_slice_sums *s) {
 #pragma GCC unroll 8
@@ -54,7 +64,7 @@ INGOT_INLINE void recurrent_units_add(v16 sum[4][2], const float *x, const float
 #pragma GCC unroll 4
         for (int g = 0; g < gates; g++) {
             v16 *s = &sum[g][odd & (UNIT_SUMS - 1)];
-            *s = v16_fma(factor, v16_load(panels + g * stride + (k + odd) * 16), *s);
+            *s = recurrent_fma(factor, v16_load(panels + g * stride + (k + odd) * 16), *s);
         }
     }
 }
@@ -90,7 +100,7 @@ INGOT_INLINE void recurrent_units(float *sums, const float *init, const float *x
     for (int g = 0; g < gates; g++) {
         if (n % 2 != 0) {
             const v16 last = v16_load(panels + g * stride + (n - 1) * 16);
-            sum[g][0] = v16_fma(v16_set1(x[n - 1]), last, sum[g][0]);
+            sum[g][0] = recurrent_fma(v16_set1(x[n - 1]), last, sum[g][0]);
         }
         v16_store(sums + g * 16, UNIT_SUMS == 2 ? v16_add(sum[g][0], sum[g][1]) : sum[g][0]);
     }

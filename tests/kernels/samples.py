@@ -27,13 +27,13 @@ CASES = [
 ]
 
 
-def random_array(rng: np.random.Generator, kind: TensorType) -> np.ndarray:
+def random_array(rng: np.random.Generator, kind: TensorType, spread: float = 1.0) -> np.ndarray:
     if kind.dtype is DType.BOOL:
         return rng.integers(0, 2, kind.shape).astype(np.bool_)
     if kind.dtype is DType.BF16:
-        return to_bfloat16(rng.standard_normal(kind.shape))
+        return to_bfloat16(spread * rng.standard_normal(kind.shape))
     if kind.dtype.is_float:
-        return rng.standard_normal(kind.shape).astype(kind.dtype.numpy)
+        return (spread * rng.standard_normal(kind.shape)).astype(kind.dtype.numpy)
     low = -100 if kind.dtype.is_signed else 0
     return rng.integers(low, 100, kind.shape).astype(kind.dtype.numpy)
 
@@ -48,7 +48,8 @@ def make_node(spec: OpSpec, sample: Sample) -> tuple[Node, list[np.ndarray | Non
             arrays.append(None)
             values.append(None)
             continue
-        array = given if isinstance(given, np.ndarray) else random_array(rng, given)
+        spread = sample.spread if i in sample.constant else 1.0
+        array = given if isinstance(given, np.ndarray) else random_array(rng, given, spread)
         arrays.append(array)
         kind = TensorType(DType.of(array.dtype), array.shape) if given is array else given
         values.append(Value(f"in{i}", kind, array if i in sample.constant else None))
