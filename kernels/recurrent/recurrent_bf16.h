@@ -38,7 +38,7 @@ static inline const float *recurrent_rounded(float *to, const float *from, int64
 static inline void recurrent_bf16_product(const ingot_bf16_dot *dot, float *rounded, int64_t pitch, float *const *out,
                                           const float *const *init, const float *const *x, int64_t rows, int64_t n,
                                           const uint16_t *weights, int64_t count) {
-    float sums[INGOT_GEMM_MR * INGOT_HALF_SUMS];
+    _Alignas(64) float sums[INGOT_GEMM_MR * INGOT_HALF_SUMS];
     const void *operands[RECURRENT_BATCH];
     ingot_half_sums tile = {.rows = operands, .taps = 1, .steps = ingot_half_steps(n), .sums = sums};
     tile.pitch = INGOT_HALF_SUMS;

@@ -222,7 +222,7 @@ static void recurrent_step_by_units(const recurrent_task *t, const float *ahead,
         rounds ? recurrent_rounded(b->rounded, b->h, n) : memcpy(b->kept, b->h, (size_t)n * sizeof *b->h);
     for (int64_t at = 0; at < n; at += 16) {
         const int64_t first = step % 2 ? n - 16 - at : at;
-        float gates[4 * 16];
+        _Alignas(64) float gates[4 * 16];
         const float *panels = (const float *)t->r + first * words;
         const recurrent_slice slice = recurrent_next_slice(t, later);
         if (rounds) {
