@@ -218,8 +218,11 @@ static void recurrent_step_by_units(const recurrent_task *t, const float *ahead,
     const recurrent_scratch *b = &t->buffer;
     const int64_t n = s->padded, words = recurrent_words(t, s->hidden);
     const int lstm = t->params->kind == INGOT_RECURRENT_LSTM, rounds = RECURRENT_BF16 && t->bf16 != NULL;
-    const float *before =
-        rounds ? recurrent_rounded(b->rounded, b->h, n) : memcpy(b->kept, b->h, (size_t)n * sizeof *b->h);
+    float *before = rounds ? b->rounded : b->kept;
+    if (rounds) {
+        recurrent_rounded(before, b->h, n);
+    }
+    for (int64_t i = 0; !rounds && i < n; i += 16) v16_store(before + i, v16_load(b->h + i));
     for (int64_t at = 0; at < n; at += 16) {
         const int64_t first = step % 2 ? n - 16 - at : at;
         _Alignas(64) float gates[4 * 16];
