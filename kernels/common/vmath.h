@@ -3,7 +3,8 @@
  * Every function is straight-line code over one element: put it in a plain loop and gcc or clang vectorise the loop
  * for whatever instruction set the file is compiled for. There is no libm here, so the portable kernels, which
  * also fold constants at build time, give the same bits on every machine. Assumes round-to-nearest (run sets it),
- * -ffp-contract=off, -fno-math-errno and -fno-trapping-math; denormals, infinities and NaN are right.
+ * -ffp-contract=off, -fno-math-errno and -fno-trapping-math; denormals, infinities and NaN are right, but
+ * that what is an exponential of something below 0 is 0 instead of denormal (sigmoid, silu, swish).
  *
  * Errors, measured by tests/kernels/test_vmath.py against float64: exp, log, expm1, log1p, sin, cos <= 2 ulp; the
  * others <= 4 ulp. Polynomials for exp, log, sin, cos, asin, atan and sinh are those of Cephes (S. Moshier, single
@@ -188,7 +189,8 @@ static inline float ingot_log1p_f32(float x) {
 /* -- activations --------------------------------------------------------------------------------------------------- */
 
 static inline float ingot_sigmoid_f32(float x) {
-    const float e = ingot_exp_f32(-ingot_abs_f32(x)); /* <= 1: nothing overflows, small results stay accurate */
+    /* <= 1: nothing overflows, and small results stay accurate down to 2^-126, below which they are 0. */
+    const float e = ingot_exp_nonpositive_f32(-ingot_abs_f32(x));
     return (x < 0.0f ? e : 1.0f) / (1.0f + e);
 }
 

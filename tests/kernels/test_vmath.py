@@ -44,7 +44,9 @@ def ulps(actual: np.ndarray, exact: np.ndarray) -> float:
 
 
 def sigmoid(x: np.ndarray) -> np.ndarray:
-    return np.where(x < 0, np.exp(-np.abs(x)), 1) / (1 + np.exp(-np.abs(x)))
+    """0 where its exponential would be below 2^-126."""
+    e = np.exp(-np.abs(x))
+    return np.where(x < -87.33654, 0, np.where(x < 0, e, 1) / (1 + e))
 
 
 #: function -> (float64 reference, allowed error in ulp)
