@@ -171,9 +171,7 @@ INGOT_KERNEL_FN(concat) {
     uint32_t all = units(call);
     int64_t rows = row_count(call, p->axis);
     int64_t first = ingot_unit_begin(rows, all, begin), last = ingot_unit_begin(rows, all, end);
-    if (has_pairs(call, p->axis)) {
-        pairs_of_rows(call, first, last);
-    } else if (has_pieces(call, p->axis)) {
+    if (has_pieces(call, p->axis)) {
         pieces_of_rows(call, p->axis, first, last);
     } else {
         whole_rows(call, p->axis, first, last);
