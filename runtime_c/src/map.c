@@ -119,13 +119,16 @@ void ingot_map_close(ingot_map *map) {
 }
 
 void *ingot_map_allocate(size_t align, size_t size) {
-    const size_t large = (size_t)2 << 20, rest = size % large;
-    if (rest > large / 2 && size <= SIZE_MAX - large) {
-        size += large - rest; /* one more large page rather than hundreds of small ones */
+    const size_t large = (size_t)2 << 20;
+    /* Large pages where they are filled, and one more rather than hundreds of small ones. */
+    const size_t covered = (size / large + (size % large > large / 2)) * large;
+    if (covered == 0 || size > SIZE_MAX - large) {
+        return aligned_alloc(align, size);
     }
-    void *block = aligned_alloc(size < large ? align : large, size);
-    if (block != NULL && size >= large) {
-        madvise(block, size / large * large, MADV_HUGEPAGE); /* a wish, as above */
+    /* The standard wants a multiple of the alignment; what nobody touches takes no memory. */
+    void *block = aligned_alloc(large, (size + large - 1) / large * large);
+    if (block != NULL) {
+        madvise(block, covered, MADV_HUGEPAGE); /* a wish, as above */
     }
     return block;
 }
