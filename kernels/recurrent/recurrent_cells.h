@@ -86,14 +86,11 @@ static RECURRENT_ONCE void recurrent_kept(const float *restrict reset, const flo
 
 /* As for INT8, fractions make a new state one division. */
 static inline recurrent_fraction recurrent_sigmoid_part(float x) {
-    const float e = recurrent_exp_fast(ingot_abs_f32(x));
-    const recurrent_fraction f = {x < 0.0f ? e : 1.0f, x < 0.0f ? 1.0f : e, 1.0f + e};
-    return f;
+    return recurrent_sigmoid_of(x, recurrent_exp_fast(ingot_abs_f32(x)));
 }
 static inline recurrent_fraction recurrent_tanh_part(float x) {
-    const float a = ingot_abs_f32(x), e = recurrent_exp_fast(a + a);
-    const recurrent_fraction f = {ingot_copysign_f32(1.0f - e, x), 0.0f, 1.0f + e};
-    return f;
+    const float a = ingot_abs_f32(x);
+    return recurrent_tanh_of(x, recurrent_exp_fast(a + a));
 }
 
 static RECURRENT_ONCE void recurrent_usual_lstm(const float *restrict gates, float *restrict h, float *restrict c,

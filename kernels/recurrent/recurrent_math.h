@@ -44,17 +44,25 @@ typedef struct recurrent_fraction {
     float yes, no, both;
 } recurrent_fraction;
 
-static inline recurrent_fraction recurrent_sigmoid_s8(float x) {
-    const float e = recurrent_exp_negative(ingot_abs_f32(x));
+/* Of x, e being exp(-|x|). */
+static inline recurrent_fraction recurrent_sigmoid_of(float x, float e) {
     const recurrent_fraction f = {x < 0.0f ? e : 1.0f, x < 0.0f ? 1.0f : e, 1.0f + e};
     return f;
 }
 
-/* tanh = yes / both. */
-static inline recurrent_fraction recurrent_tanh_s8(float x) {
-    const float a = ingot_abs_f32(x), e = recurrent_exp_negative(a + a);
+/* tanh = yes / both. Of x, e being exp(-2 |x|). */
+static inline recurrent_fraction recurrent_tanh_of(float x, float e) {
     const recurrent_fraction f = {ingot_copysign_f32(1.0f - e, x), 0.0f, 1.0f + e};
     return f;
+}
+
+static inline recurrent_fraction recurrent_sigmoid_s8(float x) {
+    return recurrent_sigmoid_of(x, recurrent_exp_negative(ingot_abs_f32(x)));
+}
+
+static inline recurrent_fraction recurrent_tanh_s8(float x) {
+    const float a = ingot_abs_f32(x);
+    return recurrent_tanh_of(x, recurrent_exp_negative(a + a));
 }
 
 /* The gates in, forget and cell, before their activation, and the old cell state: the new one. */
