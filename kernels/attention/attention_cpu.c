@@ -5,11 +5,6 @@ static int is_f32(uint8_t dtype) { return dtype == INGOT_F32; }
 
 static const char *check(const ingot_call *call) { return attention_check(call, is_f32); }
 
-static uint32_t units(const ingot_call *call) {
-    const attention_shape s = attention_shape_of(call);
-    return (uint32_t)(s.batch * s.q.heads * s.blocks);
-}
-
 static uint64_t scratch_size(const ingot_call *call) {
     const attention_shape s = attention_shape_of(call);
     attention_scratch scratch;
@@ -24,6 +19,6 @@ const ingot_family ingot_family_attention_f32 = {
     .out_min = 1,
     .out_max = 1,
     .check = check,
-    .units = units,
+    .units = attention_units,
     .scratch_size = scratch_size,
 };

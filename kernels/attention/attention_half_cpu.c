@@ -42,11 +42,6 @@ static const char *half_check(const ingot_call *call) {
     return reason;
 }
 
-static uint32_t half_units(const ingot_call *call) {
-    const attention_shape s = attention_shape_of(call);
-    return (uint32_t)(s.batch * s.q.heads * s.blocks);
-}
-
 static uint64_t half_scratch_size(const ingot_call *call) {
     const attention_shape s = attention_shape_of(call);
     return s.batch == 0 ? 0 : (uint64_t)room_of(&s).all * sizeof(float);
@@ -264,6 +259,6 @@ const ingot_family ingot_family_attention_half = {
     .out_min = 1,
     .out_max = 1,
     .check = half_check,
-    .units = half_units,
+    .units = attention_units,
     .scratch_size = half_scratch_size,
 };

@@ -71,6 +71,12 @@ static inline attention_shape attention_shape_of(const ingot_call *call) {
     return s;
 }
 
+/* Units of work: ATTENTION_ROWS queries of a head each. */
+static inline uint32_t attention_units(const ingot_call *call) {
+    const attention_shape s = attention_shape_of(call);
+    return (uint32_t)(s.batch * s.q.heads * s.blocks);
+}
+
 /* Why the operands do not fit together, or NULL; `takes` says which element types there are kernels for. */
 static inline const char *attention_check(const ingot_call *call, int (*takes)(uint8_t dtype)) {
     const ingot_attention_params *p = call->params;

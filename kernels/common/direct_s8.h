@@ -6,18 +6,16 @@
 #include "finish_s8.h"
 
 typedef struct s8_direct_numbers {
-    v16 scale, residual_scale;
+    s8_pack_numbers pack;
+    v16 residual_scale;
     w16 residual_zero;
-    w16_bounds bounds;
 } s8_direct_numbers;
 
 S8_INLINE s8_direct_numbers s8_read_direct(const ingot_gemm_s8 *t) {
-    const ingot_requantize_fast *q = &t->fast;
     s8_direct_numbers n;
-    n.scale = v16_set1(q->scale);
+    n.pack = s8_read_pack_numbers(t);
     n.residual_scale = v16_set1(t->residual_scale);
     n.residual_zero = w16_set1(-t->residual_zero);
-    n.bounds = w16_bounds_of(q->zero, ingot_requantize_bound(q, q->lo), ingot_requantize_bound(q, q->hi));
     return n;
 }
 
@@ -78,9 +76,9 @@ S8_INLINE void s8_finish_direct(const s8_direct_numbers *n, const s8_columns *co
                 const w16 r = w16_load_bytes(from, INGOT_GEMM_NR);
                 x = v16_fma(w16_real(w16_add(r, n->residual_zero)), n->residual_scale, x);
             }
-            whole[i] = w16_nearest(v16_mul(x, n->scale));
+            whole[i] = w16_nearest(v16_mul(x, n->pack.scale));
         }
-        s8_store_some(d, w16_pack_in_order_(whole, &n->bounds), first / vectors, vectors);
+        s8_store_some(d, w16_pack_in_order_(whole, &n->pack.bounds), first / vectors, vectors);
     }
 }
 
