@@ -147,7 +147,7 @@ static void recurrent_plan(const recurrent_task *t, const float *x, int64_t step
 static void recurrent_step_by_units(const recurrent_task *t, const float *ahead, int64_t step, recurrent_later *later) {
     const recurrent_shape *s = &t->shape;
     const recurrent_scratch *b = &t->buffer;
-    const int64_t n = s->padded, words = recurrent_words(t, s->hidden);
+    const int64_t n = s->padded, words = step > 0 || t->starts ? recurrent_words(t, s->hidden) : 0;
     const int lstm = t->params->kind == INGOT_RECURRENT_LSTM, rounds = RECURRENT_BF16 && t->bf16 != NULL;
     float *before = rounds ? b->rounded : b->kept;
     if (rounds) {
@@ -157,7 +157,7 @@ static void recurrent_step_by_units(const recurrent_task *t, const float *ahead,
     for (int64_t at = 0; at < n; at += 16) {
         const int64_t first = step % 2 ? n - 16 - at : at;
         _Alignas(64) float gates[4 * 16];
-        const float *panels = (const float *)t->r + first * words;
+        const float *panels = (const float *)t->r + first * recurrent_words(t, s->hidden);
         const recurrent_slice slice = recurrent_next_slice(t, later);
         if (rounds) {
             t->bf16->units(gates, ahead + first, before, words, panels, n, lstm ? 4 : 3, &slice);
@@ -300,6 +300,7 @@ static int recurrent_begin(recurrent_task *t, const ingot_call *call, int64_t di
     t->peepholes = peepholes == NULL ? NULL : peepholes + direction * 3 * s->hidden;
     t->usual = recurrent_is_usual(p, t->act, peepholes);
     t->bf16 = bf16;
+    t->starts = recurrent_optional(call, RECURRENT_H0) != NULL;
     const int words =
         call->in[RECURRENT_W].dtype == INGOT_F32 ||
         (RECURRENT_BF16 && bf16 != NULL && s->inputs >= INGOT_HALF_ROUNDED_RUN && s->hidden >= INGOT_HALF_ROUNDED_RUN);

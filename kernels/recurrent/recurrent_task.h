@@ -22,6 +22,7 @@ typedef struct recurrent_task {
     int64_t length[RECURRENT_BATCH];
     int reverse;
     int usual;                  /* sigmoid and tanh, no clip, no peepholes: one pass over the gates */
+    int starts;                 /* from a hidden state; else from zeros */
     int by_units;               /* and one row: no pass over all of them */
     const recurrent_bf16 *bf16; /* NULL: weights are widened */
 } recurrent_task;
