@@ -29,6 +29,7 @@ struct ingot_context {
     uint8_t *scratch;
     uint64_t scratch_stride; /* bytes a thread */
     ingot_workers *workers;  /* NULL with one thread */
+    uint32_t together;       /* whether workers take part: some step of these shapes can be split */
 
     /* inputs and outputs */
     void **io_data;          /* bound now; of a CUDA program where the caller sees it, args have what its steps see */

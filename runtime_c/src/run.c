@@ -102,7 +102,7 @@ ingot_status ingot_context_run(ingot_context *c, ingot_error *error) {
     if (!c) return ingot_fail(error, INGOT_ERR_ARGUMENT, INGOT_NO_OFFSET, "context is NULL");
     if (c->cuda) return ingot_cuda_run(c, error);
     if (c->shape_pending || c->stale) return ingot_context_not_ready(c, error);
-    return finish(c, c->workers ? run_together(c) : run_alone(c), error);
+    return finish(c, c->together ? run_together(c) : run_alone(c), error);
 }
 
 ingot_status ingot_context_profile(ingot_context *c, uint64_t *nanoseconds, uint32_t step_count, ingot_error *error) {
@@ -112,7 +112,7 @@ ingot_status ingot_context_profile(ingot_context *c, uint64_t *nanoseconds, uint
     if (c->shape_pending || c->stale) return ingot_context_not_ready(c, error);
     memset(nanoseconds, 0, step_count * sizeof *nanoseconds);
     c->profile = nanoseconds;
-    int32_t failed = c->workers ? run_together(c) : profile_alone(c);
+    int32_t failed = c->together ? run_together(c) : profile_alone(c);
     c->profile = NULL;
     return finish(c, failed, error);
 }

@@ -111,8 +111,11 @@ ingot_status ingot_context_apply_shapes(ingot_context *c, ingot_error *error) {
         step->units = family->units ? family->units(&step->call) : 1;
         args += bound->record->in_count + bound->record->out_count;
     }
-    for (uint32_t i = 0; i < c->step_count; i++)
+    c->together = 0;
+    for (uint32_t i = 0; i < c->step_count; i++) {
         c->steps[i].barrier = i + 1 == c->step_count || c->steps[i].units > 1 || c->steps[i + 1].units > 1;
+        c->together |= c->threads > 1 && c->steps[i].units > 1;
+    }
     return INGOT_OK;
 }
 
