@@ -145,6 +145,17 @@ static inline float ingot_expm1_f32(float x) {
     return x == 0.0f ? x : y;
 }
 
+/* exp(x) - 1 for x <= 0, cheaper than ingot_expm1_f32: what rounding the product with ln(2) costs of a power below one
+ * is nothing beside the one that is taken off. */
+static inline float ingot_expm1_nonpositive_f32(float x) {
+    const float clamped = x < -20.0f ? -20.0f : x;
+    const float shifted = INGOT_FMAF(clamped, 1.44269504088896341f, INGOT_ROUND_MAGIC_F32);
+    const float r = INGOT_FMAF(shifted - INGOT_ROUND_MAGIC_F32, -0.693147180559945f, clamped);
+    const float m = INGOT_FMAF(ingot_exp_poly_f32(r), r * r, r); /* exp(r) - 1 */
+    const float power = ingot_float_of_bits((ingot_bits_f32(shifted) + (127u - 0x4b400000u)) << 23);
+    return INGOT_FMAF(m, power, power - 1.0f);
+}
+
 /* log of the mantissa with its exponent for positive finite x: log(x) = result + correction. */
 static inline float ingot_log_finite_f32(float x, float correction) {
     const int denormal = x < 1.17549435e-38f;
@@ -240,12 +251,14 @@ static inline float ingot_leaky_relu_f32(float x, float alpha) { return x < 0.0f
 static inline float ingot_thresholded_relu_f32(float x, float alpha) { return x > alpha || x != x ? x : 0.0f; }
 static inline float ingot_silu_f32(float x) { return x * ingot_sigmoid_f32(x); }
 static inline float ingot_swish_f32(float x, float alpha) { return x * ingot_sigmoid_f32(alpha * x); }
-static inline float ingot_elu_f32(float x, float alpha) { return x < 0.0f ? alpha * ingot_expm1_f32(x) : x; }
+static inline float ingot_elu_f32(float x, float alpha) {
+    return x < 0.0f ? alpha * ingot_expm1_nonpositive_f32(x) : x;
+}
 static inline float ingot_celu_f32(float x, float alpha) { return x < 0.0f ? alpha * ingot_expm1_f32(x / alpha) : x; }
 static inline float ingot_softsign_f32(float x) { return x / (1.0f + ingot_abs_f32(x)); }
 
 static inline float ingot_selu_f32(float x, float alpha, float gamma) {
-    return gamma * (x < 0.0f ? alpha * ingot_expm1_f32(x) : x);
+    return gamma * (x < 0.0f ? alpha * ingot_expm1_nonpositive_f32(x) : x);
 }
 
 static inline float ingot_hard_sigmoid_f32(float x, float alpha, float beta) {
