@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import ingot
-from ingot import _ingot, _kernel, kernels
+from ingot import _kernel, kernels
 
 ROOT = Path(__file__).parent.parent
 
@@ -144,11 +144,7 @@ class TestOperators:
 
 
 def _library() -> Path:
-    """libingot.so as it was installed, or beside the extension where that was built in place."""
-    package, extension = Path(ingot.__file__).parent, Path(_ingot.__file__).resolve().parent
-    found = sorted([*package.glob("lib*/libingot.so*"), *extension.glob("libingot.so*")])
-    assert found, "libingot.so is nowhere"
-    return found[0].resolve()
+    return Path(ingot.get_library()).resolve()
 
 
 def _tool(*command: str) -> str:
