@@ -130,10 +130,8 @@ def build(
     device = _target(target)
     tuning = tuner.Request(tune, effort, timing_cache, timing_cache_only, fast_math, threads)
     tuning.check()
-    if profiles is not None and len(profiles) != 1:
-        raise BuildError(f"{len(profiles)} profiles were given; one with fixed shapes is supported")
+    shapes = _fixed_shapes(profiles)
     source = onnx_model.read(model)
-    shapes = dict(profiles[0]) if profiles else {}
     graph = import_model(source, shapes, constants)
     output_names = [info.name for info in source.proto.graph.output]
     request = Request(
@@ -188,6 +186,8 @@ def build(
     if halves:
         store_half(graph, request, dump_after=dump_after)
     request = None if request.precisions == {"fp32"} else request
+    if request is not None:
+        graph.report += [("precision", f"warning: no layer is called {pattern}") for pattern in request.unmatched]
     twin = graph.copy() if self_test and device.backend != "cpu" else None
     if tune and effort and device.backend == "cuda" and measurer is None:
         require_device(device)
@@ -293,6 +293,20 @@ def lower(
         works |= predict.works(graph, known=works)
         program.work_ns = [works[node] for node in graph.nodes if node.tactic.kernel]
     return program
+
+
+def _fixed_shapes(profiles: Sequence[Mapping[str, Shape]] | None) -> dict[str, Shape]:
+    """The one profile that there may be; :class:`BuildError` unless it gives inputs by name one shape each."""
+    if profiles is None:
+        return {}
+    if isinstance(profiles, Mapping) or not all(isinstance(profile, Mapping) for profile in profiles):
+        raise BuildError("profiles is a list of mappings from input to shape: profiles=[{NAME: (1, 3, 224, 224)}]")
+    if len(profiles) != 1:
+        raise BuildError(f"{len(profiles)} profiles were given; one with fixed shapes is supported")
+    for name, shape in profiles[0].items():
+        if not all(isinstance(extent, (int, np.integer)) and extent >= 0 for extent in shape):
+            raise BuildError(f"profile of {name}: {shape!r} is no shape; ranges of shapes are not supported yet")
+    return {name: tuple(map(int, shape)) for name, shape in profiles[0].items()}
 
 
 def _target(name: str) -> Target:

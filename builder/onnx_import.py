@@ -94,7 +94,7 @@ class Importer:
 
     def _inputs(self, proto: onnx.GraphProto, scope: Scope) -> None:
         free = [v for v in proto.input if v.name not in scope.values]
-        unknown = set(self.shapes) - {v.name for v in free}
+        unknown = {*self.shapes, *self.given} - {v.name for v in free}
         if unknown:
             known = ", ".join(v.name for v in free)
             raise ModelError(f"{self.model.name}: no input is called {sorted(unknown)[0]!r}; inputs: {known}")
@@ -121,10 +121,12 @@ class Importer:
             self.graph.inputs.append(value)
         if open_dims:
             what = "; ".join(f"{info.name} [{', '.join(_dims(info, '?'))}]" for info in open_dims)
-            name, example = open_dims[0].name, _dims(open_dims[0], "1", named=False) or ["1", "3", "224", "224"]
+            example = {i.name: _dims(i, "1", named=False) or ["1", "3", "224", "224"] for i in open_dims}
+            options = " ".join(f'--profile "{name}={"x".join(dims)}"' for name, dims in example.items())
+            python = ", ".join(f'"{name}": [{", ".join(dims)}]' for name, dims in example.items())
             raise ModelError(
-                f"{self.model.name}: the shape of {what} is not fixed; fix it with, e.g., "
-                f'--profile "{name}={"x".join(example)}" (Python: profiles=[{{"{name}": ({", ".join(example)},)}}])'
+                f"{self.model.name}: the shape of {what} is not fixed; fix it with, e.g., {options} "
+                f"(Python: profiles=[{{{python}}}])"
             )
 
     def _input_shape(self, info: onnx.ValueInfoProto, what: str) -> tuple[int, ...] | None:
@@ -181,6 +183,9 @@ class Importer:
                     )
             for output, value in zip(node.output, list(outputs) + [None] * len(node.output)):
                 if output:
+                    if output in scope.values:
+                        what = f"node {name} ({node.op_type}) computes {output!r}"
+                        raise ModelError(f"{self.model.name}: {what}, which is there already")
                     scope.values[output] = value
                     if value is not None:
                         self._rename(value, output)

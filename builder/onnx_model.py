@@ -55,8 +55,12 @@ def read(model: str | os.PathLike[str] | bytes | onnx.ModelProto) -> Model:
         return Model(model, model.graph.name or "model", None)
     if isinstance(model, bytes):
         return Model(_decode(model, "the model's bytes"), "model", None)
+    if not isinstance(model, (str, os.PathLike)):
+        raise ModelError(f"a model is a path, bytes or a ModelProto, not {type(model).__name__}")
     path = Path(model)
     try:
+        if path.is_char_device() or path.is_block_device():
+            raise ModelError(f"{path}: a device, which has no end: give a file")
         data = path.read_bytes()
     except OSError as error:
         raise ModelError(f"{path}: {error.strerror or error}") from None
@@ -69,8 +73,10 @@ def _decode(data: bytes, what: str) -> onnx.ModelProto:
         proto.ParseFromString(data)
     except DecodeError:
         raise ModelError(f"{what}: not an ONNX model, or a truncated one (the protobuf does not decode)") from None
-    if not proto.graph.node and not proto.graph.output:
+    if not proto.HasField("graph"):
         raise ModelError(f"{what}: not an ONNX model (it has no graph)")
+    if not proto.graph.output:
+        raise ModelError(f"{what}: not an ONNX model to run (its graph has no outputs)")
     if not proto.opset_import:
         raise ModelError(f"{what}: the model names no operator set (opset_import)")
     return proto

@@ -160,7 +160,10 @@ def _find(graph: Graph, source: Model, given: Calibrate, log: Callable[[str], No
             return None
         if cache is not None:
             raise BuildError(f"{os.fspath(cache)}: No such file or directory: give calibration data, and it is written")
-        raise BuildError("int8 needs ranges: give calibration data, a calibration cache, or a model that is quantised")
+        raise BuildError(
+            "int8 needs ranges: give data (--calibration DATA; Python: calibration=), a cache of them "
+            "(--calibration-cache), or a model that is quantised; --calibration-synthetic guesses"
+        )
     if isinstance(data, Mapping) and all(isinstance(value, (int, float)) for value in data.values()):
         return Scales(data)
     if isinstance(data, calibrate.Calibration) and (data.digest_model or data.source == "tensorrt"):

@@ -70,6 +70,8 @@ class Request:
     backend: str = "cpu"
     #: the largest magnitude that data showed, by value name
     largest: Mapping[str, float] = field(default_factory=dict)
+    #: patterns of ``layers`` that have matched a layer; shared with all requests that are made of this one
+    matched: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         for pattern, precision in self.layers.items():
@@ -85,6 +87,11 @@ class Request:
         """All that is asked for."""
         return {self.precision, *self.layers.values(), *([self.fallback] if self.precision == "best" else [])}
 
+    @property
+    def unmatched(self) -> list[str]:
+        """Patterns of ``layers`` that no layer has been found for: once all layers were asked for, typing errors."""
+        return [pattern for pattern in self.layers if pattern not in self.matched]
+
     def fits_half(self, name: str) -> bool:
         """Whether float16 can hold what data showed of a value."""
         return self.largest.get(name, 0.0) <= HALF_LIMIT
@@ -94,6 +101,7 @@ class Request:
         answer = None
         for pattern, precision in self.layers.items():
             if any(fnmatch.fnmatchcase(name, pattern) for name in (node.name, *node.source)):
+                self.matched.add(pattern)
                 answer = precision
         return answer
 

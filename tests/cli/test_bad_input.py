@@ -58,6 +58,16 @@ class TestModels:
         (folder / "notes.onnx").write_bytes(content)
         build("notes.onnx").failed(1, "notes.onnx: not an ONNX model")
 
+    def test_a_device(self, build) -> None:
+        build(Path("/dev/zero")).failed(1, "/dev/zero: a device")
+
+    def test_a_graph_without_outputs(self, build, folder: Path, write) -> None:
+        write(folder / "mute.onnx", [helper.make_node("Relu", ["x"], ["y"])])
+        model = onnx.load(folder / "mute.onnx")
+        del model.graph.output[:]
+        (folder / "mute.onnx").write_bytes(model.SerializeToString())
+        build("mute.onnx").failed(1, "mute.onnx: not an ONNX model to run (its graph has no outputs)")
+
     def test_a_truncated_model(self, build, folder: Path) -> None:
         whole = (folder / "good.onnx").read_bytes()
         for length in range(1, len(whole) - 1, 7):
@@ -73,7 +83,21 @@ class TestModels:
         build("odd.onnx").failed(1, "odd.onnx", "nms", "NonMaxSuppression", "frob", "Frobnicate")
 
     def test_an_open_dimension(self, build) -> None:
-        build("open.onnx").failed(1, "open.onnx: the shape of x [rows, 4] is not fixed", '--profile "x=')
+        build("open.onnx").failed(1, "open.onnx: the shape of x [rows, 4] is not fixed", '--profile "x=1x4"')
+
+    def test_all_open_inputs_are_in_the_advice(self, build, folder: Path) -> None:
+        model = onnx.load(folder / "open.onnx")
+        model.graph.input.append(helper.make_tensor_value_info("state", TensorProto.FLOAT, [2, "batch", 128]))
+        (folder / "two.onnx").write_bytes(model.SerializeToString())
+        advice = ('--profile "x=1x4" --profile "state=2x1x128"', 'profiles=[{"x": [1, 4], "state": [2, 1, 128]}]')
+        build("two.onnx").failed(1, "x [rows, 4]; state [2, batch, 128]", *advice)
+
+    @pytest.mark.parametrize("again", ["s", "x"])
+    def test_a_value_computed_twice(self, build, folder: Path, write, again: str) -> None:
+        """Names are given once: of an input, or of another node's result, no node can make something else."""
+        nodes = [helper.make_node("Neg", ["x"], ["s"]), helper.make_node("Relu", ["x"], [again], name="second")]
+        write(folder / "twice.onnx", [*nodes, helper.make_node("Add", ["s", "x"], ["y"])])
+        build("twice.onnx").failed(1, f"twice.onnx: node second (Relu) computes '{again}', which is there already")
 
     def test_a_value_nobody_computes(self, build, folder: Path, write) -> None:
         write(folder / "loose.onnx", [helper.make_node("Relu", ["ghost"], ["y"], name="relu")])

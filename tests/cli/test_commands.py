@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from onnx import helper
 
@@ -90,6 +91,25 @@ class TestBuild:
         build("--profile", "q=2x4").failed(1, "no input is called 'q'")
         build("--profile", "x=3x4").failed(1, "input x has shape 2x4, the profile says 3x4")
         cli("build", folder / "good.onnx", "-o", folder / "no" / "out.ingot").failed(2, "folder does not exist")
+
+
+class TestBuildFromPython:
+    def test_profiles(self, folder: Path) -> None:
+        def refused(profiles: object, words: str) -> None:
+            with pytest.raises(ingot.BuildError, match=words):
+                ingot.build(folder / "open.onnx", profiles=profiles)
+
+        refused({"x": (2, 4)}, "a list of mappings")
+        refused([(2, 4)], "a list of mappings")
+        refused([{"x": ((1, 4), (2, 4), (8, 4))}], "profile of x: .* ranges of shapes are not supported yet")
+        refused([], "0 profiles")
+        assert ingot.build(folder / "open.onnx", profiles=[{"x": np.array([2, 4])}]).inputs[0].shape == (2, 4)
+
+    def test_names_and_types(self, folder: Path) -> None:
+        with pytest.raises(ingot.BuildError, match="no input is called 'q'; inputs: x"):
+            ingot.build(folder / "good.onnx", constants={"q": np.zeros(4, np.float32)})
+        with pytest.raises(ingot.BuildError, match="a model is a path, bytes or a ModelProto, not int"):
+            ingot.build(5)
 
 
 class TestRun:
@@ -179,6 +199,16 @@ class TestCompare:
         result = cli("compare", folder / "other.onnx", engine)
         assert result.status == 1 and "TOO FAR OFF" in result.out
         assert result.err == f"ingot compare: {engine}: further off than allowed: y\n"
+
+    @pytest.mark.parametrize("reference", ["onnx", "onnxruntime"])
+    def test_a_model_with_other_inputs(self, cli, engine: Path, folder: Path, reference: str) -> None:
+        if reference == "onnxruntime":
+            pytest.importorskip("onnxruntime")
+        model = onnx.load(folder / "good.onnx")
+        model.graph.input[0].name = model.graph.node[0].input[0] = "image"
+        onnx.save(model, folder / "renamed.onnx")
+        result = cli("compare", folder / "renamed.onnx", engine, "--reference", reference)
+        result.failed(1, "renamed.onnx: the engine has no input 'image': is it another model's?")
 
     def test_what_is_missing(self, cli, engine: Path, folder: Path) -> None:
         cli("compare", folder / "absent.onnx", engine).failed(1, "absent.onnx: No such file")

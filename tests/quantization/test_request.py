@@ -35,6 +35,17 @@ def test_layer_precision() -> None:
     assert all(row["asked"] == row["got"] == "fp32" for row in convs)
 
 
+@pytest.mark.parametrize("precision", ["int8", "best", "bf16"])
+def test_layer_precision_of_no_layer_is_a_warning(precision: str) -> None:
+    model, samples = nets.mixed(0)
+    layers = {"n_conv*": "fp32", "n_cnov*": "fp32"}
+    engine = ingot.build(
+        model, precision=precision, calibration=samples, layer_precision=layers, allow_fallback=True, self_test=False
+    )
+    warnings = [line for line in engine.inspect()["metadata"]["passes"] if "no layer is called" in line]
+    assert warnings == ["precision: warning: no layer is called n_cnov*"]
+
+
 def test_layer_precision_is_a_precision() -> None:
     model, samples = nets.mixed(0)
     with pytest.raises(ingot.BuildError, match="int4"):

@@ -90,10 +90,23 @@ class Reference:
             return function(*arguments)
         except ModuleNotFoundError:
             raise
+        except _NoInput as error:
+            raise BuildError(f"{self._path}: the engine has no input {error}: is it another model's?") from None
         except Exception as error:  # foreign code, and each of its failures has a type of its own
             first = next(iter(str(error).strip().splitlines()), "")
             what = f"{self._which} cannot run it: {type(error).__name__}: {first}"
             raise BuildError(f"{self._path}: {what}") from error
+
+
+class _NoInput(Exception):
+    """The model reads an input that nobody gives."""
+
+
+def _given(inputs: Mapping[str, np.ndarray], names: Iterable[str]) -> Arrays:
+    for name in names:
+        if name not in inputs:
+            raise _NoInput(repr(name))
+    return {name: inputs[name] for name in names}
 
 
 def _onnxruntime(model: Any, inputs: Mapping[str, np.ndarray], names: Sequence[str] | None) -> Arrays:
@@ -116,15 +129,17 @@ def _onnxruntime(model: Any, inputs: Mapping[str, np.ndarray], names: Sequence[s
             model = onnx.load(model)
         model.ir_version = OLD_IR_VERSION
         session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    read = {info.name for info in session.get_inputs()}
+    read = _given(inputs, [info.name for info in session.get_inputs()])
     wanted = list(names) if names is not None else [output.name for output in session.get_outputs()]
-    return dict(zip(wanted, session.run(wanted, {name: inputs[name] for name in read})))
+    return dict(zip(wanted, session.run(wanted, read)))
 
 
 def _onnx(model: Any, inputs: Mapping[str, np.ndarray], names: Sequence[str] | None) -> Arrays:
     from onnx.reference import ReferenceEvaluator
 
     wanted = list(names) if names is not None else [output.name for output in model.graph.output]
+    own = {tensor.name for tensor in model.graph.initializer}
+    _given(inputs, [info.name for info in model.graph.input if info.name not in own])
     results = ReferenceEvaluator(model).run(wanted, dict(inputs))
     return dict(zip(wanted, map(np.asarray, results)))
 
