@@ -11,6 +11,7 @@ import numpy as np
 
 from ingot import targets
 from ingot._kernel import Description, kernels, make_params, refusal
+from ingot.builder.cuda.instance import Instance
 from ingot.builder.ir import Node
 from ingot.kernels.spec import DENSE, DType, Launch, Tactic, TensorType
 from ingot.targets import Target
@@ -21,27 +22,22 @@ from emulator import Memory, Module
 from operands import ABSENT, POISON, Operand, pack_call
 from samples import blocked, unblocked
 
-ENTRY = "kernel"
 GAP = 16  # elements between rows that have a pitch, so that rows stay aligned
 
 #: a device of each architecture, since tactics look at it
 TARGETS = {t.arch: t for t in map(targets.get, ("jetson-orin-nano-8gb", "l4", "h200", "jetson-thor"))}
 
 
-def load(launch: Launch) -> Module:
-    """The compiled instance."""
-    return _load(launch.source, launch.kernel, launch.prelude, launch.exact)
-
-
 @functools.lru_cache(maxsize=64)
-def _load(source: str, kernel: str, prelude: str, exact: bool) -> Module:
-    return Module(emulator_compile.compile_instance(source, kernel, ENTRY, prelude, exact))
+def load(instance: Instance) -> Module:
+    """The compiled instance."""
+    return Module(emulator_compile.compile_text(instance.text, instance.exact))
 
 
 def warm(launches: Iterable[Launch]) -> None:
     """Compiles instances, several at a time."""
-    units = [(emulator_compile.unit(a.source, a.kernel, ENTRY, a.prelude), a.exact) for a in launches]
-    emulator_compile.warm(units)
+    instances = map(Instance.of, launches)
+    emulator_compile.warm((each.text, each.exact) for each in instances)
 
 
 def run_node(
@@ -96,8 +92,9 @@ def run_node(
     mutable = [h for i, h in enumerate(held) if h is not None and i not in constant]
     others = list({id(o.memory): o.memory for o in [*mutable, *outputs]}.values())
     others += [memory for memory in (status, workspace, counters) if memory]
-    load(launch).launch(
-        ENTRY,
+    instance = Instance.of(launch)
+    load(instance).launch(
+        instance.entry,
         pack_call(
             packed,
             workspace.address if workspace else 0,

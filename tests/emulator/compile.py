@@ -7,35 +7,44 @@ that a second run of the tests compiles nothing.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import functools
 import hashlib
 import json
 import os
 import platform
+import re
 import subprocess
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
 CACHE = ROOT / "build" / "emulator"
 COMPILER = os.environ.get("CXX", "g++")
 #: processes at a time
-JOBS = 2
+JOBS = min(os.cpu_count() or 1, 8)
+#: most kernels that are compiled as one unit
+TOGETHER = 16
 MACHINE = tuple(
     f"{part}.cpp" for part in ("machine", "fiber", "threads", "shared", "boxes", "faults", "warp", "memory", "module")
 )
 DRIVER = tuple(f"driver_{part}.cpp" for part in ("control", "device", "memory", "maps", "module", "stream", "graph"))
 _MACHINE = ("-O2", "-Wall", "-Wextra")
 _LIBRARIES = ("-ldl", "-lpthread")
+#: of what was compiled together, a module takes what its own entry needs
+_ALONE = ("-Wl,--gc-sections", "-nostdlib", "-lm", "-lc", "-lgcc")
 _COMMON = ("-std=c++17", "-fPIC", "-shared", "-fno-strict-aliasing", "-fsigned-char")
 _KERNEL = (
-    "-O1",
+    "-Og",  # as fast as -O1 for what tests run, and compiled in two thirds of the time
     "-fmax-errors=5",
     "-DINGOT_CUDA=1",
     "-fvisibility=hidden",
+    "-ffunction-sections",
+    "-fdata-sections",
     "-fno-gnu-unique",  # or template statics of two modules would be one
     "-fno-threadsafe-statics",
     "-fno-exceptions",
@@ -90,84 +99,155 @@ def _dependencies(listing: str) -> list[str]:
     return sorted({str(p.relative_to(ROOT)) for p in paths if p.is_relative_to(ROOT)})
 
 
-def _cached(name: str, flags: Sequence[str], sources: Sequence[str], text: str = "", link: Sequence[str] = ()) -> Path:
-    """The shared object made of ``sources``, or of ``text``."""
+def _place(name: str, flags: Sequence[str], sources: Sequence[str], text: str = "", link: Sequence[str] = ()) -> Path:
+    """Where the shared object made of ``sources``, or of ``text``, is kept."""
     said = [os.path.relpath(f[2:], ROOT) if f.startswith(f"-I{ROOT}") else f for f in flags]
     key = hashlib.sha256(json.dumps([_compiler(), said, list(sources), text, list(link)]).encode()).hexdigest()[:24]
-    made, listing = CACHE / f"{name}-{key}.so", CACHE / f"{name}-{key}.json"
+    return CACHE / f"{name}-{key}.so"
+
+
+def _is_there(made: Path) -> bool:
+    """Whether what is kept there was made of files as they are now."""
     try:
-        if all(_digest_now(p) == d for p, d in json.loads(listing.read_text()).items()) and made.exists():
-            return made
+        listing = json.loads(made.with_suffix(".json").read_text())
     except FileNotFoundError:
-        pass
+        return False
+    return all(_digest_now(p) == d for p, d in listing.items()) and made.exists()
+
+
+@contextlib.contextmanager
+def _alone(name: str, wait: bool = True) -> Iterator[bool]:
+    """Nobody else makes the same meanwhile, as other processes of one run of the tests would; false when somebody does
+    and we do not ``wait``."""
     CACHE.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=CACHE) as folder:
-        files = [str(HERE / source) for source in sources]
-        if text:
-            files = [str(Path(folder) / "unit.cpp")]
-            Path(files[0]).write_text(text)
-        digests: dict[str, str] = {}
-        objects = []
-        for i, file in enumerate(files):
-            objects.append(f"{folder}/{i}.o")
-            _run([COMPILER, *flags, "-c", "-MMD", "-MF", f"{folder}/{i}.d", "-o", objects[-1], file])
-            found = _dependencies(Path(f"{folder}/{i}.d").read_text())
-            digests |= {p: _digest_now(p) for p in found if not p.startswith("build/")}
-        # without -fsanitize: what it puts in is answered by cuda_device.h, not by a library
-        _run([COMPILER, "-shared", "-o", f"{folder}/made.so", *objects, *link])
-        Path(f"{folder}/made.json").write_text(json.dumps(digests))
-        os.replace(f"{folder}/made.so", made)
-        os.replace(f"{folder}/made.json", listing)
+    with open(CACHE / f"{name}.lock", "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+
+
+def _compile(files: Sequence[str], flags: Sequence[str], folder: str) -> tuple[list[str], dict[str, str]]:
+    """The objects in ``folder``, and the files of this repository that they were made of, with their digests."""
+    objects, digests = [], {}
+    for i, file in enumerate(files):
+        objects.append(f"{folder}/{i}.o")
+        _run([COMPILER, *flags, "-c", "-MMD", "-MF", f"{folder}/{i}.d", "-o", objects[-1], file])
+        found = _dependencies(Path(f"{folder}/{i}.d").read_text())
+        digests |= {p: _digest_now(p) for p in found if not p.startswith("build/")}
+    return objects, digests
+
+
+def _link(made: Path, objects: Sequence[str], link: Sequence[str], digests: dict[str, str], folder: str) -> None:
+    # without -fsanitize: what it puts in is answered by cuda_device.h, not by a library
+    _run([COMPILER, "-shared", "-o", f"{folder}/made.so", *objects, *link])
+    Path(f"{folder}/made.json").write_text(json.dumps(digests))
+    os.replace(f"{folder}/made.so", made)
+    os.replace(f"{folder}/made.json", made.with_suffix(".json"))
+
+
+def _library(name: str, sources: Sequence[str], link: Sequence[str]) -> Path:
+    """The shared object made of ``sources``."""
+    flags = [*_COMMON, *_fma(), *_MACHINE]
+    made = _place(name, flags, sources, link=link)
+    with _alone(made.stem):
+        if not _is_there(made):
+            with tempfile.TemporaryDirectory(dir=CACHE) as folder:
+                objects, digests = _compile([str(HERE / source) for source in sources], flags, folder)
+                _link(made, objects, link, digests, folder)
     return made
+
+
+def machine() -> Path:
+    """The shared object of the emulator."""
+    return _library("machine", MACHINE, _LIBRARIES)
+
+
+def driver(name: str = "libcuda.so.1") -> Path:
+    """The stand-in for the driver: a process that has loaded it finds it again by ``name``."""
+    return _library("driver", [*MACHINE, *DRIVER], [f"-Wl,-soname,{name}", *_LIBRARIES])
+
+
+def compile_instance(source: str, kernel: str, entry: str = "kernel", prelude: str = "", exact: bool = True) -> bytes:
+    """A module: the bytes of a shared object with ``entry``. Raises :class:`CompileError`."""
+    text = f'#include "cuda_device.h"\n{prelude}\n#include "{source}"\nINGOT_CUDA_ENTRY({entry}, ingot::{kernel})\n'
+    return compile_text(text, exact)
+
+
+def compile_text(text: str, exact: bool = True) -> bytes:
+    """The module made of a translation unit, whose last line has its entry. Raises :class:`CompileError`.
+
+    Arithmetic is contracted where NVRTC would do it too, unless the instance is ``exact``.
+    """
+    unit = _Unit.of(text, exact)
+    with _alone(unit.group):
+        if not _is_there(unit.made):
+            _make([unit])
+    return unit.made.read_bytes()
+
+
+def warm(units: Iterable[tuple[str, bool]]) -> None:
+    """Compiles translation units, each with whether it is exact: those that differ in their entry alone together,
+    several groups at a time. Failures show when one is asked for."""
+    groups: dict[str, list[_Unit]] = {}
+    for unit in (_Unit.of(*each) for each in dict.fromkeys(units)):
+        groups.setdefault(unit.group, []).append(unit)
+
+    def attempt(group: Sequence[_Unit], wait: bool) -> bool:
+        """False when another process is at it."""
+        with _alone(group[0].group, wait) as alone:
+            missing = [unit for unit in group if not _is_there(unit.made)] if alone else []
+            for i in range(0, len(missing), TOGETHER):
+                with contextlib.suppress(CompileError):
+                    _make(missing[i : i + TOGETHER])
+        return alone
+
+    largest_first = sorted(groups.values(), key=len, reverse=True)
+    with ThreadPoolExecutor(JOBS) as pool:
+        done = list(pool.map(lambda group: attempt(group, False), largest_first))
+        list(pool.map(lambda group: attempt(group, True), [g for g, d in zip(largest_first, done) if not d]))
+
+
+class _Unit(NamedTuple):
+    """A translation unit: its last line, the entry, and what stands before it."""
+
+    head: str
+    entry: str
+    exact: bool
+
+    @classmethod
+    def of(cls, text: str, exact: bool) -> _Unit:
+        head, _, entry = text.rstrip().rpartition("\n")
+        return cls(head, entry, exact)
+
+    @property
+    def flags(self) -> list[str]:
+        return [*_COMMON, *_KERNEL, *_fma(), f"-ffp-contract={'off' if self.exact else 'fast'}"]
+
+    @property
+    def made(self) -> Path:
+        return _place("kernel", self.flags, [], f"{self.head}\n{self.entry}", _ALONE)
+
+    @property
+    def group(self) -> str:
+        """The name of all units that can be compiled together."""
+        return _place("group", self.flags, [], self.head).stem
+
+
+def _make(units: Sequence[_Unit]) -> None:
+    """Compiles units of one group as one, and makes each a module of its own: its entry and what that needs."""
+    with tempfile.TemporaryDirectory(dir=CACHE) as folder:
+        Path(f"{folder}/unit.cpp").write_text("\n".join([units[0].head, *(unit.entry for unit in units), ""]))
+        objects, digests = _compile([f"{folder}/unit.cpp"], units[0].flags, folder)
+        for unit in units:
+            (entry,) = re.findall(r"INGOT_CUDA_ENTRY\((\w+)", unit.entry)
+            Path(f"{folder}/exports").write_text(f"{{ global: {entry}; local: *; }};")
+            _link(unit.made, objects, [*_ALONE, f"-Wl,--version-script={folder}/exports"], digests, folder)
 
 
 def _run(command: Sequence[str]) -> None:
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         raise CompileError(f"{' '.join(command)}\n{done.stderr}")
-
-
-def machine() -> Path:
-    """The shared object of the emulator."""
-    return _cached("machine", [*_COMMON, *_fma(), *_MACHINE], MACHINE, link=_LIBRARIES)
-
-
-def driver(name: str = "libcuda.so.1") -> Path:
-    """The stand-in for the driver: a process that has loaded it finds it again by ``name``."""
-    named = f"-Wl,-soname,{name}"
-    return _cached("driver", [*_COMMON, *_fma(), *_MACHINE], [*MACHINE, *DRIVER], link=[named, *_LIBRARIES])
-
-
-def unit(source: str, kernel: str, entry: str, prelude: str = "") -> str:
-    """What is compiled of an instance, here and by NVRTC."""
-    return f'#include "cuda_device.h"\n{prelude}\n#include "{source}"\nINGOT_CUDA_ENTRY({entry}, ingot::{kernel})\n'
-
-
-def compile_instance(source: str, kernel: str, entry: str = "kernel", prelude: str = "", exact: bool = True) -> bytes:
-    """A module: the bytes of a shared object with ``entry``. Raises :class:`CompileError`.
-
-    Arithmetic is contracted where NVRTC would do it too, unless the instance is ``exact``.
-    """
-    return _instance(unit(source, kernel, entry, prelude), exact).read_bytes()
-
-
-def compile_text(text: str, exact: bool = True) -> bytes:
-    """The module made of a whole translation unit."""
-    return _instance(text, exact).read_bytes()
-
-
-def _instance(text: str, exact: bool) -> Path:
-    contract = "-ffp-contract=off" if exact else "-ffp-contract=fast"
-    return _cached("kernel", [*_COMMON, *_KERNEL, *_fma(), contract], [], text)
-
-
-def warm(units: Iterable[tuple[str, bool]]) -> None:
-    """Compiles translation units, each with whether it is exact, several at a time. Failures show when one is asked
-    for."""
-
-    def attempt(item: tuple[str, bool]) -> None:
-        with contextlib.suppress(CompileError):
-            _instance(*item)
-
-    with ThreadPoolExecutor(JOBS) as pool:
-        list(pool.map(attempt, dict.fromkeys(units)))
