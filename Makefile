@@ -14,11 +14,12 @@ demo: $(VENV)
 	$(PIP) '.[build]'
 	$(BIN)/ingot demo
 
-# CUDA kernels are tested on this machine's processor, as C++.
+# CUDA kernels are tested on this machine's processor, as C++. A process for each core, eight at most for the memory that
+# they take; the tests of a file in one of them, since they share what is made once.
 test: $(VENV)
 	@command -v $(CXX) >/dev/null || { echo 'a C++ compiler is missing: apt install g++' >&2; exit 1; }
 	$(PIP) '.[test]'
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile
 
 # Speed beside onnxruntime, OpenVINO and ncnn (and LiteRT, where ai-edge-litert and onnx2tf are installed), on the models of
 # ../shared/models and networks of random weights, what loading costs, and small networks from C: about an hour. Of pnnx
