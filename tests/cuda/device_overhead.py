@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import statistics
-import time
 from functools import partial
 from itertools import pairwise
 from typing import Any
 
-import numpy as np
 import onnx
-from device_common import Rows, attempt, interleaved, say
+from device_common import Rows, attempt, bound_context, interleaved, run_us, say
 from onnx import TensorProto, helper
 
 import ingot
 from ingot import builder
-from ingot._native import ffi, lib
 from ingot.targets import Target
 
 WAITS = ("spin", "poll", "block")
@@ -33,28 +30,13 @@ def chain(length: int) -> onnx.ModelProto:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)])
 
 
-def run_us(context: ingot.Context, runs: int) -> tuple[float, float]:
-    """Median and 99th percentile of the microseconds of ``ingot_context_run``, called with nothing around it."""
-    error, call, clock = ffi.new("ingot_error *"), lib.ingot_context_run, time.perf_counter_ns
-    pointer, taken = context._pointer, np.empty(runs)
-    for i in range(runs):
-        start = clock()
-        status = call(pointer, error)
-        taken[i] = clock() - start
-        if status:
-            raise RuntimeError(ffi.string(error.message).decode())
-    return float(np.median(taken)) / 1e3, float(np.percentile(taken, 99)) / 1e3
-
-
 def measured(data: bytes, wait: str, runs: int) -> dict[str, Any]:
     """Of an engine whose input and output lie on the device: its graph's own time, by the device's clock over runs that
     follow each other, and the time of a run by the host's."""
     import torch
 
-    context = ingot.load(data).context(wait=wait)
     held = {name: torch.zeros(SHAPE, device="cuda") for name in ("x", "y")}
-    for name, tensor in held.items():
-        context.bind(name, tensor)
+    context = bound_context(ingot.load(data), held, wait=wait)
     stream = torch.cuda.current_stream().cuda_stream
     graph = interleaved({"graph": lambda: context.enqueue(stream)}, 9, 100)["graph"]
     context.wait()

@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from device_common import Rows, attempt, bound_call, in_processes, say
+import numpy as np
+from device_common import Rows, attempt, bound_context, build_model, in_processes, run_us, say
 
 import ingot
 from ingot import builder
@@ -17,26 +18,22 @@ from ingot.targets import Target
 
 #: microseconds: begin and end of what the device did, and the kernel's entry or what was copied
 Event = tuple[float, float, str]
+#: network, batch, precision, target
+Case = tuple[str, int, str, str]
 RUNS = 20
 
 
 def profile_part(target: Target, only: str, jobs: int = 1, batches: Sequence[int] = (1,)) -> Rows:
-    """A row a network of the benchmark: microseconds of its kernels by PyTorch's profiler (CUPTI), in ``steps``.
+    """A row a network of the benchmark, and a model of ``../shared``: microseconds of its kernels by PyTorch's profiler
+    (CUPTI), in ``steps``.
 
     ``span`` is from the first kernel or copy to the last's end, ``kernels`` the sum of all kernels, ``gaps`` what is
-    between them. ``ratio`` is predicted over measured, of a step with the gap before it.
+    between them; ``run`` is a run and its wait by the host's clock, without the profiler, which is what is
+    ``predicted``. ``ratio`` is predicted over measured, of a step with the gap before it.
     """
-    import torch_models
-
-    given = [
-        (build_network, name, batch, precision, target.name)
-        for name, network in torch_models.NETWORKS.items()
-        for batch in batches
-        for precision in (("fp16", "int8") if network.convolutional else ("fp16",))
-        if only in f"{name} {precision}"
-    ]
+    given = [each for each in cases(target, batches) if only in f"{each[0]} {each[2]}"]
     rows: Rows = []
-    for (_, name, batch, precision, _), (data, why) in zip(given, in_processes(attempt, given, jobs)):
+    for (name, batch, precision, _), (data, why) in zip(given, in_processes(attempt, build_calls(given), jobs)):
         row: dict[str, Any] = {"network": name, "batch": batch, "precision": precision}
         found, why = (None, why) if why else attempt(profiled, data, name, batch)
         rows.append(row | ({"failed": why} if why else found))
@@ -49,11 +46,35 @@ def profile_part(target: Target, only: str, jobs: int = 1, batches: Sequence[int
     return rows
 
 
+def cases(target: Target, batches: Sequence[int]) -> list[Case]:
+    """The networks of the benchmark for these batches, the models of ``../shared`` for their samples' own."""
+    import torch_models
+    from zoo import models
+
+    found = [
+        (name, batch, precision, target.name)
+        for name, network in torch_models.NETWORKS.items()
+        for batch in batches
+        for precision in (("fp16", "int8") if network.convolutional else ("fp16",))
+    ]
+    return found + [
+        (model.name, 1, precision, target.name)
+        for model in models()
+        for precision in (("int8",) if model.quantised else ("fp16", "int8"))
+    ]
+
+
+def build_calls(given: Sequence[Case]) -> list[tuple]:
+    return [(build_network, *each) for each in given]
+
+
 def build_network(name: str, batch: int, precision: str, target: str) -> bytes:
-    """The engine of a network of the benchmark; INT8 is calibrated with its example."""
+    """The engine of a network; INT8 is calibrated with its example."""
     import torch
     import torch_models
 
+    if name not in torch_models.NETWORKS:
+        return build_model(name, precision, target, self_test=False)
     options: dict[str, Any] = {"precision": precision, "self_test": False}
     if precision == "fp16":
         options["max_error"] = 1.0
@@ -63,14 +84,31 @@ def build_network(name: str, batch: int, precision: str, target: str) -> bytes:
         return builder.build(str(torch_models.write(name, batch, Path(folder))), target=target, **options)
 
 
-def profiled(data: bytes, name: str, batch: int) -> dict[str, Any]:
-    """``describe`` of an engine that runs on the example of its network."""
+def inputs_of(name: str, batch: int) -> dict[str, Any]:
+    """The example of a network, or the sample of a model, as tensors."""
     import torch
     import torch_models
+    import zoo
+
+    if name in torch_models.NETWORKS:
+        return {"x": torch_models.example(name, batch)}
+    (model,) = (m for m in zoo.models() if m.name == name)
+    return {input: torch.from_numpy(array) for input, array in model.sample()[0].items()}
+
+
+def profiled(data: bytes, name: str, batch: int) -> dict[str, Any]:
+    """``describe`` of an engine that runs on the example of its network, and what a run takes without the profiler."""
+    import torch
 
     engine = ingot.load(data)
-    tensors = {"x": torch_models.example(name, batch).cuda(), "y": torch.empty(engine.outputs[0].shape, device="cuda")}
-    return describe(engine.inspect(), events_of(bound_call(engine, tensors)), RUNS)
+    tensors = {input: tensor.cuda() for input, tensor in inputs_of(name, batch).items()}
+    for info in engine.outputs:
+        tensors[info.name] = torch.from_numpy(np.empty(info.shape, info.dtype)).cuda()
+    context = bound_context(engine, tensors, wait="poll")
+    run_us(context, RUNS)
+    run, _ = run_us(context, 10 * RUNS)
+    stream = torch.cuda.current_stream().cuda_stream
+    return describe(engine.inspect(), events_of(lambda: context.enqueue(stream)), RUNS) | {"run": run}
 
 
 def events_of(call: Callable[[], object]) -> list[Event]:
@@ -149,7 +187,7 @@ def describe(content: dict[str, Any], events: Sequence[Event], runs: int) -> dic
 def print_steps(row: dict[str, Any]) -> None:
     say(
         f"{row['network']} batch {row['batch']} {row['precision']}: {row['span']:.1f} us, of which kernels "
-        f"{row['kernels']:.1f} and gaps {row['gaps']:.1f}; predicted {row['predicted']:.1f}; "
+        f"{row['kernels']:.1f} and gaps {row['gaps']:.1f}; a run {row['run']:.1f}, predicted {row['predicted']:.1f}; "
         f"predicted / measured of a step: {spread(row['ratio'])}"
     )
     for step in row["steps"]:
@@ -166,8 +204,8 @@ def by_kernel(rows: Rows) -> dict[str, list[float]]:
         for step, ratio in zip(row.get("steps", []), row.get("ratio", [])):
             found[step["kernel"]].append(ratio)
             found["all steps"].append(ratio)
-        if "span" in row:
-            found["whole networks"].append(row["predicted"] / row["span"])
+        if "run" in row:
+            found["whole networks"].append(row["predicted"] / row["run"])
     return dict(sorted(found.items()))
 
 
