@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import multiprocessing
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -38,14 +39,23 @@ def wrong(rows: Iterable[dict[str, Any]]) -> int:
     return sum(bool(r.get("failed") or r.get("wrong") or r.get("different") or r.get("ok") is False) for r in rows)
 
 
-def in_processes(function: Callable[..., Any], given: Sequence[tuple], jobs: int) -> Iterator[Any]:
+def in_processes(function: Callable[..., Any], given: Sequence[tuple], jobs: int, fresh: bool = False) -> Iterator[Any]:
     """What the function of a module makes of each tuple of arguments, in their order, ``jobs`` at a time, each in one
-    of as many processes; in this one where that is one."""
-    if jobs == 1:
+    of as many processes; in this one where that is one. ``fresh``: each in a new process."""
+    if jobs == 1 and not fresh:
         yield from (function(*each) for each in given)
         return
-    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
-        yield from (future.result() for future in [pool.submit(function, *each) for each in given])
+    with multiprocessing.get_context("spawn").Pool(jobs, maxtasksperchild=1 if fresh else None) as pool:
+        for future in [pool.apply_async(function, each) for each in given]:
+            yield future.get()
+
+
+@contextmanager
+def alone(lock: Path) -> Iterator[None]:
+    """While no other process has the device for itself."""
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def first_line(error: BaseException) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from device_common import Rows, attempt, bound_context, build_model, in_processes, run_us, say
+from device_common import Rows, alone, attempt, bound_context, build_model, in_processes, run_us, say
 
 import ingot
 from ingot import builder
@@ -33,17 +33,28 @@ def profile_part(target: Target, only: str, jobs: int = 1, batches: Sequence[int
     """
     given = [each for each in cases(target, batches) if only in f"{each[0]} {each[2]}"]
     rows: Rows = []
-    for (name, batch, precision, _), (data, why) in zip(given, in_processes(attempt, build_calls(given), jobs)):
-        row: dict[str, Any] = {"network": name, "batch": batch, "precision": precision}
-        found, why = (None, why) if why else attempt(profiled, data, name, batch)
-        rows.append(row | ({"failed": why} if why else found))
-        if why:
-            say(rows[-1])
-        else:
-            print_steps(rows[-1])
+    with tempfile.TemporaryDirectory() as folder:
+        lock = Path(folder, "lock")
+        for row in in_processes(network_row, [(*each, lock) for each in given], jobs, fresh=True):
+            rows.append(row)
+            if "failed" in row:
+                say(row)
+            else:
+                print_steps(row)
     for kernel, ratios in by_kernel(rows).items():
         say(f"predicted / measured, {kernel}: {spread(ratios)}")
     return rows
+
+
+def network_row(name: str, batch: int, precision: str, target: str, lock: Path) -> dict[str, Any]:
+    """Builds a network and measures it while nobody else does. For a process of its own: after graphs that are gone the
+    profiler takes kernels of later ones for theirs."""
+    data, why = attempt(build_network, name, batch, precision, target)
+    found: dict[str, Any] = {"failed": why}
+    if not why:
+        with alone(lock):
+            found, why = attempt(profiled, data, name, batch)
+    return {"network": name, "batch": batch, "precision": precision} | ({"failed": why} if why else found)
 
 
 def cases(target: Target, batches: Sequence[int]) -> list[Case]:
@@ -62,10 +73,6 @@ def cases(target: Target, batches: Sequence[int]) -> list[Case]:
         for model in models()
         for precision in (("int8",) if model.quantised else ("fp16", "int8"))
     ]
-
-
-def build_calls(given: Sequence[Case]) -> list[tuple]:
-    return [(build_network, *each) for each in given]
 
 
 def build_network(name: str, batch: int, precision: str, target: str) -> bytes:

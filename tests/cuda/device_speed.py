@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from device_common import Rows, attempt, bound_call, in_processes, interleaved, program_of, relative, say
+from device_common import Rows, alone, attempt, bound_call, in_processes, interleaved, program_of, relative, say
 
 import ingot
 from ingot import builder
@@ -39,14 +37,6 @@ def replayed(module: Any, x: Any) -> Callable[[], object]:
     with torch.cuda.graph(graph):
         module(x)
     return graph.replay
-
-
-@contextmanager
-def alone(lock: Path) -> Iterator[None]:
-    """While no other process has the device for itself."""
-    with lock.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def speed_part(target: Target, only: str, jobs: int = 1, compiled: bool = False) -> Rows:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import os
 import sys
 from pathlib import Path
 
@@ -45,9 +46,15 @@ def test_spread() -> None:
     assert spread([3.0, 1.0, 2.0]) == "2.00 (1.00 to 3.00) of 3"
 
 
-@pytest.mark.parametrize("jobs", [1, 2])
-def test_processes_answer_in_order(jobs: int) -> None:
-    assert list(in_processes(operator.sub, [(i, 1) for i in range(5)], jobs)) == [-1, 0, 1, 2, 3]
+@pytest.mark.parametrize(("jobs", "fresh"), [(1, False), (2, False), (1, True), (2, True)])
+def test_processes_answer_in_order(jobs: int, fresh: bool) -> None:
+    assert list(in_processes(operator.sub, [(i, 1) for i in range(5)], jobs, fresh)) == [-1, 0, 1, 2, 3]
+
+
+def test_fresh_processes_do_one_thing() -> None:
+    """Also where one would do: what a profiler keeps of a graph that is gone spoils what it says of the next."""
+    numbers = list(in_processes(os.getpid, [()] * 3, 1, fresh=True))
+    assert len({*numbers, os.getpid()}) == 4
 
 
 @pytest.mark.parametrize(
