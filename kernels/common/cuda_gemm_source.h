@@ -60,6 +60,11 @@ template <class T, class X> DEVICE void copy_chunk(uint8_t *to, const X *from, i
     *reinterpret_cast<chunk_of<T> *>(to) = chunk;
 }
 
+/* The i-th of `count` rows, and one that there is in the place of those that there are not, whose sums are never
+ * stored: always another one. Were it the last one, all blocks would ask for that many times at once, and a line of the
+ * second-level cache is in one place, which answers one request a clock. */
+DEVICE int existing_row(int i, int count) { return i < count ? i : (int)((uint32_t)(i - count) % (uint32_t)count); }
+
 /* -- packed weights: [columns][depth], whole chunks ---------------------------------------------------------------- */
 
 /* Sources keep offsets in elements, which fit 32 bits, of rows that exist: what is behind the last one is never stored.
@@ -79,8 +84,7 @@ template <class T, class Tile> struct packed_weights {
         at = mine.chunk * VEC + stages * (Tile::bytes / 16 * VEC);
 #pragma unroll
         for (int i = 0; i < share::count; i++) {
-            const int column = first + mine.row + i * share::step;
-            start[i] = (column < w.dims[0] ? column : w.dims[0] - 1) * depth;
+            start[i] = existing_row(first + mine.row + i * share::step, w.dims[0]) * depth;
         }
     }
 
@@ -122,8 +126,7 @@ template <class T, class X, class Tile, int ROWS, bool PARTS = false> struct mat
         at = mine.chunk * VEC;
 #pragma unroll
         for (int i = 0; i < share::count; i++) {
-            const int row = first + mine.row + i * share::step;
-            start[i] = (row < all ? row : all - 1) * (int)pitch;
+            start[i] = existing_row(first + mine.row + i * share::step, all) * (int)pitch;
         }
         wrap();
     }

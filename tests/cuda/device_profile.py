@@ -29,7 +29,8 @@ def profile_part(target: Target, only: str, jobs: int = 1, batches: Sequence[int
 
     ``span`` is from the first kernel or copy to the last's end, ``kernels`` the sum of all kernels, ``gaps`` what is
     between them; ``run`` is a run and its wait by the host's clock, without the profiler, which is what is
-    ``predicted``. ``ratio`` is predicted over measured, of a step with the gap before it.
+    ``predicted``. ``ratio`` is predicted over measured, of a step with the gap before it; None of one that ends no later
+    than those before it, beside which it runs.
     """
     given = [each for each in cases(target, batches) if only in f"{each[0]} {each[2]}"]
     rows: Rows = []
@@ -186,7 +187,7 @@ def describe(content: dict[str, Any], events: Sequence[Event], runs: int) -> dic
         "kernels": statistics.median(sums),
         "gaps": statistics.median(between),
         "predicted": content["metadata"]["predicted"]["ns"] / 1e3,
-        "ratio": [row["predicted"] / (row["us"] + row["gap"]) for row in rows],
+        "ratio": [row["predicted"] / (row["us"] + row["gap"]) if row["us"] + row["gap"] else None for row in rows],
         "steps": rows,
     }
 
@@ -195,7 +196,7 @@ def print_steps(row: dict[str, Any]) -> None:
     say(
         f"{row['network']} batch {row['batch']} {row['precision']}: {row['span']:.1f} us, of which kernels "
         f"{row['kernels']:.1f} and gaps {row['gaps']:.1f}; a run {row['run']:.1f}, predicted {row['predicted']:.1f}; "
-        f"predicted / measured of a step: {spread(row['ratio'])}"
+        f"predicted / measured of a step: {spread([ratio for ratio in row['ratio'] if ratio])}"
     )
     for step in row["steps"]:
         say(
@@ -209,8 +210,9 @@ def by_kernel(rows: Rows) -> dict[str, list[float]]:
     found: dict[str, list[float]] = defaultdict(list)
     for row in rows:
         for step, ratio in zip(row.get("steps", []), row.get("ratio", [])):
-            found[step["kernel"]].append(ratio)
-            found["all steps"].append(ratio)
+            if ratio is not None:
+                found[step["kernel"]].append(ratio)
+                found["all steps"].append(ratio)
         if "run" in row:
             found["whole networks"].append(row["predicted"] / row["run"])
     return dict(sorted(found.items()))

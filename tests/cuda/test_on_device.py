@@ -42,6 +42,16 @@ def test_events_are_joined_to_steps() -> None:
         describe(content("a", "b", "a"), events[:-1], 4)
 
 
+def test_a_step_beside_another_has_no_ratio() -> None:
+    """It takes no time of its own where it ends before the other one."""
+    events = [
+        (begin + 20 * run, end + 20 * run, name) for run in range(3) for begin, end, name in [(0, 6, "a"), (1, 4, "b")]
+    ]
+    found = describe(content("a", "b"), events, 3)
+    assert found["ratio"] == [2.0 / 6.0, None]
+    assert by_kernel([found])["all steps"] == [2.0 / 6.0]
+
+
 def test_spread() -> None:
     assert spread([3.0, 1.0, 2.0]) == "2.00 (1.00 to 3.00) of 3"
 
