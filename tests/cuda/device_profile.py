@@ -29,8 +29,8 @@ def profile_part(target: Target, only: str, jobs: int = 1, batches: Sequence[int
 
     ``span`` is from the first kernel or copy to the last's end, ``kernels`` the sum of all kernels, ``gaps`` what is
     between them; ``run`` is a run and its wait by the host's clock, without the profiler, which is what is
-    ``predicted``. ``ratio`` is predicted over measured, of a step with the gap before it; None of one that ends no later
-    than those before it, beside which it runs.
+    ``predicted``. ``ratio`` is predicted over measured, of a step with the gap before it; None of one that ends no
+    later than those before it, beside which it runs.
     """
     given = [each for each in cases(target, batches) if only in f"{each[0]} {each[2]}"]
     rows: Rows = []
