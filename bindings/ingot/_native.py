@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from ._ingot import ffi, lib
 from .errors import ArgumentError, EngineError, IngotError, ResourceError, RunError
 
@@ -18,9 +20,33 @@ _KINDS: dict[int, type[IngotError]] = {
 _NO_OFFSET = 2**64 - 1
 
 
+def pointer_to(struct: str) -> Any:
+    """The type of pointers to a struct of the header, for :func:`new`.
+
+    Its fields are looked up here, when modules are imported: cffi would do it in the first call that needs them, and
+    loading the first engine would take half as long again.
+    """
+    pointer = ffi.typeof(f"{struct} *")
+    assert pointer.item.fields
+    return pointer
+
+
+def new(pointer: Any) -> Any:
+    """An empty struct that says its size, as the C API asks."""
+    return ffi.new(pointer, {"size": ffi.sizeof(pointer.item)})
+
+
+def address_of(array: np.ndarray) -> int:
+    """Where the elements lie; ``array.ctypes`` makes an object for that, of a module that it imports first."""
+    return array.__array_interface__["data"][0]
+
+
+_ERROR = pointer_to("ingot_error")
+
+
 def new_error() -> Any:
     """An empty ``ingot_error`` to hand to a call."""
-    return ffi.new("ingot_error *")
+    return ffi.new(_ERROR)
 
 
 def check(status: int, error: Any) -> None:
@@ -33,4 +59,4 @@ def check(status: int, error: Any) -> None:
     raise _KINDS.get(status // 10, IngotError)(message or name, name, offset)
 
 
-__all__ = ["check", "ffi", "lib", "new_error"]
+__all__ = ["address_of", "check", "ffi", "lib", "new", "new_error", "pointer_to"]

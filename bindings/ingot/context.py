@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ._native import check, ffi, lib, new_error
+from ._native import address_of, check, ffi, lib, new, new_error, pointer_to
 from .arrays import Arrays, TensorInfo, check_shape, shape_text, to_array, unknown_name
 from .device import DeviceArray, device_array, stream_address
 from .errors import ArgumentError, ResourceError, RunError
@@ -22,6 +23,8 @@ _WAITS = {"block": lib.INGOT_WAIT_BLOCK, "spin": lib.INGOT_WAIT_SPIN, "poll": li
 _ALIGN = 4096
 _LARGE_PAGE = 2 << 20
 _run = lib.ingot_context_run
+_OPTIONS, _MEMORY, _STATS = map(pointer_to, ("ingot_context_options", "ingot_memory", "ingot_stats"))
+_MADE, _DIMS = ffi.typeof("ingot_context **"), ffi.typeof("int64_t[8]")
 
 
 class StepTime(NamedTuple):
@@ -68,7 +71,7 @@ class Context:
         cpus: Sequence[int] | None = None,
         overlap: bool = True,
     ) -> None:
-        options = ffi.new("ingot_context_options *", {"size": ffi.sizeof("ingot_context_options")})
+        options = new(_OPTIONS)
         if wait not in _WAITS:
             raise ArgumentError(f"wait is {wait!r}: give 'block' or 'spin', or on CUDA 'poll'")
         if threads < 1 or not 0 <= priority <= 99 or any(cpu < 0 for cpu in cpus or ()):
@@ -79,7 +82,7 @@ class Context:
             options.cpus = cpu_list = ffi.new("uint32_t[]", list(cpus))
             options.cpu_count = len(cpu_list)
         self._error = error = new_error()
-        need = ffi.new("ingot_memory *", {"size": ffi.sizeof("ingot_memory")})
+        need = new(_MEMORY)
         check(lib.ingot_context_memory(engine.handle.pointer, options, need, error), error)
         # NumPy owns the memory: arrays over it stay valid as long as somebody holds them, whatever becomes of this.
         host, need.host = _block(need.host_size)
@@ -87,7 +90,7 @@ class Context:
         if need.pinned_size:
             pinned, need.pinned = _block(need.pinned_size)
             self._blocks.append(pinned)
-        made = ffi.new("ingot_context **")
+        made = ffi.new(_MADE)
         check(lib.ingot_context_init(engine.handle.pointer, options, need, made, error), error)
         self._engine_handle: Handle | None = engine.handle
         self._handle: Handle | None = Handle(made[0], lib.ingot_context_destroy, engine.handle, *self._blocks)
@@ -210,7 +213,7 @@ class Context:
                 raise ArgumentError(f"{kind} {name!r}: the array is not C-contiguous and aligned; bind a copy of it")
             if is_output and not array.flags.writeable:
                 raise ArgumentError(f"output {name!r}: the array is read-only")
-            self._bind(index, name, array, array.ctypes.data, is_output)
+            self._bind(index, name, array, address_of(array), is_output)
 
     def _on_device(self, info: TensorInfo, value: Any, kind: str) -> DeviceArray | None:
         """``value`` where it lies on a device, when the engine runs on one."""
@@ -245,19 +248,19 @@ class Context:
     def _set_shape(self, index: int, info: TensorInfo, shape: tuple[int, ...]) -> None:
         if len(shape) != len(info.shape):
             raise ArgumentError(f"input {info.name!r}: wanted rank {len(info.shape)}, got {shape_text(shape)}")
-        dims = ffi.new("int64_t[8]", list(shape))
+        dims = ffi.new(_DIMS, list(shape))
         check(lib.ingot_context_set_shape(self._pointer, index, dims, len(shape), self._error), self._error)
         self._refresh()
 
     def _shape(self, index: int, rank: int) -> tuple[int, ...]:
-        dims = ffi.new("int64_t[8]")
+        dims = ffi.new(_DIMS)
         lib.ingot_context_shape(self._pointer, index, dims)
         return tuple(dims[0:rank])
 
     def _refresh(self) -> None:
         """Make the arrays over the memory that the C context now names."""
         block = self._blocks[-1]
-        base = block.ctypes.data
+        base = address_of(block)
         count = len(self._engine.inputs)
         for index, info in enumerate([*self._engine.inputs, *self._engine.outputs]):
             arrays = self.inputs if index < count else self.outputs
@@ -266,10 +269,10 @@ class Context:
                 arrays._arrays[info.name] = bound
                 continue
             shape = self._shape(index, len(info.shape))
-            size = int(np.prod(shape, dtype=np.int64)) * info.dtype.itemsize
+            size = math.prod(shape) * info.dtype.itemsize
             start = int(ffi.cast("uintptr_t", lib.ingot_context_data(self._pointer, index))) - base
             former = arrays._arrays.get(info.name)
-            stale = not isinstance(former, np.ndarray) or former.shape != shape or former.ctypes.data != base + start
+            stale = not isinstance(former, np.ndarray) or former.shape != shape or address_of(former) != base + start
             if stale:
                 arrays._arrays[info.name] = block[start : start + size].view(info.dtype).reshape(shape)
 
@@ -289,7 +292,7 @@ class Context:
     def stats(self) -> Stats:
         """Runs, threads and memory of this context."""
         self._open()
-        record = ffi.new("ingot_stats *", {"size": ffi.sizeof("ingot_stats")})
+        record = new(_STATS)
         check(lib.ingot_context_stats(self._pointer, record), new_error())
         return Stats(
             record.runs,
@@ -367,9 +370,9 @@ def _block(size: int) -> tuple[np.ndarray, Any]:
         memory = np.empty(size + align, np.uint8)
     except (MemoryError, ValueError, OverflowError) as failure:
         raise ResourceError(f"no memory for a context of {size} bytes", "memory") from failure
-    start = -memory.ctypes.data % align
+    start = -address_of(memory) % align
     block = memory[start : start + size]
-    return block, ffi.cast("void *", block.ctypes.data)
+    return block, ffi.cast("void *", address_of(block))
 
 
 def _share_memory(a: np.ndarray | DeviceArray, b: np.ndarray | DeviceArray) -> bool:

@@ -9,12 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from ._native import check, ffi, lib, new_error
+from ._native import check, ffi, lib, new, new_error, pointer_to
 from .arrays import NUMPY, TensorInfo
 from .context import Context
 from .errors import ArgumentError, IngotError, ResourceError
 from .handle import Handle
 from .inspect import inspect_engine
+
+_OPTIONS, _INFO, _IO_INFO = map(pointer_to, ("ingot_options", "ingot_engine_info", "ingot_io_info"))
+_OPENED = ffi.typeof("ingot_engine **")
 
 
 def load(
@@ -42,7 +45,7 @@ def load(
     Raises :class:`EngineError` when the file is damaged or not an engine, :class:`ResourceError` when it cannot be read
     or does not fit the machine, :class:`ArgumentError` for a wrong option.
     """
-    options = ffi.new("ingot_options *", {"size": ffi.sizeof("ingot_options")})
+    options = new(_OPTIONS)
     wanted = {
         lib.INGOT_OPEN_LOCK: lock,
         lib.INGOT_OPEN_CHECK_SHA256: check_sha256,
@@ -65,7 +68,7 @@ def load(
     if isa is not None:
         held.append(ffi.new("char[]", isa.encode()))
         options.isa = held[-1]
-    opened, error = ffi.new("ingot_engine **"), new_error()
+    opened, error = ffi.new(_OPENED), new_error()
     if isinstance(source, (str, os.PathLike)):
         path = os.fsdecode(source)
         if "\0" in path:
@@ -114,7 +117,7 @@ class Engine:
 
     def __init__(self, handle: Handle) -> None:
         self._handle: Handle | None = handle
-        info = ffi.new("ingot_engine_info *", {"size": ffi.sizeof("ingot_engine_info")})
+        info = new(_INFO)
         lib.ingot_engine_get_info(handle.pointer, info)
         self.digest = bytes(info.digest).hex()
         self.variant = ffi.string(info.variant).decode()
@@ -122,7 +125,7 @@ class Engine:
         self.unfit = None if info.unfit == ffi.NULL else ffi.string(info.unfit).decode()
         self._step_count: int = info.step_count
         inputs, outputs = [], []
-        record = ffi.new("ingot_io_info *", {"size": ffi.sizeof("ingot_io_info")})
+        record = new(_IO_INFO)
         for index in range(lib.ingot_engine_io_count(handle.pointer)):
             lib.ingot_engine_io_info(handle.pointer, index, record)
             shape = tuple(record.dims[0 : record.rank])
