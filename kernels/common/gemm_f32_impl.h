@@ -288,13 +288,12 @@ static void gemm_activated(const ingot_gemm_f32 *t) {
     float *rows[INGOT_GEMM_MR];
     ingot_gemm_f32 plain = *t;
     plain.out = rows;
-    float *to = t->mr == 1 ? t->out[0] + t->column : buffer; /* one row is one loop where it lies */
     for (int r = 0; r < t->mr; r++) {
-        rows[r] = to + r * t->columns;
+        rows[r] = buffer + r * t->columns;
     }
     gemm_blocks(&plain);
-    ingot_activate_f32(t->activation, to, t->mr * t->columns);
-    for (int r = 0; r < t->mr && to == buffer; r++) {
+    ingot_activate_f32(t->activation, buffer, t->mr * t->columns);
+    for (int r = 0; r < t->mr; r++) {
         float *out = t->out[r] + t->column;
         int64_t c = 0;
         for (; c + INGOT_GEMM_NR <= t->columns; c += INGOT_GEMM_NR) {
@@ -312,6 +311,12 @@ static void gemm_tile(const ingot_gemm_f32 *t) {
         return;
     }
     ingot_gemm_f32 part = *t;
+    if (t->mr == 1) { /* is one loop where it lies */
+        part.activation = NULL;
+        gemm_blocks(&part);
+        ingot_activate_f32(t->activation, t->out[0] + t->column, t->columns);
+        return;
+    }
     const int64_t panels = BUFFER / INGOT_GEMM_NR / t->mr, end = t->column + t->columns;
     for (; part.column < end; part.column += panels * INGOT_GEMM_NR, part.weights += panels * t->panel_stride) {
         const int64_t left = end - part.column;
