@@ -1,9 +1,8 @@
 /* attention_half, see attention_half.h. A work unit is that of attention_f32. */
 #include "attention/attention_half.h"
+#include "integers.h"
 
 enum { LANES = INGOT_GEMM_NR };
-
-static int64_t round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 
 /* Element 0 of what each thread needs, in floats; operands of products in bfloat16 take half of their room. */
 typedef struct half_room {
@@ -16,8 +15,8 @@ typedef struct half_room {
 } half_room;
 
 static half_room room_of(const attention_shape *s) {
-    half_room room = {.depth = round_up(s->q.width, INGOT_HALF_STEP), .wide = round_up(s->v.width, LANES)};
-    const int64_t depth = round_up(room.depth, LANES), line = depth > room.wide ? depth : room.wide;
+    half_room room = {.depth = ingot_round_up(s->q.width, INGOT_HALF_STEP), .wide = ingot_round_up(s->v.width, LANES)};
+    const int64_t depth = ingot_round_up(room.depth, LANES), line = depth > room.wide ? depth : room.wide;
     room.weights = room.scores + INGOT_GEMM_MR * s->padded;
     room.q = room.weights + INGOT_GEMM_MR * s->padded;
     room.out = room.q + INGOT_GEMM_MR * depth;
@@ -183,7 +182,8 @@ static void attend(const attention_half *a, int64_t batch, int64_t head, int64_t
     float sum[INGOT_GEMM_MR];
     for (int64_t i = 0; i < count; i++) {
         const int64_t at = batch * s->q.batch_step + head * s->q.head_step + (first + i) * s->q.row_step;
-        rows[i] = operand(a, &call->in[0], at, s->q.width, a->scratch + room->q + i * round_up(room->depth, LANES));
+        rows[i] =
+            operand(a, &call->in[0], at, s->q.width, a->scratch + room->q + i * ingot_round_up(room->depth, LANES));
     }
     multiply(a, rows, count, s->q.width, room->depth * LANES, a->scratch + room->k, scores, s->padded);
     for (int64_t i = 0; i < count; i++) {

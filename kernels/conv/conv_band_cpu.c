@@ -1,5 +1,6 @@
 /* Copies of input rows; see conv_band.h. */
 #include "conv_band.h"
+#include "integers.h"
 
 #include <string.h>
 
@@ -10,10 +11,6 @@ enum {
     SLACK = 64,              /* may be read behind a row */
     MOST_LOG = 30,           /* logarithm of the largest band */
 };
-
-static int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
-
-static int64_t max64(int64_t a, int64_t b) { return a > b ? a : b; }
 
 static int64_t align64(int64_t n) { return (n + 63) / 64 * 64; }
 
@@ -27,9 +24,9 @@ int ingot_conv_band_make(const ingot_conv_shape *s, int64_t phases, uint8_t fill
     const int64_t planes = s->dilation[0] == 0 ? 1 : s->kernel[0]; /* weights in parts read the same rows */
     const int64_t lines = planes * s->kernel[1], reach = sized(s->kernel[2] - 1, s->dilation[2], 1);
     const int64_t covered = s->kernel[2] == 1 ? 1 : reach;
-    const int64_t pixel = min64(s->stride[2], max64(s->in[2], 1)) * s->in_channels * lines;
-    band->pixels = max64(CHUNK_BYTES / max64(pixel, 1) / CHUNK, 1) * CHUNK;
-    band->pixels = max64(min64(band->pixels, s->out[2]), 1);
+    const int64_t pixel = ingot_min64(s->stride[2], ingot_max64(s->in[2], 1)) * s->in_channels * lines;
+    band->pixels = ingot_max64(CHUNK_BYTES / ingot_max64(pixel, 1) / CHUNK, 1) * CHUNK;
+    band->pixels = ingot_max64(ingot_min64(band->pixels, s->out[2]), 1);
     band->chunks = (s->out[2] + band->pixels - 1) / band->pixels;
     band->columns = covered == 0 ? 0 : band->pixels == 1 ? covered : sized(band->pixels - 1, s->stride[2], covered);
     band->phases = phases;
@@ -68,7 +65,7 @@ ingot_conv_strip ingot_conv_band_strip(const ingot_conv_shape *s, const ingot_co
     strip.z = unit % s->out[0];
     strip.batch = unit / s->out[0];
     strip.x = strip.chunk * band->pixels;
-    strip.count = min64(band->pixels, s->out[2] - strip.x);
+    strip.count = ingot_min64(band->pixels, s->out[2] - strip.x);
     return strip;
 }
 
@@ -95,8 +92,9 @@ static void copy_pixels(int8_t *to, const int8_t *from, int64_t step, int64_t co
 static void copy_phase(const ingot_conv_shape *s, const ingot_conv_band *band, const int8_t *line, int64_t first,
                        int64_t count, int8_t *to) {
     const int64_t bytes = s->in_channels, step = band->phases;
-    const int64_t begin = min64(first < 0 ? (step - 1 - first) / step : 0, count);
-    const int64_t end = max64(min64(first < s->in[2] ? (s->in[2] - first + step - 1) / step : 0, count), begin);
+    const int64_t begin = ingot_min64(first < 0 ? (step - 1 - first) / step : 0, count);
+    const int64_t end =
+        ingot_max64(ingot_min64(first < s->in[2] ? (s->in[2] - first + step - 1) / step : 0, count), begin);
     const int64_t inside = end - begin;
     memset(to, band->fill, (size_t)(begin * bytes));
     if (inside > 0) {

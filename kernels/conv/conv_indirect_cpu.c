@@ -1,15 +1,10 @@
 /* The plan of an indirect convolution and its pointers; see conv_indirect.h. */
 #include "conv_indirect.h"
+#include "integers.h"
 
 #include <string.h>
 
 enum { FEW_CHANNELS = 16, TILE_MAJOR_BYTES = 192 * 1024, ROW_PANELS = 8 };
-
-static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
-static int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
-
-static int64_t max64(int64_t a, int64_t b) { return a > b ? a : b; }
 
 /* A convolution that looks at one pixel at a time sees one long row of pixels. */
 static void flatten_pointwise(ingot_conv_shape *s) {
@@ -23,11 +18,11 @@ static void flatten_pointwise(ingot_conv_shape *s) {
 }
 
 void ingot_conv_plan_cut(ingot_conv_plan *plan, int64_t pixels, int64_t panels, int tile_major) {
-    plan->tiles = ceil_div(plan->pixels, pixels);
+    plan->tiles = ingot_ceil_div(plan->pixels, pixels);
     plan->tile_pixels = plan->tiles > 0 ? plan->pixels / plan->tiles : 0;
     plan->long_tiles = plan->pixels - plan->tile_pixels * plan->tiles;
     plan->slice_panels = panels;
-    plan->group_slices = ceil_div(plan->panels, panels);
+    plan->group_slices = ingot_ceil_div(plan->panels, panels);
     plan->slices = plan->group_slices * plan->shape.groups;
     plan->tile_major = tile_major;
 }
@@ -41,7 +36,7 @@ void ingot_conv_plan_make(const ingot_call *call, int64_t element, int64_t align
     plan->element = element;
     plan->fill = fill;
     plan->pixels = s->batch * s->out[0] * s->out[1] * s->out[2];
-    plan->panels = ceil_div(s->group_out, INGOT_GEMM_NR);
+    plan->panels = ingot_ceil_div(s->group_out, INGOT_GEMM_NR);
     const int64_t panel_bytes = s->taps * s->group_in * INGOT_GEMM_NR * element;
     ingot_conv_plan_cut(plan, INGOT_GEMM_MR,
                         plan->pixels == 1 ? ROW_PANELS : ingot_gemm_slice(plan->panels, panel_bytes),
@@ -53,9 +48,9 @@ void ingot_conv_plan_make(const ingot_call *call, int64_t element, int64_t align
                   : width > 1 && s->in_channels < FEW_CHANNELS ? INGOT_CONV_MERGE_ALL
                                                                : INGOT_CONV_MERGE_INNER;
     const int64_t room = s->in[2] + s->pad[2] - s->dilation[2] * (width - 1) - 1;
-    plan->inner_begin = min64(ceil_div(s->pad[2], s->stride[2]), s->out[2]);
-    plan->inner_end = room < 0 ? 0 : min64(room / s->stride[2] + 1, s->out[2]);
-    plan->inner_end = max64(plan->inner_end, plan->inner_begin);
+    plan->inner_begin = ingot_min64(ingot_ceil_div(s->pad[2], s->stride[2]), s->out[2]);
+    plan->inner_end = room < 0 ? 0 : ingot_min64(room / s->stride[2] + 1, s->out[2]);
+    plan->inner_end = ingot_max64(plan->inner_end, plan->inner_begin);
     plan->copy = s->taps == 1 && plan->pixels > 1 &&
                  ingot_gemm_rows_collide(s->in_pitch * s->stride[2] * element, s->group_in * element / 4);
     plan->padding_bytes = width * s->group_in * element;
@@ -68,7 +63,7 @@ uint64_t ingot_conv_plan_state_size(const ingot_conv_plan *plan) {
 }
 
 static int64_t rows_bytes(const ingot_conv_shape *s) {
-    return ceil_div(s->taps * INGOT_GEMM_MR * (int64_t)sizeof(void *), 64) * 64;
+    return ingot_ceil_div(s->taps * INGOT_GEMM_MR * (int64_t)sizeof(void *), 64) * 64;
 }
 
 uint64_t ingot_conv_plan_scratch_size(const ingot_conv_plan *plan) {
@@ -121,9 +116,9 @@ static int64_t split_tile(const ingot_conv_plan *plan, const ingot_conv_tile *ti
         g->y = y * s->stride[1] - s->pad[1];
         g->x = x * s->stride[2] - s->pad[2];
         g->row = row;
-        g->count = min64(s->out[2] - x, tile->count - row);
-        g->inner_begin = min64(max64(plan->inner_begin - x, 0), g->count);
-        g->inner_end = max64(min64(plan->inner_end - x, g->count), g->inner_begin);
+        g->count = ingot_min64(s->out[2] - x, tile->count - row);
+        g->inner_begin = ingot_min64(ingot_max64(plan->inner_begin - x, 0), g->count);
+        g->inner_end = ingot_max64(ingot_min64(plan->inner_end - x, g->count), g->inner_begin);
         g->inside = g->inner_end - g->inner_begin == g->count && window_inside(s, 0, g->z) && window_inside(s, 1, g->y);
         row += g->count;
         x = 0;
@@ -186,7 +181,8 @@ PATCH_FUNCTION(patch_f32, float)
 static void copy_patch(const ingot_conv_plan *plan, const char *line, int64_t first, char *patch) {
     const ingot_conv_shape *s = &plan->shape;
     const int64_t width = s->kernel[2], channels = s->in_channels;
-    const int64_t begin = min64(max64(-first, 0), width), end = max64(min64(s->in[2] - first, width), begin);
+    const int64_t begin = ingot_min64(ingot_max64(-first, 0), width),
+                  end = ingot_max64(ingot_min64(s->in[2] - first, width), begin);
     const char *window = end > begin ? line + (first + begin) * channels * plan->element : line;
     const int64_t pixel = channels * plan->element;
     if (width * pixel >= 64) {
@@ -271,7 +267,7 @@ void ingot_conv_point(const ingot_conv_plan *plan, const void *x, int64_t index,
     const void **rows = scratch;
     char *patches = (char *)scratch + rows_bytes(s);
     conv_segment segments[INGOT_GEMM_MR];
-    tile->pixel = index * plan->tile_pixels + min64(index, plan->long_tiles);
+    tile->pixel = index * plan->tile_pixels + ingot_min64(index, plan->long_tiles);
     tile->count = plan->tile_pixels + (index < plan->long_tiles);
     if (is_one_row(s)) {
         tile->rows = rows;

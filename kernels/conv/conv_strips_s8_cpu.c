@@ -1,5 +1,6 @@
 /* conv_s8_n16k4 by rows: tiles of neighbouring pixels, whose windows are one run for each row of the kernel. */
 #include "conv_s8.h"
+#include "integers.h"
 
 enum {
     LEAST_WIDTH = 8,         /* of a row of pixels: narrower tiles are better made of several rows */
@@ -7,8 +8,6 @@ enum {
     DIRECT_UNITS = 32,       /* chunks of a long row, at least: work for some threads */
     DIRECT_TILES = 8,        /* of a chunk, at most */
 };
-
-static int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
 
 /* Whether all windows lie inside the image. */
 static int is_inside(const ingot_conv_shape *s) {
@@ -36,7 +35,7 @@ void ingot_conv_s8_plan_make(const ingot_call *call, const ingot_conv_plan *tile
         const int64_t tile = ingot_s8_tile_rows(&p->tuning),
                       part = (s->out[2] + DIRECT_UNITS * tile - 1) / (DIRECT_UNITS * tile);
         plan->source = INGOT_CONV_S8_DIRECT;
-        plan->band.pixels = min64(part, DIRECT_TILES) * tile;
+        plan->band.pixels = ingot_min64(part, DIRECT_TILES) * tile;
         plan->band.chunks = (s->out[2] + plan->band.pixels - 1) / plan->band.pixels;
     } else if (ingot_conv_band_size(&plan->band) <= BAND_BYTES) {
         plan->source = INGOT_CONV_S8_BAND;

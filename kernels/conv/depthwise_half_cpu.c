@@ -4,6 +4,7 @@
  * widened in scratch, where the lines that rows have in common are widened once and stay in a near cache. Weights are
  * few and float32, [ceil(C / 16)][taps][16]; x, the residual and the result are half or float32. */
 #include "depthwise_half_tile.h"
+#include "integers.h"
 
 enum { ROWS = 4, BLOCK = 64 };
 
@@ -13,13 +14,9 @@ typedef struct dw_half_plan {
     int64_t line_room, column_room; /* of the widened image */
 } dw_half_plan;
 
-static int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
-
-static int64_t max64(int64_t a, int64_t b) { return a > b ? a : b; }
-
 /* Input positions that `count` neighbouring windows of an axis reach. */
 static int64_t reach(const ingot_conv_shape *s, int axis, int64_t count) {
-    return min64((count - 1) * s->stride[axis] + (s->kernel[axis] - 1) * s->dilation[axis] + 1, s->in[axis]);
+    return ingot_min64((count - 1) * s->stride[axis] + (s->kernel[axis] - 1) * s->dilation[axis] + 1, s->in[axis]);
 }
 
 static void plan_make(const ingot_call *call, dw_half_plan *plan) {
@@ -27,8 +24,8 @@ static void plan_make(const ingot_call *call, dw_half_plan *plan) {
     ingot_dw_plan_make(call, call->in[INGOT_CONV_W].dims[1], &plan->dw);
     plan->bands = (s->out[1] + ROWS - 1) / ROWS;
     plan->blocks = (s->in_channels + BLOCK - 1) / BLOCK;
-    plan->line_room = reach(s, 1, min64(ROWS, s->out[1]));
-    plan->column_room = reach(s, 2, min64(INGOT_DW_CHUNK, s->out[2]));
+    plan->line_room = reach(s, 1, ingot_min64(ROWS, s->out[1]));
+    plan->column_room = reach(s, 2, ingot_min64(INGOT_DW_CHUNK, s->out[2]));
 }
 
 static const char *dw_check(const ingot_call *call) {
@@ -112,8 +109,8 @@ static void widen_image(const ingot_half_isa *isa, const ingot_arg *x, int64_t b
 static void clip_range(const ingot_conv_shape *s, int axis, int64_t first, int64_t last, int64_t *range) {
     const int64_t begin = first * s->stride[axis] - s->pad[axis];
     const int64_t end = last * s->stride[axis] - s->pad[axis] + (s->kernel[axis] - 1) * s->dilation[axis] + 1;
-    range[0] = min64(max64(begin, 0), s->in[axis]);
-    range[1] = max64(min64(end, s->in[axis]), range[0]);
+    range[0] = ingot_min64(ingot_max64(begin, 0), s->in[axis]);
+    range[1] = ingot_max64(ingot_min64(end, s->in[axis]), range[0]);
 }
 
 /* Whether the results are tiles: the clamp of the activation then stands in `tile`. */
@@ -198,16 +195,16 @@ int ingot_conv_half_dw_run(const ingot_call *call, uint32_t begin, uint32_t end,
         const int64_t block = unit % plan->blocks, place = unit / plan->blocks;
         const int64_t chunk = place % plan->dw.chunks, band = place / plan->dw.chunks % plan->bands;
         const int64_t batch = place / plan->dw.chunks / plan->bands, channel = block * BLOCK;
-        const int64_t first = band * ROWS, last = min64(first + ROWS, whole->out[1]);
+        const int64_t first = band * ROWS, last = ingot_min64(first + ROWS, whole->out[1]);
         ingot_conv_shape shape = *whole;
-        shape.in_channels = min64(BLOCK, whole->in_channels - channel);
+        shape.in_channels = ingot_min64(BLOCK, whole->in_channels - channel);
         ingot_dw_row row = {
             .shape = &shape,
             .weights = (const float *)call->in[INGOT_CONV_W].data + channel * whole->taps,
             .bias = bias != NULL ? bias + channel : NULL,
             .activation = &params->activation,
             .begin = chunk * INGOT_DW_CHUNK,
-            .end = min64((chunk + 1) * INGOT_DW_CHUNK, whole->out[2]),
+            .end = ingot_min64((chunk + 1) * INGOT_DW_CHUNK, whole->out[2]),
             .inner_begin = plan->dw.inner_begin,
             .inner_end = plan->dw.inner_end,
         };

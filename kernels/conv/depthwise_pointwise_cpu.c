@@ -4,6 +4,7 @@
  * weights. What lies between the two is never in memory. */
 #include "conv_f32.h"
 #include "depthwise_tile.h"
+#include "integers.h"
 
 #include <string.h>
 
@@ -15,8 +16,6 @@ typedef struct dw_pw_plan {
     int64_t lines, columns; /* tiles of an image */
     int64_t pitch;          /* floats from the depthwise results of a pixel to the next's */
 } dw_pw_plan;
-
-static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 /* The depthwise convolution as a call of its own; its result, which nothing holds, is as `between` says. */
 static ingot_call depthwise_call(const ingot_call *call, ingot_arg *between, ingot_arg *in) {
@@ -67,9 +66,9 @@ static void plan_make(const ingot_call *call, dw_pw_plan *plan) {
     ingot_arg between, in[4];
     const ingot_call depthwise = depthwise_call(call, &between, in);
     ingot_conv_shape_read(&depthwise, &plan->shape);
-    plan->lines = ceil_div(plan->shape.out[1], INGOT_DW_TILE_LINES);
-    plan->columns = ceil_div(plan->shape.out[2], INGOT_DW_TILE_COLUMNS);
-    plan->pitch = ingot_gemm_copy_pitch(ceil_div(plan->shape.in_channels, INGOT_DW_LANES) * INGOT_DW_LANES);
+    plan->lines = ingot_ceil_div(plan->shape.out[1], INGOT_DW_TILE_LINES);
+    plan->columns = ingot_ceil_div(plan->shape.out[2], INGOT_DW_TILE_COLUMNS);
+    plan->pitch = ingot_gemm_copy_pitch(ingot_ceil_div(plan->shape.in_channels, INGOT_DW_LANES) * INGOT_DW_LANES);
 }
 
 static uint32_t dw_pw_units(const ingot_call *call) {

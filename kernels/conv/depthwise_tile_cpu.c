@@ -3,6 +3,7 @@
  * A work unit is two lines of results by a slice of channels. Tiles that reach beyond the image read a pixel of zeros
  * and write one that nobody reads. */
 #include "depthwise_tile_impl.h"
+#include "integers.h"
 
 #include <string.h>
 
@@ -20,14 +21,10 @@ typedef struct dw_tile_plan {
     int64_t slices; /* of channels */
 } dw_tile_plan;
 
-static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
-static int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
-
 static void plan_make(const ingot_call *call, dw_tile_plan *plan) {
     ingot_conv_shape_read(call, &plan->shape);
-    plan->lines = ceil_div(plan->shape.out[1], INGOT_DW_TILE_LINES);
-    plan->slices = ceil_div(plan->shape.in_channels, SLICE);
+    plan->lines = ingot_ceil_div(plan->shape.out[1], INGOT_DW_TILE_LINES);
+    plan->slices = ingot_ceil_div(plan->shape.in_channels, SLICE);
 }
 
 const char *ingot_dw_tile_shape_check(const ingot_conv_shape *s) {
@@ -162,7 +159,7 @@ int ingot_conv_dw_tile_run(const ingot_call *call, uint32_t begin, uint32_t end,
     for (uint32_t unit = begin; unit < end; unit++) {
         const int64_t channel = unit % plan->slices * SLICE, pair = unit / plan->slices;
         const int64_t image = pair / plan->lines, y = pair % plan->lines * INGOT_DW_TILE_LINES;
-        const int64_t channels = min64(SLICE, s->in_channels - channel);
+        const int64_t channels = ingot_min64(SLICE, s->in_channels - channel);
         const float *x0 = (const float *)call->in[INGOT_CONV_X].data + image * s->in[1] * s->in[2] * s->in_pitch;
         tile.weights = (const float *)call->in[INGOT_CONV_W].data + channel * TAPS;
         tile.bias = bias->data != NULL ? (const float *)bias->data + channel : NULL;

@@ -2,20 +2,17 @@
  *
  * weights: G g G' in panels, [ceil(O / 16)][(m + 2)^2][C][16]. A work unit is a block of tiles by a slice of panels;
  * those of one block follow each other, so that a thread transforms a block's inputs once. */
+#include "integers.h"
 #include "winograd_impl.h"
 
 #include <string.h>
 
 enum { MOST_BLOCK = 256, MOST_SLICE = 64, LANES = INGOT_GEMM_NR };
 
-static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
-static int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
-
 /* The pitch of rows of `length` and the distance of `count` such rows to the next: such that rows, and positions, do
  * not fall into the same few sets of a cache. */
 static int64_t spread_pitch(int64_t length) {
-    const int64_t lines = ceil_div(length, LANES);
+    const int64_t lines = ingot_ceil_div(length, LANES);
     return (lines + (lines % LANES == 0)) * LANES;
 }
 
@@ -27,14 +24,14 @@ void ingot_winograd_plan_make(const ingot_call *call, ingot_winograd_plan *plan)
     ingot_conv_shape_read(call, s);
     plan->m = p->tile;
     plan->positions = (int64_t)(p->tile + 2) * (p->tile + 2);
-    plan->lines = ceil_div(s->out[1], plan->m);
-    plan->columns = ceil_div(s->out[2], plan->m);
+    plan->lines = ingot_ceil_div(s->out[1], plan->m);
+    plan->columns = ingot_ceil_div(s->out[2], plan->m);
     plan->tiles = s->batch * s->out[0] * plan->lines * plan->columns;
-    plan->blocks = ceil_div(plan->tiles, p->block);
-    plan->panels = ceil_div(s->out_channels, LANES);
-    plan->slice = min64(p->slice, plan->panels);
-    plan->slices = ceil_div(plan->panels, plan->slice);
-    const int64_t block = plan->blocks > 0 ? ceil_div(plan->tiles, plan->blocks) : 0;
+    plan->blocks = ingot_ceil_div(plan->tiles, p->block);
+    plan->panels = ingot_ceil_div(s->out_channels, LANES);
+    plan->slice = ingot_min64(p->slice, plan->panels);
+    plan->slices = ingot_ceil_div(plan->panels, plan->slice);
+    const int64_t block = plan->blocks > 0 ? ingot_ceil_div(plan->tiles, plan->blocks) : 0;
     plan->in_pitch = spread_pitch(s->in_channels);
     plan->in_stride = spread_stride(block, plan->in_pitch);
     plan->product_pitch = spread_pitch(plan->slice * LANES);
@@ -64,7 +61,7 @@ const char *ingot_winograd_check(const ingot_call *call, uint8_t dtype, ingot_co
             return "conv: strides or dilations of a window";
         }
     }
-    const int64_t panels = ceil_div(s->out_channels, LANES);
+    const int64_t panels = ingot_ceil_div(s->out_channels, LANES);
     return out->count / s->out_channels > UINT32_MAX / panels ? "conv: too many work units" : NULL;
 }
 
@@ -77,7 +74,7 @@ static const char *winograd_check(const ingot_call *call) {
         return reason;
     }
     if (w->dtype != INGOT_F32 || w->rank != 4 || w->pitch != LANES || w->dims[3] != LANES ||
-        w->dims[0] != ceil_div(s.out_channels, LANES) || w->dims[1] != (p->tile + 2) * (p->tile + 2) ||
+        w->dims[0] != ingot_ceil_div(s.out_channels, LANES) || w->dims[1] != (p->tile + 2) * (p->tile + 2) ||
         w->dims[2] != s.in_channels) {
         return "conv: weights";
     }
@@ -91,7 +88,7 @@ uint32_t ingot_winograd_units(const ingot_call *call) {
 }
 
 static uint64_t zeros_bytes(const ingot_winograd_plan *plan) {
-    return (uint64_t)ceil_div(plan->shape.in_channels, LANES) * LANES * sizeof(float);
+    return (uint64_t)ingot_ceil_div(plan->shape.in_channels, LANES) * LANES * sizeof(float);
 }
 
 uint64_t ingot_winograd_state_size(const ingot_call *call) {
@@ -149,7 +146,7 @@ static void multiply(const ingot_winograd_plan *plan, const float *weights, cons
     const void *rows[INGOT_GEMM_MR];
     float *out[INGOT_GEMM_MR];
     const ingot_activation none = {.kind = INGOT_ACT_NONE};
-    const int64_t panel = plan->shape.in_channels * LANES, parts = ceil_div(count, INGOT_GEMM_MR);
+    const int64_t panel = plan->shape.in_channels * LANES, parts = ingot_ceil_div(count, INGOT_GEMM_MR);
     ingot_gemm_f32 tile = {.rows = rows, .taps = 1, .length = plan->shape.in_channels, .out = out};
     tile.columns = panels * LANES;
     tile.panel_stride = plan->positions * panel;
@@ -246,7 +243,7 @@ static void transform_outputs(const ingot_call *call, int64_t first, int64_t cou
 int64_t ingot_winograd_block(const ingot_winograd_plan *plan, int64_t block, int64_t *count) {
     const int64_t base = plan->tiles / plan->blocks, longer = plan->tiles % plan->blocks;
     *count = base + (block < longer);
-    return block * base + min64(block, longer);
+    return block * base + ingot_min64(block, longer);
 }
 
 int ingot_conv_winograd_run(const ingot_call *call, uint32_t begin, uint32_t end, void *scratch,
@@ -260,7 +257,7 @@ int ingot_conv_winograd_run(const ingot_call *call, uint32_t begin, uint32_t end
     memset(discard, 0, (size_t)(plan->slice * LANES) * sizeof(float));
     for (uint32_t unit = begin; unit < end; unit++) {
         const int64_t block = unit / plan->slices, panel = unit % plan->slices * plan->slice;
-        const int64_t panels = min64(plan->slice, plan->panels - panel);
+        const int64_t panels = ingot_min64(plan->slice, plan->panels - panel);
         if (block != transformed) {
             first = ingot_winograd_block(plan, block, &count);
             transform_inputs(plan, call->in[INGOT_CONV_X].data, first, count, isa->input[plan->m == 4], inputs);
@@ -268,8 +265,8 @@ int ingot_conv_winograd_run(const ingot_call *call, uint32_t begin, uint32_t end
         }
         multiply(plan, weights + panel * plan->positions * s->in_channels * LANES, inputs, count, panels,
                  isa->gemm->tile, products);
-        transform_outputs(call, first, count, panel * LANES, min64(panels * LANES, s->out_channels - panel * LANES),
-                          products, discard, isa);
+        transform_outputs(call, first, count, panel * LANES,
+                          ingot_min64(panels * LANES, s->out_channels - panel * LANES), products, discard, isa);
     }
     return INGOT_KERNEL_OK;
 }

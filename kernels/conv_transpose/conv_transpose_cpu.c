@@ -3,10 +3,9 @@
  * weights: [groups x ceil(O / groups / 16)][taps][C / groups][16]. */
 #include "conv_transpose_f32.h"
 #include "conv_transpose_plan.h"
+#include "integers.h"
 
 #include <string.h>
-
-static int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
 
 static void plan_make(const ingot_call *call, ingot_deconv_plan *plan) {
     ingot_deconv_plan_make(call, sizeof(float), INGOT_GEMM_GROUP, plan);
@@ -88,7 +87,7 @@ int ingot_conv_transpose_f32_n16_run(const ingot_call *call, uint32_t begin, uin
             pointed = unit;
         }
         tile.column = unit.group * s->group_out + unit.panel * INGOT_GEMM_NR;
-        tile.columns = min64(s->group_out - unit.panel * INGOT_GEMM_NR, INGOT_GEMM_GROUP * INGOT_GEMM_NR);
+        tile.columns = ingot_min64(s->group_out - unit.panel * INGOT_GEMM_NR, INGOT_GEMM_GROUP * INGOT_GEMM_NR);
         tile.weights = weights + (unit.group * plan->panels + unit.panel) * tile.panel_stride +
                        at.first_tap * s->group_in * INGOT_GEMM_NR;
         isa->tile(&tile);

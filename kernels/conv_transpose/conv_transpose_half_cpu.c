@@ -5,10 +5,9 @@
  * residual and the result are of the type of the weights or float32. */
 #include "conv_transpose_half.h"
 #include "conv_transpose_plan.h"
+#include "integers.h"
 
 enum { TILE_MAJOR_BYTES = 192 * 1024 };
-
-static int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
 
 /* Product of the kernel's extents; a check has found that it fits. */
 static int64_t count_taps(const ingot_call *call) {
@@ -120,7 +119,7 @@ int ingot_conv_transpose_half_run(const ingot_call *call, uint32_t begin, uint32
         const int64_t slice = unit.group * plan->group_slices + unit.panel / plan->slice_panels;
         ingot_half_slice(&half, slice, unit.group * plan->panels + unit.panel,
                          unit.group * s->group_out + unit.panel * INGOT_GEMM_NR,
-                         min64(s->group_out - unit.panel * INGOT_GEMM_NR, plan->slice_panels * INGOT_GEMM_NR));
+                         ingot_min64(s->group_out - unit.panel * INGOT_GEMM_NR, plan->slice_panels * INGOT_GEMM_NR));
     }
     return INGOT_KERNEL_OK;
 }

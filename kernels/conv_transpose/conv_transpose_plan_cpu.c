@@ -1,11 +1,8 @@
 /* The plan of a transposed convolution and its pointers; see conv_transpose_plan.h. */
 #include "conv_transpose_plan.h"
+#include "integers.h"
 
 enum { TILE_MAJOR_BYTES = 192 * 1024 };
-
-static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
-static int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
 
 void ingot_deconv_plan_make(const ingot_call *call, int64_t element, int64_t slice_panels, ingot_deconv_plan *plan) {
     const ingot_arg *w = &call->in[INGOT_DECONV_W];
@@ -13,17 +10,17 @@ void ingot_deconv_plan_make(const ingot_call *call, int64_t element, int64_t sli
     ingot_deconv_shape_read(call, s);
     s->taps = w->dims[1];
     plan->element = element;
-    plan->panels = ceil_div(s->group_out, INGOT_GEMM_NR);
+    plan->panels = ingot_ceil_div(s->group_out, INGOT_GEMM_NR);
     plan->slice_panels = slice_panels;
-    plan->group_slices = ceil_div(plan->panels, slice_panels);
+    plan->group_slices = ingot_ceil_div(plan->panels, slice_panels);
     plan->slices = s->groups * plan->group_slices;
     plan->lines = s->batch * s->out[0] * s->out[1];
-    const int64_t phases = min64(s->stride[2], s->out[2]);
+    const int64_t phases = ingot_min64(s->stride[2], s->out[2]);
     const int64_t pixels = s->out[2] / s->stride[2];
     plan->long_phases = s->out[2] % s->stride[2];
     plan->long_pixels = pixels + 1;
-    plan->long_tiles = ceil_div(pixels + 1, INGOT_GEMM_MR);
-    plan->short_tiles = ceil_div(pixels, INGOT_GEMM_MR);
+    plan->long_tiles = ingot_ceil_div(pixels + 1, INGOT_GEMM_MR);
+    plan->short_tiles = ingot_ceil_div(pixels, INGOT_GEMM_MR);
     plan->line_tiles = plan->long_phases * plan->long_tiles + (phases - plan->long_phases) * plan->short_tiles;
     plan->tile_major = w->count * element <= TILE_MAJOR_BYTES;
     plan->padding_bytes = s->group_in * element;
@@ -135,7 +132,7 @@ static deconv_tile find_tile(const ingot_deconv_plan *plan, int64_t index) {
     }
     phase += t / tiles;
     t %= tiles;
-    const int64_t base = pixels / tiles, longer = pixels % tiles, first = t * base + min64(t, longer);
+    const int64_t base = pixels / tiles, longer = pixels % tiles, first = t * base + ingot_min64(t, longer);
     return (deconv_tile){.batch = line / s->out[1] / s->out[0],
                          .z = line / s->out[1] % s->out[0],
                          .y = line % s->out[1],

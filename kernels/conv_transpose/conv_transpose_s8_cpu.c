@@ -1,13 +1,12 @@
 /* conv_transpose_s8_n16k4: transposed convolution of int8, exact on every instruction set. */
 #include "conv_transpose_s8.h"
 #include "conv_transpose_plan.h"
+#include "integers.h"
 
 #include <string.h>
 
 enum { SUMS = 4, SCALE = 5 }; /* operands behind those of every transposed convolution */
 enum { SLICE_PANELS = 4 };
-
-static int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
 
 static const char *deconv_check(const ingot_call *call) {
     const ingot_conv_transpose_s8_params *p = call->params;
@@ -130,7 +129,7 @@ int ingot_conv_transpose_s8_n16k4_run(const ingot_call *call, uint32_t begin, ui
             pointed = unit;
         }
         tile.column = unit.group * s->group_out + unit.panel * INGOT_GEMM_NR;
-        tile.columns = min64(s->group_out - unit.panel * INGOT_GEMM_NR, SLICE_PANELS * INGOT_GEMM_NR);
+        tile.columns = ingot_min64(s->group_out - unit.panel * INGOT_GEMM_NR, SLICE_PANELS * INGOT_GEMM_NR);
         tile.weights = (const int8_t *)call->in[INGOT_DECONV_W].data +
                        (unit.group * plan->panels + unit.panel) * tile.panel_stride +
                        at.first_tap * steps * INGOT_S8_BLOCK;

@@ -3,6 +3,7 @@
  * All matrices of a are stacked: one tall product, split into tiles of rows by slices of panels. A single row is
  * bound by the bandwidth of the weights, and its slices are wider so that the kernel has sums enough to run in
  * parallel. */
+#include "integers.h"
 #include "matmul_f32.h"
 #include "matmul_shape.h"
 
@@ -19,13 +20,11 @@ typedef struct matmul_plan {
     int64_t tile_major;
 } matmul_plan;
 
-static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
 /* Tiles of at most `rows`, slices of so many panels. */
 static void plan_cut(matmul_plan *plan, int64_t rows, int64_t panels, int tile_major) {
-    plan->tiles = ceil_div(plan->rows, rows);
+    plan->tiles = ingot_ceil_div(plan->rows, rows);
     plan->slice_panels = panels;
-    plan->slices = ceil_div(plan->panels, panels);
+    plan->slices = ingot_ceil_div(plan->panels, panels);
     plan->tile_major = tile_major;
 }
 
@@ -70,7 +69,7 @@ static const char *matmul_check(const ingot_call *call) {
         }
     }
     if (b->rank != 3 || b->pitch != INGOT_GEMM_NR || b->dims[2] != INGOT_GEMM_NR || b->dims[1] != s.k ||
-        b->dims[0] != ceil_div(s.n, INGOT_GEMM_NR)) {
+        b->dims[0] != ingot_ceil_div(s.n, INGOT_GEMM_NR)) {
         return "matmul: weights";
     }
     if (out->count > UINT32_MAX) {

@@ -3,6 +3,7 @@
  * A work unit is a slice of the columns of one product by a chunk of rows. It packs its panels of b into scratch,
  * once for all rows of the chunk; a slice is wide where b is shallow, so that long pieces of each row are written. With
  * so few rows that packing would cost more than the product, b is used where it lies. */
+#include "integers.h"
 #include "matmul_f32.h"
 #include "matmul_shape.h"
 
@@ -24,14 +25,11 @@ typedef struct matmul_plan {
     int64_t copy_pitch; /* of copied rows; 0 when rows are used where they lie */
 } matmul_plan;
 
-static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
-static int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
-
 /* Twice as wide as long as it fits and leaves work for several threads. */
 static int64_t slice_columns(const ingot_matmul_shape *s, int64_t units) {
     int64_t slice = SLICE;
-    while (slice < s->n && 2 * slice * s->k <= SLICE_FLOATS && ceil_div(s->n, 2 * slice) * units >= ENOUGH_UNITS) {
+    while (slice < s->n && 2 * slice * s->k <= SLICE_FLOATS &&
+           ingot_ceil_div(s->n, 2 * slice) * units >= ENOUGH_UNITS) {
         slice *= 2;
     }
     return slice;
@@ -41,9 +39,9 @@ static const char *plan_make(const ingot_call *call, matmul_plan *plan) {
     const ingot_matmul_params *p = call->params;
     ingot_matmul_shape *s = &plan->shape;
     const char *reason = ingot_matmul_shape_read(call, 0, s);
-    plan->chunks = ceil_div(s->m, CHUNK_ROWS);
+    plan->chunks = ingot_ceil_div(s->m, CHUNK_ROWS);
     plan->slice = s->m <= FEW_ROWS ? ROW_SLICE : slice_columns(s, plan->chunks * s->batches);
-    plan->slices = ceil_div(s->n, plan->slice);
+    plan->slices = ingot_ceil_div(s->n, plan->slice);
     const int collide = ingot_gemm_rows_collide(call->in[INGOT_MATMUL_A].pitch * (int64_t)sizeof(float), s->k);
     plan->copy_pitch = p->trans_a || (collide && s->m > FEW_ROWS) ? ingot_gemm_copy_pitch(s->k) : 0;
     return reason;
@@ -85,7 +83,7 @@ static uint64_t matmul_scratch_size(const ingot_call *call) {
 static void pack(const float *b, int64_t pitch, int transposed, int64_t k, int64_t first, int64_t count, float alpha,
                  float *to) {
     for (int64_t panel = 0; panel < count; panel += INGOT_GEMM_NR, to += k * INGOT_GEMM_NR) {
-        const int64_t columns = min64(count - panel, INGOT_GEMM_NR);
+        const int64_t columns = ingot_min64(count - panel, INGOT_GEMM_NR);
         if (columns < INGOT_GEMM_NR && k > 0) {
             memset(to, 0, (size_t)(k * INGOT_GEMM_NR) * sizeof(float));
         }
@@ -165,7 +163,7 @@ static void many_rows(const matmul_plan *plan, const ingot_matmul_params *p, con
     const float *residual_rows[INGOT_GEMM_MR];
     float *out_rows[INGOT_GEMM_MR];
     float *packed = scratch, *copies = scratch + s->k * plan->slice;
-    const int64_t chunk_begin = chunk * CHUNK_ROWS, chunk_end = min64(chunk_begin + CHUNK_ROWS, s->m);
+    const int64_t chunk_begin = chunk * CHUNK_ROWS, chunk_end = ingot_min64(chunk_begin + CHUNK_ROWS, s->m);
 
     ingot_gemm_f32 tile = {.rows = rows, .taps = 1, .length = s->k, .out = out_rows, .bias = u->bias};
     tile.residual = u->residual != NULL ? residual_rows : NULL;
@@ -176,7 +174,8 @@ static void many_rows(const matmul_plan *plan, const ingot_matmul_params *p, con
     ingot_gemm_f32_activation(&tile, &p->activation);
     pack(u->b, u->b_pitch, (int)p->trans_b, s->k, u->first, u->count, p->alpha, packed);
     for (int64_t begin = chunk_begin; begin < chunk_end; begin += COPY_ROWS) {
-        const int64_t end = min64(begin + COPY_ROWS, chunk_end), tiles = ceil_div(end - begin, INGOT_GEMM_MR);
+        const int64_t end = ingot_min64(begin + COPY_ROWS, chunk_end),
+                      tiles = ingot_ceil_div(end - begin, INGOT_GEMM_MR);
         if (plan->copy_pitch != 0) {
             copy_rows(plan, p, u, begin, end - begin, copies);
         }
@@ -215,7 +214,7 @@ int ingot_matmul_f32_run(const ingot_call *call, uint32_t begin, uint32_t end, v
         u.out = (float *)out->data + batch * s->m * out->pitch;
         u.residual = residual->data != NULL ? (const float *)residual->data + batch * s->m * residual->pitch : NULL;
         u.first = slice * plan->slice;
-        u.count = min64(s->n - u.first, plan->slice);
+        u.count = ingot_min64(s->n - u.first, plan->slice);
         if (s->m <= FEW_ROWS) {
             few_rows(plan, p, &u, scratch, isa);
         } else {

@@ -1,6 +1,7 @@
 /* matmul_f16_n16, matmul_bf16_n16k2: the right operand is a constant matrix, stored in half and packed in panels:
  * [ceil(N / 16)][ceil(K / 2)][32], see gemm_half.h. The left operand, the residual and the result are of its type or
  * float32. All matrices of a are stacked: one tall product. */
+#include "integers.h"
 #include "matmul_half.h"
 #include "matmul_shape.h"
 
@@ -12,8 +13,6 @@ typedef struct matmul_plan {
     int64_t tile_rows, long_tiles; /* the first long_tiles have one row more */
 } matmul_plan;
 
-static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
 static void plan_make(const ingot_call *call, matmul_plan *plan) {
     const ingot_arg *a = &call->in[INGOT_MATMUL_A], *b = &call->in[INGOT_MATMUL_B], *out = &call->out[0];
     ingot_half_cut *cut = &plan->cut;
@@ -22,7 +21,7 @@ static void plan_make(const ingot_call *call, matmul_plan *plan) {
     for (int i = 0; i < out->rank - 1; i++) {
         plan->rows *= out->dims[i];
     }
-    plan->tiles = ceil_div(plan->rows, INGOT_GEMM_MR);
+    plan->tiles = ingot_ceil_div(plan->rows, INGOT_GEMM_MR);
     plan->tile_rows = plan->tiles > 0 ? plan->rows / plan->tiles : 0;
     plan->long_tiles = plan->rows - plan->tile_rows * plan->tiles;
     plan->panels = b->dims[0];
@@ -31,7 +30,7 @@ static void plan_make(const ingot_call *call, matmul_plan *plan) {
     cut->few_rows = plan->rows <= INGOT_HALF_FEW;
     const int64_t panel_bytes = b->dims[1] * INGOT_HALF_BLOCK * (int64_t)sizeof(float);
     cut->slice_panels = cut->few_rows ? (int64_t)INGOT_HALF_MOST_PANELS : ingot_gemm_slice(plan->panels, panel_bytes);
-    cut->slices = ceil_div(plan->panels, cut->slice_panels);
+    cut->slices = ingot_ceil_div(plan->panels, cut->slice_panels);
     cut->keeps = plan->panels * panel_bytes <= TILE_MAJOR_BYTES;
 }
 
@@ -64,7 +63,7 @@ static const char *matmul_check(const ingot_call *call) {
         }
     }
     if (b->rank != 3 || b->pitch != INGOT_HALF_BLOCK || b->dims[2] != INGOT_HALF_BLOCK ||
-        b->dims[1] != ingot_half_steps(a->dims[a->rank - 1]) || b->dims[0] != ceil_div(s.n, INGOT_GEMM_NR)) {
+        b->dims[1] != ingot_half_steps(a->dims[a->rank - 1]) || b->dims[0] != ingot_ceil_div(s.n, INGOT_GEMM_NR)) {
         return "matmul: weights";
     }
     return out->count > UINT32_MAX ? "matmul: too many work units" : NULL;

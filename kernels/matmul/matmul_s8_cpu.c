@@ -4,6 +4,7 @@
  * of a are stacked, as in matmul_f32_n16. Weights in parts that are to be added stand behind each other in each panel,
  * [ceil(N / 16)][parts * ceil(K / 4)][16][4]. matmul_s8: the right operand comes as it is; a work unit packs a few
  * panels of one matrix in its scratch and does all rows with them. */
+#include "integers.h"
 #include "matmul_s8.h"
 #include "matmul_shape.h"
 
@@ -22,10 +23,6 @@ typedef struct s8_plan {
     int64_t tile_major;
 } s8_plan;
 
-static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
-static int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
-
 /* Parts of packed weights; 0 when there is no whole number of them. */
 static int64_t count_parts(const ingot_arg *b, int64_t k) {
     const int64_t steps = k / INGOT_S8_STEP + (k % INGOT_S8_STEP != 0);
@@ -40,17 +37,17 @@ static void plan_make(const ingot_call *call, int packed, s8_plan *plan) {
     ingot_matmul_shape *s = &plan->shape;
     (void)ingot_matmul_shape_read(call, packed, s);
     const int stacked = packed && !p->matmul.trans_a;
-    const int64_t panels = ceil_div(s->n, INGOT_GEMM_NR);
+    const int64_t panels = ingot_ceil_div(s->n, INGOT_GEMM_NR);
     plan->depth = ingot_s8_padded(s->k);
     plan->parts = packed ? count_parts(&call->in[INGOT_MATMUL_B], s->k) : 1;
     plan->rows = stacked ? s->m * s->batches : s->m;
     plan->matrices = stacked ? 1 : s->batches;
-    plan->tiles = ceil_div(plan->rows, ingot_s8_tile_rows(&p->tuning));
+    plan->tiles = ingot_ceil_div(plan->rows, ingot_s8_tile_rows(&p->tuning));
     plan->slice_panels = !packed                ? FREE_PANELS
                          : p->tuning.slice != 0 ? p->tuning.slice
                          : plan->rows == 1      ? ROW_PANELS
                                                 : ingot_gemm_slice(panels, plan->parts * plan->depth * INGOT_GEMM_NR);
-    plan->slices = ceil_div(panels, plan->slice_panels);
+    plan->slices = ingot_ceil_div(panels, plan->slice_panels);
     plan->copied = p->matmul.trans_a || plan->depth != s->k;
     plan->tile_major = p->tuning.way == INGOT_MATMUL_S8_BY_ROWS ||
                        (p->tuning.way == INGOT_MATMUL_S8_AUTO &&
@@ -103,7 +100,7 @@ static const char *packed_check(const ingot_call *call) {
     }
     const int64_t k = a->dims[a->rank - (p->matmul.trans_a ? 2 : 1)];
     if (b->rank != 3 || b->pitch != INGOT_S8_BLOCK || b->dims[2] != INGOT_S8_BLOCK ||
-        b->dims[0] != ceil_div(s.n, INGOT_GEMM_NR)) {
+        b->dims[0] != ingot_ceil_div(s.n, INGOT_GEMM_NR)) {
         return "matmul: weights";
     }
     const int64_t parts = count_parts(b, k);
@@ -136,7 +133,7 @@ static void packed_prepare(const ingot_call *call) { plan_make(call, 1, call->st
 static void free_prepare(const ingot_call *call) { plan_make(call, 0, call->state); }
 
 static uint64_t rows_size(const s8_plan *plan) {
-    return plan->copied ? (uint64_t)ceil_div(plan->depth * INGOT_GEMM_MR, 64) * 64 : 0;
+    return plan->copied ? (uint64_t)ingot_ceil_div(plan->depth * INGOT_GEMM_MR, 64) * 64 : 0;
 }
 
 /* What lies behind the copied rows in the scratch of matmul_s8: packed panels, then their columns. */
@@ -234,7 +231,7 @@ int ingot_matmul_s8_n16k4_run(const ingot_call *call, uint32_t begin, uint32_t e
             pointed = index;
         }
         tile.column = slice * wide;
-        tile.columns = min64(plan->shape.n - tile.column, wide);
+        tile.columns = ingot_min64(plan->shape.n - tile.column, wide);
         tile.weights = (const int8_t *)call->in[INGOT_MATMUL_B].data + slice * plan->slice_panels * tile.panel_stride;
         fn(&tile);
     }
@@ -268,7 +265,7 @@ static void pack_straight(const s8_plan *plan, const int8_t *b, int64_t pitch, i
     for (int64_t i = 0; i < plan->shape.k; i++, b += pitch) {
         int8_t *row = panels + i / INGOT_S8_STEP * INGOT_S8_BLOCK + i % INGOT_S8_STEP;
         for (int64_t first = 0; first < count; first += INGOT_GEMM_NR, row += plan->depth * INGOT_GEMM_NR) {
-            const int64_t last = min64(first + INGOT_GEMM_NR, count);
+            const int64_t last = ingot_min64(first + INGOT_GEMM_NR, count);
             for (int64_t j = first; j < last; j++) {
                 row[(j - first) * INGOT_S8_STEP] = b[j];
             }
@@ -311,7 +308,7 @@ int ingot_matmul_s8_run(const ingot_call *call, uint32_t begin, uint32_t end, vo
         const int64_t matrix = unit / plan->slices, first = unit % plan->slices * FREE_COLUMNS;
         int64_t left, right;
         ingot_matmul_batch(&plan->shape, matrix, &left, &right);
-        tile.columns = min64(plan->shape.n - first, FREE_COLUMNS);
+        tile.columns = ingot_min64(plan->shape.n - first, FREE_COLUMNS);
         for (int64_t j = 0; j < tile.columns; j++) {
             columns->scale[j] = *(const float *)call->in[SCALE].data;
         }

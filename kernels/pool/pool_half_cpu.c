@@ -2,11 +2,8 @@
  *
  * A unit is that of pool_f32, a row of results: the lines of the image that it reads are widened in scratch, and are an
  * image of their own to that kernel. */
+#include "integers.h"
 #include "pool/pool_half.h"
-
-static int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
-
-static int64_t max64(int64_t a, int64_t b) { return a > b ? a : b; }
 
 static const char *half_check(const ingot_call *call) {
     const ingot_pool_params *p = call->params;
@@ -25,7 +22,7 @@ typedef struct half_room {
 
 static half_room room_of(const pool_plan *plan) {
     const pool_axis *y = &plan->axis[1], *x = &plan->axis[2];
-    const int64_t lines = min64((y->kernel - 1) * y->dilation + 1, y->in);
+    const int64_t lines = ingot_min64((y->kernel - 1) * y->dilation + 1, y->in);
     half_room room = {.result = lines * x->in * plan->channels};
     room.rest = room.result + x->out * plan->channels;
     room.all = room.rest + x->in * plan->channels + 16;
@@ -68,8 +65,8 @@ int ingot_pool_half_run(const ingot_call *call, uint32_t begin, uint32_t end, vo
     const int64_t line = x->in * plan.channels;
     for (uint32_t unit = begin; unit < end; unit++) {
         const int64_t batch = unit / y->out, top = unit % y->out * y->stride - y->pad_begin;
-        const int64_t last = min64(max64(top + (y->kernel - 1) * y->dilation + 1, 0), y->in);
-        const int64_t first = min64(max64(top, 0), last);
+        const int64_t last = ingot_min64(ingot_max64(top + (y->kernel - 1) * y->dilation + 1, 0), y->in);
+        const int64_t first = ingot_min64(ingot_max64(top, 0), last);
         for (int64_t i = first; i < last; i++) {
             const int64_t at = batch * plan.in_batch_step + i * y->in_step;
             const void *from = (const char *)in->data + at * ingot_half_size(in->dtype);

@@ -2,6 +2,7 @@
  * Transpose, slice (any step), expand and diagonals are this one kernel. */
 #include "strided_copy/strided_copy.h"
 
+#include "integers.h"
 #include "strided_copy/movement.h"
 #include "strided_copy/strided_copy_impl.h"
 
@@ -91,8 +92,6 @@ static uint32_t widen(strided_plan *plan, strided_loop *loops, uint32_t count) {
     return count - 1;
 }
 
-static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
-
 static void make_plan(const ingot_call *call, strided_plan *plan) {
     const ingot_strided_copy_params *p = call->params;
     const ingot_arg *in = &call->in[0];
@@ -132,12 +131,12 @@ static void make_plan(const ingot_call *call, strided_plan *plan) {
 
     if (plan->transpose) {
         /* a tile that fits the first cache: square, or long where the other side is short */
-        plan->row_chunk = smaller(plan->rows.extent, 64);
-        plan->col_chunk = smaller(plan->cols.extent, 4096 / plan->row_chunk);
-        plan->row_chunk = smaller(plan->rows.extent, 4096 / plan->col_chunk);
+        plan->row_chunk = ingot_min64(plan->rows.extent, 64);
+        plan->col_chunk = ingot_min64(plan->cols.extent, 4096 / plan->row_chunk);
+        plan->row_chunk = ingot_min64(plan->rows.extent, 4096 / plan->col_chunk);
     } else {
-        plan->col_chunk = smaller(plan->cols.extent, 65536 / plan->element);
-        plan->row_chunk = smaller(plan->rows.extent, INGOT_UNIT_BYTES / (plan->col_chunk * plan->element) + 1);
+        plan->col_chunk = ingot_min64(plan->cols.extent, 65536 / plan->element);
+        plan->row_chunk = ingot_min64(plan->rows.extent, INGOT_UNIT_BYTES / (plan->col_chunk * plan->element) + 1);
     }
     plan->row_chunks = (plan->rows.extent - 1) / plan->row_chunk + 1;
     plan->col_chunks = (plan->cols.extent - 1) / plan->col_chunk + 1;
