@@ -2,7 +2,7 @@
 
     ingot demo                         or: python -m ingot.examples.demo [--output DIR] [--seconds 10]
 
-Needs what `pip install "ingot[build]"` installs, and a C compiler for the control loop, which is a C program.
+Needs what the extra `build` installs, and a C compiler for the control loop, which is a C program.
 """
 
 import argparse
@@ -90,7 +90,7 @@ def read_digits(engine) -> Reading:
     try:
         from onnx.reference import ReferenceEvaluator
     except ImportError as error:
-        raise DemoError('onnx is not installed: pip install "ingot[build]"') from error
+        raise DemoError("onnx is not installed: pip install onnx") from error
     with np.load(DIGITS / "digits_test.npz") as data:
         images, labels = data["images"], data["labels"]
     pixels = (images.astype(np.float32) / 16)[:, None, None]  # one [1, 1, 8, 8] an image

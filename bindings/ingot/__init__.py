@@ -1,4 +1,4 @@
-"""Ingot: runs engine files, and builds them from ONNX models when ``ingot[build]`` is installed.
+"""Ingot: runs engine files, and builds them from ONNX models when the extra ``build`` is installed.
 
 >>> engine = ingot.load("model.ingot")
 >>> ctx = engine.context()
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from .arrays import Arrays, TensorInfo
 from .context import Context, Stats, StepTime
 from .engine import Engine, load
-from .errors import ArgumentError, BuildError, EngineError, IngotError, ResourceError, RunError
+from .errors import ArgumentError, BuildError, EngineError, IngotError, ResourceError, RunError, missing_package
 from .paths import get_include, get_library
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def build(
     """Build an engine from an ONNX model (a file, its bytes, or a ``ModelProto``) and load it.
 
     ``target`` is what it is for (``ingot targets``), which need not be here: an engine for a GPU can be looked at and
-    saved on any machine. Building one needs ``pip install "ingot[cuda12]"`` (Orin) or ``"ingot[cuda13]"`` (Thor, H200).
+    saved on any machine. Building one needs NVRTC: the extras ``cuda12`` (Orin) and ``cuda13`` (Thor, H200).
 
     ``profiles`` is a list with one dict from input name to shape, for inputs whose shape the model leaves open;
     ``constants`` takes inputs as constants; ``precision`` is "fp32", "fp16", "bf16", "int8" or "best". The last two
@@ -99,7 +99,7 @@ def build(
     missing is an error; ``fast_math`` False leaves out kernels that trade accuracy for speed; ``tuned`` gets the report
     (``text()``, ``json()``).
     ``dump_after`` prints the graph after a pass; ``log`` gets a line for each piece of work. The same model, options
-    and caches give the same bytes on any machine. Needs ``pip install "ingot[build]"``.
+    and caches give the same bytes on any machine. Needs what the extra ``build`` installs.
 
     Raises :class:`BuildError` with everything that is wrong with the model.
     """
@@ -144,8 +144,8 @@ def _builder() -> Any:
     try:
         from ingot import builder
     except ModuleNotFoundError as error:
-        if (error.name or "").split(".")[0] in ("onnx", "google", "tomli"):
-            missing = f'building needs {error.name}, which is not installed: pip install "ingot[build]"'
-            raise BuildError(missing) from None
+        missing = missing_package(error)
+        if missing is not None:
+            raise BuildError(f"cannot build: {missing}") from None
         raise
     return builder

@@ -37,3 +37,13 @@ class BuildError(IngotError):
     """The model cannot be built as asked."""
 
     status = "build"
+
+
+#: modules that building needs and running does not -> the package that brings them
+_PACKAGES = {"onnx": "onnx", "google": "protobuf", "tomli": "tomli"}
+
+
+def missing_package(error: ModuleNotFoundError) -> str | None:
+    """A line that says what to install, when what is missing is one that building needs."""
+    package = _PACKAGES.get((error.name or "").split(".")[0])
+    return None if package is None else f"{package} is not installed: pip install {package}"

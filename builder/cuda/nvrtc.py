@@ -65,8 +65,7 @@ def find(target: Target) -> Library:
     library = installed(wheel)
     if library is None:
         raise BuildError(
-            f"target {target.name}: compiling for {target.arch} needs NVRTC {wanted[0]}.{wanted[1]}: "
-            f'pip install "ingot[cuda{wanted[0]}]", or {text}'
+            f"target {target.name}: compiling for {target.arch} needs NVRTC {wanted[0]}.{wanted[1]}: pip install {text}"
         )
     if library.release > wanted:
         raise BuildError(

@@ -15,7 +15,7 @@ from typing import NoReturn
 
 from ingot import __version__
 from ingot.cli.common import UsageError
-from ingot.errors import IngotError
+from ingot.errors import IngotError, missing_package
 
 COMMANDS = (
     "build",
@@ -31,7 +31,6 @@ COMMANDS = (
     "doctor",
     "demo",
 )
-_OPTIONAL = ("onnx", "google", "tomli")
 
 
 class Parser(argparse.ArgumentParser):
@@ -84,8 +83,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def explain(error: Exception) -> str:
     """One line that says what went wrong and, where known, what to do."""
-    if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] in _OPTIONAL:
-        text = f'{error.name} is not installed: pip install "ingot[build]"'
+    if isinstance(error, ModuleNotFoundError) and missing_package(error):
+        text = str(missing_package(error))
     elif isinstance(error, OSError) and error.strerror:
         text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     elif isinstance(error, MemoryError):

@@ -61,10 +61,11 @@ def advise(found: dict[str, Any]) -> list[str]:
     """What one may want to change, or should know."""
     notes = []
     if found["packages"]["onnx"] is None:
-        notes.append('onnx is not installed, so engines run but cannot be built: pip install "ingot[build]"')
+        notes.append("onnx is not installed, so engines run but cannot be built: pip install onnx")
     elif not any(version for name, version in found["packages"].items() if "nvrtc" in name):
         notes.append(
-            'without NVRTC engines are built for the CPU alone: pip install "ingot[cuda12]" or "ingot[cuda13]"'
+            'without NVRTC engines are built for the CPU alone: pip install "nvidia-cuda-nvrtc-cu12==12.6.*" for Orin '
+            'and Ada, "nvidia-cuda-nvrtc==13.0.*" for Thor and Hopper'
         )
     limit = found["locked_memory_limit"]
     if limit is not None and limit < 64 << 20 and os.geteuid() != 0:
