@@ -2,6 +2,7 @@
 #define _POSIX_C_SOURCE 200809L /* clock_gettime */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "ingot.h"
@@ -20,9 +21,10 @@ static int by_value(const void *a, const void *b) {
 int main(int count, char **arguments) {
     const long threads = count > 2 ? strtol(arguments[2], NULL, 10) : 1;
     const long iterations = count > 3 ? strtol(arguments[3], NULL, 10) : 1000;
-    if (count < 2 || count > 4 || threads < 1 || threads > 64 || iterations < 1 || iterations > 100000000) {
-        fprintf(stderr, "usage: ingot-bench ENGINE [THREADS (1..64) [ITERATIONS]]\n");
-        return 2;
+    const int help = count == 2 && strcmp(arguments[1], "--help") == 0;
+    if (help || count < 2 || count > 4 || threads < 1 || threads > 64 || iterations < 1 || iterations > 100000000) {
+        fprintf(help ? stdout : stderr, "usage: ingot-bench ENGINE [THREADS (1..64) [ITERATIONS]]\n");
+        return help ? 0 : 2;
     }
     const size_t runs = (size_t)iterations;
     double *times = malloc(runs * sizeof *times);

@@ -1,4 +1,5 @@
-/* ingot-verify [--self-test] ENGINE...: every check of the loader; OK, or the reason and the byte. */
+/* ingot-verify [--self-test] ENGINE...: every check of the loader, of every variant, and the SHA-256 identity. For each
+ * file a line on standard output: OK, or the reason and the byte. No device is needed but for the self-test. */
 #include <stdio.h>
 #include <string.h>
 
@@ -10,7 +11,7 @@ static int refuse(const char *path, const ingot_error *error) {
 }
 
 static int verify(const char *path, int self_test) {
-    ingot_options options = {.size = sizeof options, .flags = INGOT_OPEN_CHECK_SHA256};
+    ingot_options options = {.size = sizeof options, .flags = INGOT_OPEN_CHECK_SHA256 | INGOT_OPEN_ANY_MACHINE};
     ingot_engine *engine;
     ingot_error error;
     if (ingot_engine_open_file(path, &options, &engine, &error)) return refuse(path, &error);
@@ -19,8 +20,9 @@ static int verify(const char *path, int self_test) {
     ingot_engine_info info = {.size = sizeof info};
     ingot_engine_get_info(engine, &info);
     if (!failed)
-        printf("%s: OK (%s, %s, %u steps%s)\n", path, info.variant, info.isa, info.step_count,
-               none ? ", no self-test" : "");
+        printf("%s: OK (%s, %s, %u steps%s%s%s)\n", path, info.variant, info.isa, info.step_count,
+               none ? ", no self-test" : "", info.unfit ? "; this machine cannot run it: " : "",
+               info.unfit ? info.unfit : "");
     ingot_engine_close(engine);
     return failed;
 }
@@ -28,9 +30,10 @@ static int verify(const char *path, int self_test) {
 int main(int count, char **arguments) {
     int first = 1, self_test = 0, failed = 0;
     if (count > 1 && strcmp(arguments[1], "--self-test") == 0) self_test = 1, first = 2;
+    const int help = count == 2 && strcmp(arguments[1], "--help") == 0;
     if (first >= count || arguments[first][0] == '-') {
-        fprintf(stderr, "usage: ingot-verify [--self-test] ENGINE...\n");
-        return 2;
+        fprintf(help ? stdout : stderr, "usage: ingot-verify [--self-test] ENGINE...\n");
+        return help ? 0 : 2;
     }
     for (int i = first; i < count; i++) failed |= verify(arguments[i], self_test);
     return failed;
