@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import onnx
 
+from ingot import __version__
 from ingot._kernel import kernels
 from ingot.builder import onnx_model, select
 from ingot.builder.cuda import predict
@@ -47,7 +48,6 @@ from ingot.errors import BuildError
 from ingot.targets import Target, UnknownTarget
 from ingot.targets import get as get_target
 
-VERSION = "0.1.0"
 Shape = Sequence[int]
 
 
@@ -333,7 +333,7 @@ def _metadata(
     """What people may want to know of an engine: no times, no paths, nothing that differs from build to build."""
     precision = "fp32" if request is None else request.precision
     metadata = {
-        "builder": VERSION,
+        "builder": __version__,
         "model": {
             "name": source.proto.graph.name,
             "sha256": hashlib.sha256(source.proto.SerializeToString(deterministic=True)).hexdigest(),

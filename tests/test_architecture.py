@@ -31,6 +31,21 @@ THE_EXCEPTIONS = {
 WITHOUT_ONNX = ("targets", "kernels", "bindings/ingot")
 
 
+#: where the version stands
+VERSIONS = {
+    "pyproject.toml": r'^version = "([\d.]+)"',
+    "runtime_c/CMakeLists.txt": r"^project\(ingot VERSION ([\d.]+)",
+    "bindings/ingot/__init__.py": r'^__version__ = "([\d.]+)"',
+}
+
+
+def test_one_version() -> None:
+    header = (ROOT / "runtime_c/include/ingot.h").read_text()
+    wanted = ".".join(re.findall(r"^#define INGOT_VERSION_(?:MAJOR|MINOR|PATCH) (\d+)$", header, re.M))
+    found = {path: re.findall(pattern, (ROOT / path).read_text(), re.M) for path, pattern in VERSIONS.items()}
+    assert found == {path: [wanted] for path in VERSIONS}
+
+
 def _python_files(folder: str) -> list[Path]:
     return sorted(p for p in (ROOT / folder).rglob("*.py") if "__pycache__" not in p.parts)
 
