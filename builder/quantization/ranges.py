@@ -70,6 +70,11 @@ def find_ranges(graph: Graph, source: Model, given: Calibrate, log: Callable[[st
     found = _find(graph, source, given, log)
     if getattr(found, "source", "") == "synthetic":
         graph.report.append(("calibrate", "warning: the ranges are synthetic: no data were seen"))
+    for value in graph.inputs:
+        seen = getattr(found, "ranges", {}).get(value.name)
+        if seen is not None and seen.low == seen.high:
+            text = f"warning: input {value.name} was {seen.low:g} everywhere in all samples: that is no range"
+            graph.report.append(("calibrate", text))
     return found
 
 

@@ -64,6 +64,18 @@ class TestObserve:
         assert not mine & {id(v) for n in twin.nodes for v in [*n.inputs, *n.outputs] if v is not None}
 
 
+def test_an_input_that_never_changes(model: onnx.ModelProto, images: np.ndarray) -> None:
+    """Usual in first tries: zeros as samples give an engine that is right for zeros alone."""
+
+    def said(samples: np.ndarray) -> list[str]:
+        engine = ingot.build(model, precision="int8", calibration=[{"image": image} for image in samples])
+        return [line for line in engine.inspect()["metadata"]["passes"] if "warning" in line]
+
+    assert said(images) == []
+    (line,) = said(np.zeros_like(images))
+    assert "input image was 0 everywhere in all samples" in line
+
+
 class TestTheSameBytes:
     @pytest.mark.parametrize("method", NAMES)
     def test_for_any_order_and_batching(self, model: onnx.ModelProto, images: np.ndarray, method: str) -> None:
