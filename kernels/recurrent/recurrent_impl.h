@@ -87,12 +87,16 @@ static void recurrent_step(const recurrent_task *t, const float *ahead, int64_t 
 
 /* -- by units ------------------------------------------------------------------------------------------------------ */
 
-/* What is computed ahead while steps are done: two slices of each panel, one after the other. */
+/* What is computed ahead while steps are done: slices, one after the other. */
 typedef struct recurrent_later {
     float *out;             /* the first row of what is computed ahead */
     int64_t done, all;      /* slices */
     int64_t groups, passed; /* of 16 units, in all steps of the time for it */
 } recurrent_later;
+
+/* Products with x are made before all for FIRST_ROWS steps, then during steps for LATER_ROWS others at a time. That of
+ * a step stands in row step + FIRST_ROWS. */
+enum { LATER_ROWS = RECURRENT_AHEAD / 2, FIRST_ROWS = LATER_ROWS / 2 };
 
 /* Words of so many numbers, see recurrent_units.h. */
 static int64_t recurrent_words(const recurrent_task *t, int64_t n) {
@@ -103,43 +107,41 @@ static recurrent_slice recurrent_next_slice(const recurrent_task *t, recurrent_l
     const recurrent_shape *s = &t->shape;
     recurrent_slice slice = {.count = 0};
     if (UNIT_ROWS > 0 && ++later->passed * later->all > later->done * later->groups) {
-        const int64_t words = recurrent_words(t, s->inputs), half = (words + 1) / 2, second = later->done % 2,
-                      column = later->done / 2 * 16;
+        const int64_t words = recurrent_words(t, s->inputs), column = later->done++ * 16;
         const int apart = s->ahead > s->width && column >= s->width - s->padded;
         slice.pitch = s->ahead;
         slice.out = later->out + column + (apart ? s->padded : 0);
-        slice.init = second ? slice.out : t->bias + column;
-        slice.init_pitch = second ? slice.pitch : 0;
-        slice.x = t->buffer.turned + second * half * UNIT_ROWS;
-        slice.panel = (const float *)t->w + column * words + second * half * 16;
-        slice.count = second ? words - half : half;
-        later->done++;
+        slice.init = t->bias + column;
+        slice.x = t->buffer.turned;
+        slice.panel = (const float *)t->w + column * words;
+        slice.count = words;
     }
     return slice;
 }
 
-/* Before a step: all products with x of the first ones, or what is to be done during UNIT_ROWS steps. */
+/* Before a step: the products with x of the first ones, or what is to be done until there are LATER_ROWS others. */
 static void recurrent_plan(const recurrent_task *t, const float *x, int64_t step, recurrent_later *later) {
     const recurrent_shape *s = &t->shape;
-    const int64_t rows = RECURRENT_AHEAD / 2, next = step + rows, words = recurrent_words(t, s->inputs);
+    const int64_t steps = step == 0 ? FIRST_ROWS : LATER_ROWS, next = step + steps,
+                  words = recurrent_words(t, s->inputs);
+    float *const ahead = t->buffer.ahead;
     if (step == 0) {
-        recurrent_look_ahead(t, x, 0, s->steps < rows ? s->steps : rows);
-        for (int64_t row = rows; s->ahead > s->width && row < 2 * rows; row++) {
+        for (int64_t row = 0; s->ahead > s->width && row < RECURRENT_AHEAD; row++) {
             const int64_t at = s->width - s->padded;
-            memcpy(t->buffer.ahead + row * s->ahead + at, t->hidden_bias + at, (size_t)s->padded * sizeof(float));
+            memcpy(ahead + row * s->ahead + at, t->hidden_bias + at, (size_t)s->padded * sizeof(float));
         }
-    }
-    if (step % rows != 0) {
+        recurrent_look_ahead(t, x, 0, s->steps < steps ? s->steps : steps, ahead + FIRST_ROWS * s->ahead);
+    } else if ((step + FIRST_ROWS) % LATER_ROWS != 0) {
         return;
     }
-    *later = (recurrent_later){.groups = rows * s->padded / 16};
-    later->all = next < t->length[0] ? s->width / 16 * 2 : 0;
-    later->out = t->buffer.ahead + next / rows % 2 * rows * s->ahead;
-    for (int64_t row = 0; row < rows && later->all > 0; row++) {
+    *later = (recurrent_later){.groups = steps * s->padded / 16};
+    later->all = next < t->length[0] ? s->width / 16 : 0;
+    later->out = ahead + (next + FIRST_ROWS) % RECURRENT_AHEAD * s->ahead;
+    for (int64_t row = 0; row < LATER_ROWS && later->all > 0; row++) {
         const int64_t time = next + row < t->length[0] ? recurrent_time(t, 0, next + row) : 0;
         const float *from = x + (time * s->batch + t->first) * s->inputs;
         from = RECURRENT_BF16 && t->bf16 != NULL ? recurrent_rounded(t->buffer.rounded, from, s->inputs) : from;
-        for (int64_t k = 0; k < words; k++) t->buffer.turned[k * rows + row] = from[k];
+        for (int64_t k = 0; k < words; k++) t->buffer.turned[k * LATER_ROWS + row] = from[k];
     }
 }
 
@@ -219,13 +221,14 @@ static void recurrent_sequence(const recurrent_task *tasks, int count, const ing
         recurrent_load(t, t->buffer.c, recurrent_optional(call, RECURRENT_C0));
     }
     for (int64_t step = 0; step < s->steps; step++) {
-        int64_t slot = step % ahead;
         for (const recurrent_task *t = tasks; t < tasks + count; t++) {
-            if (UNIT_ROWS > 0 && t->by_units) {
+            const int planned = UNIT_ROWS > 0 && t->by_units;
+            const int64_t slot = (planned ? step + FIRST_ROWS : step) % ahead;
+            if (planned) {
                 recurrent_plan(t, call->in[RECURRENT_X].data, step, &later[t - tasks]);
             } else if (slot == 0) {
                 int64_t steps = s->steps - step < ahead ? s->steps - step : ahead;
-                recurrent_look_ahead(t, call->in[RECURRENT_X].data, step, steps);
+                recurrent_look_ahead(t, call->in[RECURRENT_X].data, step, steps, t->buffer.ahead);
             }
             const float *products = t->buffer.ahead + slot * t->rows * s->ahead;
             if (!BY_UNITS || !t->by_units) {

@@ -48,9 +48,9 @@ static void recurrent_multiply(const recurrent_task *t, float *const *out, const
     }
 }
 
-/* ahead[step - from][row] = x W + bias for the steps [from, from + steps). Where the reset gate comes after the product
+/* to[step - from][row] = x W + bias for the steps [from, from + steps). Where the reset gate comes after the product
  * with h, the gates are followed by the candidate's x W, and the candidate's own place has the bias of R h. */
-static void recurrent_look_ahead(const recurrent_task *t, const float *x, int64_t from, int64_t steps) {
+static void recurrent_look_ahead(const recurrent_task *t, const float *x, int64_t from, int64_t steps, float *to) {
     float *out[RECURRENT_AHEAD] = {0};
     const float *init[RECURRENT_AHEAD] = {0}, *in[RECURRENT_AHEAD] = {0};
     const recurrent_shape *s = &t->shape;
@@ -61,7 +61,7 @@ static void recurrent_look_ahead(const recurrent_task *t, const float *x, int64_
             int64_t time = step < t->length[row] ? recurrent_time(t, row, step) : 0; /* unused then */
             in[count] = x + (time * s->batch + t->first + row) * s->inputs;
             init[count] = t->bias;
-            out[count] = t->buffer.ahead + count * s->ahead;
+            out[count] = to + count * s->ahead;
         }
     }
     recurrent_multiply(t, out, init, in, count, s->inputs, t->w, 0, panels - apart / 16);

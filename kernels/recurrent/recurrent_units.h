@@ -27,12 +27,11 @@ enum { BY_UNITS = 1, UNIT_SUMS = 1, UNIT_ROWS = 0 };
 enum { BY_UNITS = 0, UNIT_SUMS = 1, UNIT_ROWS = 0 };
 #endif
 
-/* out[m * pitch ...] = init[m * (0 or pitch) ...] + sum over k of x[k][m] * panel[k][...], for UNIT_ROWS rows m; k are
- * words. */
+/* out[m * pitch ...] = init[...] + sum over k of x[k][m] * panel[k][...], for UNIT_ROWS rows m; k are words. */
 typedef struct recurrent_slice {
     float *out;
     const float *init, *x, *panel;
-    int64_t pitch, init_pitch, count; /* of k; 0: nothing to do */
+    int64_t pitch, count; /* of k; 0: nothing to do */
 } recurrent_slice;
 
 #if defined(__AVX512F__)
@@ -42,7 +41,7 @@ typedef struct recurrent_slice_sums {
 
 INGOT_INLINE void recurrent_slice_begin(const recurrent_slice *slice, recurrent_slice_sums *s) {
 #pragma GCC unroll 8
-    for (int m = 0; m < UNIT_ROWS; m++) s->row[m] = v16_load(slice->init + m * slice->init_pitch);
+    for (int m = 0; m < UNIT_ROWS; m++) s->row[m] = v16_load(slice->init);
 }
 INGOT_INLINE void recurrent_slice_add(const recurrent_slice *slice, recurrent_slice_sums *s, int64_t k) {
     const v16 w = v16_load(slice->panel + k * 16);
@@ -86,9 +85,8 @@ INGOT_INLINE void recurrent_units(float *sums, const float *init, const float *x
         recurrent_slice_sums rows;
         int64_t j = 0;
         recurrent_slice_begin(slice, &rows);
-        for (; j < slice->count && k + 4 <= n; j++, k += 4) {
+        for (; j < slice->count && k + 2 <= n; j++, k += 2) {
             recurrent_units_add(sum, x, panels, stride, k, gates);
-            recurrent_units_add(sum, x, panels, stride, k + 2, gates);
             recurrent_slice_add(slice, &rows, j);
         }
         for (; j < slice->count; j++) recurrent_slice_add(slice, &rows, j);
