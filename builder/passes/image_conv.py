@@ -1,7 +1,7 @@
 """Convolutions that read an image as it comes: the transpose before them, and the quantize before that, become theirs.
 
 What an image is stored in is read once, and no step is spent on bringing it into another order. It is for backends that
-have kernels for it, and for images of few channels; anything else stays as it is. It changes no number.
+have kernels for it, and for images of few channels; anything else stays as it is. At most sums are in another order.
 """
 
 from __future__ import annotations

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from ingot.kernels.common.cuda import CPP, activation_kind, ceil_div
-from ingot.kernels.conv.attrs import HalfConvAttrs, QConvAttrs, three
-from ingot.kernels.conv.int8 import s8_numbers
+from ingot.kernels.conv.attrs import HalfConvAttrs, QConvAttrs
 from ingot.kernels.spec import DType, Launch, NodeView, Tactic
 from ingot.targets import Target
 
-from .attrs import CHANNELS, takes
+from .attrs import CHANNELS, params, takes
 
 #: ``image_conv.h`` has the same: taps that are taken at once, columns of weights that lie together, bytes of a step
 TAPS, COLUMNS, STEP_BYTES = 4, 32, 1024
@@ -93,25 +90,6 @@ def pack(node: NodeView, w: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(split.transpose(0, 4, 1, 3, 6, 2, 5, 7)).reshape(groups, steps, STEP_BYTES // size)
 
 
-def _params(node: NodeView) -> Mapping[str, Any]:
-    """The fields of the C struct ``ingot_image_conv_params``."""
-    conv = node.attrs.conv
-    params: dict[str, Any] = {
-        "conv": {
-            "kernel": three(conv.kernel, 1),
-            "strides": three(conv.strides, 1),
-            "dilations": three(conv.dilations, 1),
-            "pads_begin": three(conv.pads[:2], 0),
-            "pads_end": three(conv.pads[2:], 0),
-            "groups": 1,
-            "activation": conv.activation.params(),
-        }
-    }
-    if isinstance(conv, QConvAttrs):
-        params |= {"numbers": s8_numbers(conv.x, None, conv.output, conv.steps), "scale": conv.x.scale}
-    return params
-
-
 def _reaches(tile: ImageTile, node: NodeView, target: Target) -> float:
     """The share of the roofline, by what an H200 took: all of 64 columns share an image, few columns want many blocks,
     but for many tiles of int8, which are short."""
@@ -150,7 +128,7 @@ def _tactic(kernel: str, dtype: DType, tile: ImageTile) -> Tactic:
     return Tactic(
         kernel=kernel,
         params_type="ingot_image_conv_params",
-        params=_params,
+        params=params,
         when=can,
         pack={1: pack},
         pitched_outputs=(0,),

@@ -1,4 +1,4 @@
-"""Convolution of an image as it comes, channels first and in float32: what networks begin with.
+"""Convolution of an image as it comes, channels first: what networks begin with.
 
 No model has it: ``passes/image_conv.py`` makes it of a convolution, the transpose before it and the quantize before
 that, for backends that have kernels for it.
@@ -12,12 +12,12 @@ import numpy as np
 
 from ingot.kernels.common.activation import NO_ACTIVATION, Activation, ActivationKind
 from ingot.kernels.common.half import HALF
-from ingot.kernels.conv.attrs import HalfConvAttrs, QConvAttrs
+from ingot.kernels.conv.attrs import ConvAttrs, HalfConvAttrs, QConvAttrs
 from ingot.kernels.conv.int8 import s8_operands
 from ingot.kernels.spec import DType, OpSpec, Quant, Sample, TensorType
 
+from . import cpu, cuda
 from .attrs import ImageConvAttrs, infer, work
-from .cuda import TACTICS
 
 _X = Quant(0.02, 3)
 _RELU = Activation(ActivationKind.RELU)
@@ -32,7 +32,7 @@ def sample(
     strides: tuple[int, int],
     pads: tuple[int, int, int, int],
     *,
-    half: DType | None = None,
+    real: DType | None = None,
     x: DType = DType.F32,
     quant: Quant = _X,
     output: Quant | DType | None = None,
@@ -40,12 +40,12 @@ def sample(
     steps: bool = False,
     bias: bool = True,
 ) -> Sample:
-    """A case of an image of that shape; of int8 without ``half``."""
+    """A case of an image of that shape; of int8 without ``real``, the type of the weights."""
     random = np.random.default_rng(len(name))
     where = (kernel, strides, pads, (1, 1), 1, activation)
-    if half is not None:
-        conv = HalfConvAttrs(*where, output=output or half)
-        inputs = [TensorType(x, shape), TensorType(half, (out, shape[1], *kernel)), TensorType(DType.F32, (out,))]
+    if real is not None:
+        conv = ConvAttrs(*where) if real is DType.F32 else HalfConvAttrs(*where, output=output or real)
+        inputs = [TensorType(x, shape), TensorType(real, (out, shape[1], *kernel)), TensorType(DType.F32, (out,))]
         return Sample(ImageConvAttrs(conv), (*inputs[:2], inputs[2] if bias else None), (1, 2) if bias else (1,), name)
     conv = QConvAttrs(*where, quant, None, output, steps)
     image = random.normal(0.0, 1.5, shape).astype(np.float32)
@@ -71,15 +71,17 @@ def samples() -> Iterable[Sample]:
     )
     for name, *rest in cases:
         yield sample(f"int8 {name}", *rest, output=y)
-        for half in HALF:
-            yield sample(f"{half.name.lower()} {name}", *rest, half=half)
+        for real in HALF if rest[0][1] == 1 else (DType.F32, *HALF):  # one channel: CUDA alone, where there is no FP32
+            yield sample(f"{real.name.lower()} {name}", *rest, real=real)
     name, *rest = cases[0]
     yield sample("int8 of int8", *rest, x=DType.I8, output=y, activation=_RELU6)
     yield sample("int8 to float", *rest, quant=Quant(0.03, -128), activation=NO_ACTIVATION, bias=False)
     yield sample("int8 steps", *rest, output=y, steps=True, activation=_RELU6)
+    for real in (DType.F32, *HALF):
+        yield sample(f"{real.name.lower()} silu", *rest, real=real, activation=Activation(ActivationKind.SILU))
+        yield sample(f"{real.name.lower()} of many results", (1, 2, 5, 6), 150, *rest[2:], real=real, bias=False)
     for half in HALF:
-        yield sample(f"{half.name.lower()} of half", *rest, half=half, x=half, output=DType.F32, bias=False)
-        yield sample(f"{half.name.lower()} silu", *rest, half=half, activation=Activation(ActivationKind.SILU))
+        yield sample(f"{half.name.lower()} of half", *rest, real=half, x=half, output=DType.F32, bias=False)
 
 
 def large_samples() -> Iterable[tuple[str, Sample]]:
@@ -88,7 +90,14 @@ def large_samples() -> Iterable[tuple[str, Sample]]:
         for batch in (1, 8):
             where = ((batch, 3, 224, 224), out, (size, size), (2, 2), (size // 2,) * 4)
             yield f"{name} batch {batch} int8", sample("large", *where, output=Quant(0.05, -128))
-            yield f"{name} batch {batch} fp16", sample("large", *where, half=DType.F16)
+            yield f"{name} batch {batch} fp16", sample("large", *where, real=DType.F16)
 
 
-SPEC = OpSpec(name="image_conv", attrs=ImageConvAttrs, infer=infer, tactics=TACTICS, samples=samples, work=work)
+SPEC = OpSpec(
+    name="image_conv",
+    attrs=ImageConvAttrs,
+    infer=infer,
+    tactics=(*cpu.TACTICS, *cuda.TACTICS),
+    samples=samples,
+    work=work,
+)

@@ -14,10 +14,8 @@ import pytest
 
 from ingot.builder.ir import Node
 from ingot.kernels.common.half import HALF, from_bfloat16, is_half, narrow
-from ingot.kernels.conv.attrs import QConvAttrs
-from ingot.kernels.image_conv.attrs import ImageConvAttrs, operands
-from ingot.kernels.quantize.op import QuantizeAttrs
-from ingot.kernels.spec import DType, OpSpec, Sample, Tactic, TensorType
+from ingot.kernels.image_conv.attrs import ImageConvAttrs
+from ingot.kernels.spec import DType, OpSpec, Sample, Tactic
 
 sys.path.extend([str(Path(__file__).parent), str(Path(__file__).parents[1] / "kernels")])
 import harness
@@ -84,26 +82,10 @@ def portable_results(node: Node, arrays: list[np.ndarray | None]) -> list[np.nda
         kinds = [v.type.dtype for v in node.outputs]
         return [narrow(a, kind) if kind in HALF else a for a, kind in zip(results, kinds)]
     if isinstance(node.attrs, ImageConvAttrs):
-        return portable_results(*in_steps(node, arrays))
+        return portable_results(*samples.in_steps(node, arrays))
     tactics = tactics_for(node, "cpu")
     assert tactics, "no kernel of the CPU to compare with"
     return samples.run(node, tactics[0], arrays, "portable", 1)
-
-
-def in_steps(node: Node, arrays: list[np.ndarray | None]) -> tuple[Node, list[np.ndarray | None]]:
-    """The convolution alone that an image's is, and its inputs: the image quantised and channels last."""
-    conv, (x, *others) = node.attrs.conv, arrays
-    if isinstance(conv, QConvAttrs) and x.dtype == np.float32:
-        quantize = samples.SPECS["quantize"]
-        (x,) = portable_results(*samples.make_node(quantize, Sample(QuantizeAttrs(conv.x), (x,))))
-    inputs = operands(node.attrs, (np.ascontiguousarray(np.moveaxis(x, 1, -1)), *others))
-    kinds = operands(node.attrs, [v and v.type.dtype for v in node.inputs])
-    kinds = [a if kind is not DType.BF16 else TensorType(kind, a.shape) for a, kind in zip(inputs, kinds)]
-    constant = tuple(i for i, a in enumerate(inputs) if i and a is not None)
-    step = samples.make_node(samples.SPECS["conv"], Sample(conv, tuple(kinds), ()))[0]
-    for i in constant:
-        step.inputs[i].data = inputs[i]
-    return step, list(inputs)
 
 
 @pytest.mark.parametrize(("spec", "sample"), CASES)

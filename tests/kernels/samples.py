@@ -13,6 +13,9 @@ from ingot import kernels
 from ingot._kernel import make_params, run_kernel
 from ingot.builder.ir import Node, Value
 from ingot.kernels.common.half import HALF, real_attrs, to_bfloat16, widen
+from ingot.kernels.conv.attrs import QConvAttrs
+from ingot.kernels.image_conv.attrs import operands
+from ingot.kernels.quantize.op import QuantizeAttrs
 from ingot.kernels.spec import DENSE, DType, Layout, OpSpec, Sample, Tactic, TensorType
 
 _spec = importlib.util.spec_from_file_location("guard", Path(__file__).with_name("guard.py"))
@@ -114,3 +117,23 @@ def run(node: Node, tactic: Tactic, arrays: list[np.ndarray | None], isa: str, s
         assert h is None or (h.raw == b).all(), "an input was written"
     assert all(o.tail_untouched() for o in outputs), "bytes behind an output were written"
     return [unblocked(o.array.copy(), layout) for o, layout in zip(outputs, written)]
+
+
+def in_steps(node: Node, arrays: list[np.ndarray | None]) -> tuple[Node, list[np.ndarray | None]]:
+    """The convolution alone that an image's is, and its inputs: the image quantised and channels last."""
+    conv, (x, *others) = node.attrs.conv, arrays
+    if isinstance(conv, QConvAttrs) and x.dtype == np.float32:
+        (x,) = _portable(*make_node(SPECS["quantize"], Sample(QuantizeAttrs(conv.x), (x,))))
+    inputs = operands(node.attrs, (np.ascontiguousarray(np.moveaxis(x, 1, -1)), *others))
+    kinds = operands(node.attrs, [v and v.type.dtype for v in node.inputs])
+    kinds = [a if kind is not DType.BF16 else TensorType(kind, a.shape) for a, kind in zip(inputs, kinds)]
+    constant = tuple(i for i, a in enumerate(inputs) if i and a is not None)
+    step = make_node(SPECS["conv"], Sample(conv, tuple(kinds), ()))[0]
+    for i in constant:
+        step.inputs[i].data = inputs[i]
+    return step, list(inputs)
+
+
+def _portable(node: Node, arrays: list[np.ndarray | None]) -> list[np.ndarray]:
+    tactic = next(t for t in node.op.tactics if t.kernel and t.is_for("cpu") and t.when(node))
+    return run(node, tactic, arrays, "portable", 1)
