@@ -78,12 +78,19 @@ static uint64_t dw_state_size(const ingot_call *call) {
 
 static void dw_prepare(const ingot_call *call) { plan_make(call, call->state); }
 
+/* What tiles need of scratch: a pixel of zeros, one that is written and that nobody reads, and where inputs lie. */
+typedef struct dw_half_scratch {
+    uint16_t zeros[BLOCK], discard[BLOCK];
+    ingot_dw_tile_inputs inputs;
+} dw_half_scratch;
+
 /* The image, then a row of the residual, then one of the result. */
 static uint64_t dw_scratch_size(const ingot_call *call) {
     dw_half_plan plan;
     plan_make(call, &plan);
     const int64_t pixels = plan.line_room * plan.column_room + 2 * (int64_t)INGOT_DW_CHUNK;
-    return (uint64_t)pixels * BLOCK * sizeof(float);
+    const uint64_t widened = (uint64_t)pixels * BLOCK * sizeof(float);
+    return widened > sizeof(dw_half_scratch) ? widened : sizeof(dw_half_scratch);
 }
 
 /* Where channels [channel, channel + count) of a pixel lie. */
@@ -128,50 +135,32 @@ static int fits_tiles(const ingot_call *call, const ingot_conv_shape *s, const i
            (residual == INGOT_BF16 || residual == INGOT_DTYPE_NONE) && ingot_dw_tile_shape_check(s) == NULL;
 }
 
-/* A unit's results in tiles. Those that reach beyond the unit read a pixel of zeros and write one that nobody reads. */
+/* A unit's results in tiles. Those that reach beyond the unit read zeros and write what nobody reads. */
 static void unit_of_tiles(const ingot_call *call, const ingot_conv_shape *s, const ingot_dw_row *unit, int64_t batch,
-                          const int64_t *lines, int64_t channel, ingot_dw_half_tile *tile, uint16_t *zeros,
+                          const int64_t *lines, int64_t channel, ingot_dw_half_tile *tile, dw_half_scratch *own,
                           const ingot_dw_half_tiles *tiles) {
-    enum { COLUMNS = INGOT_DW_TILE_COLUMNS, RESULTS = INGOT_DW_TILE_RESULTS };
-    const uint16_t *in[INGOT_DW_TILE_INPUTS], *residuals[RESULTS];
-    uint16_t *out[RESULTS], *discard = zeros + BLOCK;
     const ingot_arg *residual = &call->in[INGOT_CONV_RESIDUAL];
-    const int64_t stride = s->stride[1], in_pitch = s->in_pitch;
-    const int64_t in_lines = (INGOT_DW_TILE_LINES - 1) * stride + INGOT_DW_TILE_KERNEL;
-    const int64_t in_columns = (COLUMNS - 1) * stride + INGOT_DW_TILE_KERNEL;
-    tile->in = in;
+    const int64_t element = sizeof(uint16_t), before = batch * s->out[1] * s->out[2];
+    const void *out[INGOT_DW_TILE_RESULTS], *residuals[INGOT_DW_TILE_RESULTS], *added = NULL;
+    const void *results = (const uint16_t *)call->out[0].data + before * s->out_pitch + channel;
+    if (residual->data != NULL) {
+        added = (const uint16_t *)residual->data + before * residual->pitch + channel;
+    }
+    tile->in = own->inputs.in;
     tile->weights = unit->weights;
     tile->bias = unit->bias;
-    tile->out = out;
+    tile->out = (void *const *)out;
     tile->residual = residual->data != NULL ? residuals : NULL;
     tile->channels = unit->shape->in_channels;
     for (int64_t y = lines[0]; y < lines[1]; y += INGOT_DW_TILE_LINES) {
-        for (int64_t x = unit->begin; x < unit->end; x += COLUMNS) {
-            const uint16_t **pixel = in;
-            const int64_t left = x * stride - s->pad[2];
-            const int between = left >= 0 && left + in_columns <= s->in[2];
-            for (int64_t i = y * stride - s->pad[1]; i < y * stride - s->pad[1] + in_lines; i++, pixel += in_columns) {
-                if (i < 0 || i >= s->in[1]) {
-                    for (int64_t j = 0; j < in_columns; j++) {
-                        pixel[j] = zeros;
-                    }
-                    continue;
-                }
-                const uint16_t *line = (const uint16_t *)(const void *)unit->image + (i * s->in[2] + left) * in_pitch;
-                for (int64_t j = 0; j < in_columns; j++, line += in_pitch) {
-                    pixel[j] = between || (left + j >= 0 && left + j < s->in[2]) ? line : zeros;
-                }
+        for (int64_t x = unit->begin; x < unit->end; x += INGOT_DW_TILE_COLUMNS) {
+            tile->moved = ingot_dw_tile_point(&own->inputs, s, unit->image, element, y, x, own->zeros);
+            ingot_dw_tile_results(s, results, s->out_pitch * element, y, x, lines[1], unit->end, own->discard, out);
+            if (tile->residual != NULL) {
+                ingot_dw_tile_results(s, added, residual->pitch * element, y, x, lines[1], unit->end, own->zeros,
+                                      residuals);
             }
-            for (int i = 0; i < RESULTS; i++) {
-                const int64_t row = y + i / COLUMNS, column = x + i % COLUMNS;
-                const int64_t at = (batch * s->out[1] + row) * s->out[2] + column;
-                const int inside = row < lines[1] && column < unit->end;
-                out[i] = inside ? (uint16_t *)call->out[0].data + at * s->out_pitch + channel : discard;
-                if (tile->residual != NULL) {
-                    residuals[i] = inside ? (const uint16_t *)residual->data + at * residual->pitch + channel : zeros;
-                }
-            }
-            tiles->tile[stride - 1](tile);
+            tiles->tile[s->stride[1] - 1](tile);
         }
     }
 }
@@ -187,9 +176,9 @@ int ingot_conv_half_dw_run(const ingot_call *call, uint32_t begin, uint32_t end,
     const float *bias = call->in[INGOT_CONV_BIAS].data;
     float *image = scratch;
     float *rest = image + plan->line_room * plan->column_room * BLOCK, *result = rest + INGOT_DW_CHUNK * BLOCK;
-    uint16_t *zeros = scratch; /* and as many behind them to discard */
+    dw_half_scratch *own = scratch;
     if (tiled) {
-        memset(zeros, 0, BLOCK * sizeof *zeros);
+        memset(own, 0, sizeof *own);
     }
     for (uint32_t unit = begin; unit < end; unit++) {
         const int64_t block = unit % plan->blocks, place = unit / plan->blocks;
@@ -213,7 +202,7 @@ int ingot_conv_half_dw_run(const ingot_call *call, uint32_t begin, uint32_t end,
         row.image = pixel_at(x, batch * whole->in[1] * whole->in[2], channel);
         if (tiled) {
             const int64_t rows[2] = {first, last};
-            unit_of_tiles(call, whole, &row, batch, rows, channel, &tile, zeros, tiles);
+            unit_of_tiles(call, whole, &row, batch, rows, channel, &tile, own, tiles);
             continue;
         }
         if (x->dtype != INGOT_F32) {

@@ -8,6 +8,7 @@ void ingot_dw_row__avx512(const ingot_dw_row *row);
 INGOT_INLINE void dw_half_tile(const ingot_dw_half_tile *t, const int stride) {
     enum { LINES = INGOT_DW_TILE_LINES, COLUMNS = INGOT_DW_TILE_COLUMNS, KERNEL = INGOT_DW_TILE_KERNEL };
     const int in_lines = (LINES - 1) * stride + KERNEL, in_columns = (COLUMNS - 1) * stride + KERNEL;
+    const int64_t moved = t->moved;
     const v16 lo = v16_set1(t->lo), hi = v16_set1(t->hi);
     for (int64_t c = 0; c < t->channels; c += INGOT_DW_LANES) {
         const int64_t left = t->channels - c, n = left < INGOT_DW_LANES ? left : INGOT_DW_LANES;
@@ -23,7 +24,7 @@ INGOT_INLINE void dw_half_tile(const ingot_dw_half_tile *t, const int stride) {
             v16 x[2 * (COLUMNS - 1) + KERNEL];
 #pragma GCC unroll 9
             for (int i = 0; i < in_columns; i++) {
-                x[i] = v16_widen_n(INGOT_BF16, t->in[line * in_columns + i] + c, n);
+                x[i] = v16_widen_n(INGOT_BF16, (const uint16_t *)t->in[line * in_columns + i] + (moved + c), n);
             }
 #pragma GCC unroll 2
             for (int y = 0; y < LINES; y++) {
@@ -46,11 +47,11 @@ INGOT_INLINE void dw_half_tile(const ingot_dw_half_tile *t, const int stride) {
         for (int i = 0; i < LINES * COLUMNS; i++) {
             v16 y = sum[i / COLUMNS][i % COLUMNS];
             if (t->residual != NULL) {
-                y = v16_add(y, v16_widen_n(INGOT_BF16, t->residual[i] + c, n));
+                y = v16_add(y, v16_widen_n(INGOT_BF16, (const uint16_t *)t->residual[i] + c, n));
             }
             results[i] = v16_min(hi, v16_max(lo, y));
             if (t->activation == NULL) {
-                bf16_round_n(t->out[i] + c, results[i], n);
+                bf16_round_n((uint16_t *)t->out[i] + c, results[i], n);
             }
         }
         if (t->activation == NULL) {
@@ -59,7 +60,7 @@ INGOT_INLINE void dw_half_tile(const ingot_dw_half_tile *t, const int stride) {
 #pragma GCC unroll 1
         for (int i = 0; i < LINES * COLUMNS; i++) {
             const v16 y = bf16_activate(t->activation, results[i]);
-            bf16_round_n(t->out[i] + c, y, n);
+            bf16_round_n((uint16_t *)t->out[i] + c, y, n);
         }
     }
 }

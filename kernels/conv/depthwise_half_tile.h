@@ -5,13 +5,14 @@
 
 #include "depthwise_tile.h"
 
-/* All pointers are to the first of the channels, any number of them. */
+/* All pointers are to the first of the channels, any number of them; those of pixels to bfloat16. */
 typedef struct ingot_dw_half_tile {
-    const uint16_t *const *in;       /* pixels line by line; zeros outside the image */
-    const float *weights;            /* [channels / 16][9][16] */
-    const float *bias;               /* or NULL */
-    uint16_t *const *out;            /* [8] pixels line by line */
-    const uint16_t *const *residual; /* [8], or NULL */
+    const void *const *in;       /* pixels line by line; zeros outside the image */
+    int64_t moved;               /* elements by which all of them lie behind that */
+    const float *weights;        /* [channels / 16][9][16] */
+    const float *bias;           /* or NULL */
+    void *const *out;            /* [8] pixels line by line */
+    const void *const *residual; /* [8], or NULL */
     int64_t channels;
     float lo, hi;                       /* clamp; infinite when there is none */
     const ingot_activation *activation; /* NULL when the clamp does it */

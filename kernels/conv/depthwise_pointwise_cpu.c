@@ -94,7 +94,7 @@ static void depthwise_tile(const ingot_call *call, const float *image, int64_t y
     const ingot_conv_shape *s = &plan->shape;
     const ingot_conv_dw_pw_params *p = call->params;
     const float *weights = call->in[DW_W].data, *bias = call->in[DW_BIAS].data;
-    float *out[RESULTS];
+    void *out[RESULTS];
     ingot_gemm_f32 finish;
     ingot_gemm_f32_activation(&finish, &p->depthwise.activation);
     ingot_dw_tile tile = {.out = out, .lo = finish.lo, .hi = finish.hi};

@@ -18,13 +18,14 @@ enum {
     INGOT_DW_TILE_INPUTS = (2 * (INGOT_DW_TILE_LINES - 1) + 3) * (2 * (INGOT_DW_TILE_COLUMNS - 1) + 3)
 };
 
-/* All pointers are to the first of the channels, a multiple of 16 of them. */
+/* All pointers are to the first of the channels, a multiple of 16 of them; those of pixels to floats. */
 typedef struct ingot_dw_tile {
-    const float *const *in;       /* pixels line by line; zeros outside the image */
-    const float *weights;         /* [channels / 16][9][16] */
-    const float *bias;            /* or NULL */
-    float *const *out;            /* [8] pixels line by line */
-    const float *const *residual; /* [8], or NULL */
+    const void *const *in;       /* pixels line by line; zeros outside the image */
+    int64_t moved;               /* floats by which all of them lie behind that */
+    const float *weights;        /* [channels / 16][9][16] */
+    const float *bias;           /* or NULL */
+    void *const *out;            /* [8] pixels line by line */
+    const void *const *residual; /* [8], or NULL */
     int64_t channels;
     float lo, hi; /* clamp; infinite when there is none */
 } ingot_dw_tile;
@@ -37,6 +38,23 @@ typedef struct ingot_dw_tile_isa {
     ingot_dw_tile_fn tile[2];
 } ingot_dw_tile_isa;
 
+/* Where the inputs of a tile lie, and those of the tiles behind it in its line. All zeros at first. */
+typedef struct ingot_dw_tile_inputs {
+    const void *in[INGOT_DW_TILE_INPUTS];
+    const void *image; /* NULL when some of them are outside: the next tile is pointed at anew */
+    int64_t y, x;      /* of the tile's first result */
+} ingot_dw_tile_inputs;
+
+/* Those of the tile whose first result is (y, x), a pixel of the image having so many elements of so many bytes. Gives
+ * by how many elements they lie behind `inputs->in`. */
+int64_t ingot_dw_tile_point(ingot_dw_tile_inputs *inputs, const ingot_conv_shape *s, const void *image, int64_t element,
+                            int64_t y, int64_t x, const void *zeros);
+
+/* Its results, or the residuals of these: `pixels` of an image so many bytes apart; `outside` for those that are not in
+ * lines before `lines` and columns before `columns`. */
+void ingot_dw_tile_results(const ingot_conv_shape *s, const void *pixels, int64_t pixel_bytes, int64_t y, int64_t x,
+                           int64_t lines, int64_t columns, const void *outside, const void **results);
+
 /* A pixel of zeros and one to write to, each of a slice of channels; then the channels behind the last sixteen of a
  * tile's inputs, results and residuals. All zeros at first. */
 typedef struct ingot_dw_tile_scratch {
@@ -44,6 +62,7 @@ typedef struct ingot_dw_tile_scratch {
     float in[INGOT_DW_TILE_INPUTS][INGOT_DW_LANES];
     float out[INGOT_DW_TILE_RESULTS][INGOT_DW_LANES], residual[INGOT_DW_TILE_RESULTS][INGOT_DW_LANES];
     float bias[INGOT_DW_LANES];
+    ingot_dw_tile_inputs inputs;
 } ingot_dw_tile_scratch;
 
 /* Why these extents cannot be done in tiles, or NULL. */

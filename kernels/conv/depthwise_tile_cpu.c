@@ -71,18 +71,18 @@ static void run_rest(const ingot_dw_tile *tile, int64_t rest, int64_t inputs, in
                      ingot_dw_tile_scratch *scratch) {
     const int64_t first = tile->channels;
     const size_t bytes = (size_t)rest * sizeof(float);
-    const float *in[INPUTS], *residual[RESULTS];
-    float *out[RESULTS];
+    const void *in[INPUTS], *residual[RESULTS];
+    void *out[RESULTS];
     ingot_dw_tile part = *tile;
     for (int64_t i = 0; i < inputs; i++) {
-        memcpy(scratch->in[i], tile->in[i] + first, bytes);
+        memcpy(scratch->in[i], (const float *)tile->in[i] + tile->moved + first, bytes);
         in[i] = scratch->in[i];
     }
     for (int i = 0; i < RESULTS; i++) {
         out[i] = scratch->out[i];
         residual[i] = scratch->residual[i];
         if (tile->residual != NULL) {
-            memcpy(scratch->residual[i], tile->residual[i] + first, bytes);
+            memcpy(scratch->residual[i], (const float *)tile->residual[i] + first, bytes);
         }
     }
     if (tile->bias != NULL) {
@@ -90,54 +90,66 @@ static void run_rest(const ingot_dw_tile *tile, int64_t rest, int64_t inputs, in
         part.bias = scratch->bias;
     }
     part.in = in;
+    part.moved = 0;
     part.weights += first * TAPS;
     part.out = out;
     part.residual = tile->residual != NULL ? residual : NULL;
     part.channels = LANES;
     run(&part);
     for (int i = 0; i < RESULTS; i++) {
-        memcpy(tile->out[i] + first, out[i], bytes);
+        memcpy((float *)tile->out[i] + first, out[i], bytes);
     }
 }
 
-/* The inputs of the tile whose first window begins at (y, x) of the image. */
-static int64_t point_inputs(const ingot_conv_shape *s, const float *image, int64_t y, int64_t x, const float *zeros,
-                            const float **in) {
-    const int64_t lines = (INGOT_DW_TILE_LINES - 1) * s->stride[1] + INGOT_DW_TILE_KERNEL;
-    const int64_t columns = (INGOT_DW_TILE_COLUMNS - 1) * s->stride[2] + INGOT_DW_TILE_KERNEL;
-    const int inside = x >= 0 && x + columns <= s->in[2];
-    for (int64_t i = y; i < y + lines; i++, in += columns) {
-        const int64_t line = i * s->in[2];
-        if (i < 0 || i >= s->in[1]) {
-            for (int64_t j = 0; j < columns; j++) {
-                in[j] = zeros;
-            }
-        } else if (inside) {
-            const float *pixel = image + (line + x) * s->in_pitch;
-            for (int64_t j = 0; j < columns; j++, pixel += s->in_pitch) {
-                in[j] = pixel;
-            }
-        } else {
-            for (int64_t j = 0; j < columns; j++) {
-                const int64_t column = x + j;
-                in[j] = column >= 0 && column < s->in[2] ? image + (line + column) * s->in_pitch : zeros;
-            }
+static int64_t input_lines(const ingot_conv_shape *s) {
+    return (INGOT_DW_TILE_LINES - 1) * s->stride[1] + INGOT_DW_TILE_KERNEL;
+}
+
+static int64_t input_columns(const ingot_conv_shape *s) {
+    return (INGOT_DW_TILE_COLUMNS - 1) * s->stride[2] + INGOT_DW_TILE_KERNEL;
+}
+
+int64_t ingot_dw_tile_point(ingot_dw_tile_inputs *inputs, const ingot_conv_shape *s, const void *image, int64_t element,
+                            int64_t y, int64_t x, const void *zeros) {
+    const int64_t lines = input_lines(s), columns = input_columns(s), pixel_bytes = s->in_pitch * element;
+    const int64_t top = y * s->stride[1] - s->pad[1], left = x * s->stride[2] - s->pad[2];
+    const int between = left >= 0 && left + columns <= s->in[2];
+    const void **in = inputs->in;
+    if (between && inputs->image == image && inputs->y == y && inputs->x <= x) {
+        return (x - inputs->x) * s->stride[2] * s->in_pitch;
+    }
+    for (int64_t i = top; i < top + lines; i++) {
+        const int within = i >= 0 && i < s->in[1];
+        for (int64_t j = left; j < left + columns; j++) {
+            const int inside = within && j >= 0 && j < s->in[2];
+            *in++ = inside ? (const char *)image + (i * s->in[2] + j) * pixel_bytes : zeros;
         }
     }
-    return lines * columns;
+    inputs->image = between && top >= 0 && top + lines <= s->in[1] ? image : NULL;
+    inputs->y = y;
+    inputs->x = x;
+    return 0;
+}
+
+void ingot_dw_tile_results(const ingot_conv_shape *s, const void *pixels, int64_t pixel_bytes, int64_t y, int64_t x,
+                           int64_t lines, int64_t columns, const void *outside, const void **results) {
+    for (int64_t i = y; i < y + INGOT_DW_TILE_LINES; i++) {
+        for (int64_t j = x; j < x + INGOT_DW_TILE_COLUMNS; j++) {
+            const int inside = i < lines && j < columns;
+            *results++ = inside ? (const char *)pixels + (i * s->out[2] + j) * pixel_bytes : outside;
+        }
+    }
 }
 
 void ingot_dw_tile_at(const ingot_conv_shape *s, const float *image, int64_t y, int64_t x, int64_t channels,
                       ingot_dw_tile *tile, ingot_dw_tile_fn run, ingot_dw_tile_scratch *scratch) {
-    const float *in[INPUTS];
     const int64_t rest = channels % LANES;
-    const int64_t inputs =
-        point_inputs(s, image, y * s->stride[1] - s->pad[1], x * s->stride[2] - s->pad[2], scratch->zeros, in);
-    tile->in = in;
+    tile->moved = ingot_dw_tile_point(&scratch->inputs, s, image, sizeof(float), y, x, scratch->zeros);
+    tile->in = scratch->inputs.in;
     tile->channels = channels - rest;
     run(tile);
     if (rest > 0) {
-        run_rest(tile, rest, inputs, run, scratch);
+        run_rest(tile, rest, input_lines(s) * input_columns(s), run, scratch);
     }
 }
 
@@ -148,9 +160,8 @@ int ingot_conv_dw_tile_run(const ingot_call *call, uint32_t begin, uint32_t end,
     const ingot_conv_params *params = call->params;
     const ingot_arg *bias = &call->in[INGOT_CONV_BIAS], *residual = &call->in[INGOT_CONV_RESIDUAL];
     ingot_dw_tile_scratch *own = scratch;
-    const float *residuals[RESULTS];
-    float *out[RESULTS];
-    ingot_dw_tile tile = {.out = out, .residual = residual->data != NULL ? residuals : NULL};
+    const void *residuals[RESULTS], *out[RESULTS];
+    ingot_dw_tile tile = {.out = (void *const *)out, .residual = residual->data != NULL ? residuals : NULL};
     ingot_gemm_f32 finish;
     ingot_gemm_f32_activation(&finish, &params->activation);
     tile.lo = finish.lo;
@@ -163,21 +174,21 @@ int ingot_conv_dw_tile_run(const ingot_call *call, uint32_t begin, uint32_t end,
         const float *x0 = (const float *)call->in[INGOT_CONV_X].data + image * s->in[1] * s->in[2] * s->in_pitch;
         tile.weights = (const float *)call->in[INGOT_CONV_W].data + channel * TAPS;
         tile.bias = bias->data != NULL ? (const float *)bias->data + channel : NULL;
+        const int64_t before = image * s->out[1] * s->out[2], out_bytes = s->out_pitch * (int64_t)sizeof(float);
+        const float *results = (const float *)call->out[0].data + before * s->out_pitch + channel, *added = NULL;
+        if (tile.residual != NULL) {
+            added = (const float *)residual->data + before * residual->pitch + channel;
+        }
         for (int64_t x = 0; x < s->out[2]; x += INGOT_DW_TILE_COLUMNS) {
-            for (int i = 0; i < RESULTS; i++) {
-                const int64_t line = y + i / INGOT_DW_TILE_COLUMNS, column = x + i % INGOT_DW_TILE_COLUMNS;
-                const int64_t pixel = (image * s->out[1] + line) * s->out[2] + column;
-                const int inside = line < s->out[1] && column < s->out[2];
-                out[i] = inside ? (float *)call->out[0].data + pixel * s->out_pitch + channel : own->discard;
-                if (tile.residual != NULL) {
-                    residuals[i] =
-                        inside ? (const float *)residual->data + pixel * residual->pitch + channel : own->zeros;
-                }
+            ingot_dw_tile_results(s, results, out_bytes, y, x, s->out[1], s->out[2], own->discard, out);
+            if (tile.residual != NULL) {
+                ingot_dw_tile_results(s, added, residual->pitch * (int64_t)sizeof(float), y, x, s->out[1], s->out[2],
+                                      own->zeros, residuals);
             }
             ingot_dw_tile_at(s, x0 + channel, y, x, channels, &tile, isa->tile[s->stride[1] - 1], own);
             for (int i = 0; finish.activation != NULL && i < RESULTS; i++) {
                 if (out[i] != own->discard) {
-                    isa->gemm->activate(finish.activation, out[i], channels);
+                    isa->gemm->activate(finish.activation, tile.out[i], channels);
                 }
             }
         }

@@ -6,6 +6,7 @@
 INGOT_INLINE void dw_tile(const ingot_dw_tile *t, const int stride) {
     enum { LINES = INGOT_DW_TILE_LINES, COLUMNS = INGOT_DW_TILE_COLUMNS, KERNEL = INGOT_DW_TILE_KERNEL };
     const int in_lines = (LINES - 1) * stride + KERNEL, in_columns = (COLUMNS - 1) * stride + KERNEL;
+    const int64_t moved = t->moved;
     const vreg lo = vreg_set1(t->lo), hi = vreg_set1(t->hi);
     for (int64_t c = 0; c < t->channels; c += VREG_LANES) {
         const float *weights = t->weights + c / INGOT_DW_LANES * INGOT_DW_LANES * KERNEL * KERNEL + c % INGOT_DW_LANES;
@@ -20,7 +21,7 @@ INGOT_INLINE void dw_tile(const ingot_dw_tile *t, const int stride) {
             vreg x[2 * (COLUMNS - 1) + KERNEL];
             INGOT_UNROLL(9)
             for (int i = 0; i < in_columns; i++) {
-                x[i] = vreg_load(t->in[line * in_columns + i] + c);
+                x[i] = vreg_load((const float *)t->in[line * in_columns + i] + (moved + c));
             }
             INGOT_UNROLL(2)
             for (int y = 0; y < LINES; y++) {
@@ -42,9 +43,9 @@ INGOT_INLINE void dw_tile(const ingot_dw_tile *t, const int stride) {
         for (int i = 0; i < LINES * COLUMNS; i++) {
             vreg y = sum[i / COLUMNS][i % COLUMNS];
             if (t->residual != NULL) {
-                y = vreg_add(y, vreg_load(t->residual[i] + c));
+                y = vreg_add(y, vreg_load((const float *)t->residual[i] + c));
             }
-            vreg_store(t->out[i] + c, vreg_min(hi, vreg_max(lo, y)));
+            vreg_store((float *)t->out[i] + c, vreg_min(hi, vreg_max(lo, y)));
         }
     }
 }
