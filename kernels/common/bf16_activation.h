@@ -1,5 +1,5 @@
 /* Activations of results that become bfloat16, which rounds by up to 2e-3 of them: shorter than those of vmath.h, and
- * as far off as said. Others, and all where there is no shorter form, are those of activation.h. */
+ * as far off as said, or short enough to be done in registers. Others are those of activation.h. */
 #ifndef INGOT_BF16_ACTIVATION_H
 #define INGOT_BF16_ACTIVATION_H
 
@@ -34,23 +34,28 @@ INGOT_INLINE v16 bf16_silu(v16 x) {
 }
 #endif
 
-/* Whether there is a shorter form. */
+/* Whether there is a form for registers. */
 static inline int bf16_activates(const ingot_activation *activation) {
+    switch (activation->kind) {
 #ifdef __AVX512F__
-    if (activation->kind == INGOT_ACT_SILU) {
-        return 1;
-    }
+    case INGOT_ACT_SILU:
 #endif
-    return activation->kind == INGOT_ACT_GELU;
+    case INGOT_ACT_HARD_SIGMOID:
+    case INGOT_ACT_HARD_SWISH:
+    case INGOT_ACT_GELU: return 1;
+    default: return 0;
+    }
 }
 
 INGOT_INLINE v16 bf16_activate(const ingot_activation *activation, v16 x) {
+    switch (activation->kind) {
 #ifdef __AVX512F__
-    if (activation->kind == INGOT_ACT_SILU) {
-        return bf16_silu(x);
-    }
+    case INGOT_ACT_SILU: return bf16_silu(x);
 #endif
-    return bf16_gelu(x);
+    case INGOT_ACT_HARD_SIGMOID: return v16_hard_sigmoid(x, activation->alpha, activation->beta);
+    case INGOT_ACT_HARD_SWISH: return v16_mul(x, v16_hard_sigmoid(x, 1.0f / 6.0f, 0.5f));
+    default: return bf16_gelu(x);
+    }
 }
 
 #endif

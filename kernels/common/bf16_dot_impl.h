@@ -141,14 +141,16 @@ static void bf16_dot_tile(const ingot_half_sums *t) {
     }
 }
 
-/* Adds bias and residual to the sums of all rows and clamps them. They stay where they are, or become results of
- * `out_dtype`, a constant where this is inlined. */
-INGOT_INLINE void bf16_finish_as(const ingot_half_finish *t, const uint8_t out_dtype) {
+/* Adds bias and residual to the sums of all rows, clamps them, and applies the activation that bf16_activation.h has in
+ * registers. They stay where they are, or become results of `out_dtype`; that and `activates` are constants where this
+ * is inlined. */
+INGOT_INLINE void bf16_finish_as(const ingot_half_finish *t, const uint8_t out_dtype, const int activates) {
     const v16 lo = v16_set1(t->lo), hi = v16_set1(t->hi);
     const int64_t mr = t->mr, columns = t->columns, first = t->column;
     const uint8_t residual_dtype = t->residual_dtype;
     void *const *const out = t->out;
     const void *const *const residual = t->residual;
+    const ingot_activation activation = activates ? *t->activation : (ingot_activation){.kind = INGOT_ACT_NONE};
     for (int64_t j = 0; j < columns; j += INGOT_GEMM_NR) {
         const int64_t n = columns - j < INGOT_GEMM_NR ? columns - j : INGOT_GEMM_NR, at = first + j;
         const v16 bias = t->bias != NULL ? v16_load_n(t->bias + at, n) : v16_zero();
@@ -160,7 +162,7 @@ INGOT_INLINE void bf16_finish_as(const ingot_half_finish *t, const uint8_t out_d
                                    ? v16_load_n((const float *)residual[r] + at, n)
                                    : v16_widen_n(INGOT_BF16, (const uint16_t *)residual[r] + at, n));
             }
-            v = v16_min(hi, v16_max(lo, v));
+            v = activates ? bf16_activate(&activation, v) : v16_min(hi, v16_max(lo, v));
             if (out_dtype == INGOT_DTYPE_NONE) {
                 v16_store(sums, v);
             } else if (out_dtype == INGOT_F32) {
@@ -173,27 +175,22 @@ INGOT_INLINE void bf16_finish_as(const ingot_half_finish *t, const uint8_t out_d
 }
 
 static void bf16_dot_finish(const ingot_half_finish *t) {
-    if (t->activation != NULL) {
+    if (t->activation == NULL && t->out_dtype == INGOT_F32) {
+        bf16_finish_as(t, INGOT_F32, 0);
+    } else if (t->activation == NULL) {
+        bf16_finish_as(t, INGOT_BF16, 0);
+    } else if (t->out_dtype == INGOT_BF16 && bf16_activates(t->activation)) {
+        bf16_finish_as(t, INGOT_BF16, 1);
+    } else {
         ingot_half_finish rest = *t;
-        bf16_finish_as(t, INGOT_DTYPE_NONE);
+        bf16_finish_as(t, INGOT_DTYPE_NONE, 0);
         for (int r = 0; r < t->mr; r++) {
-            float *sums = t->sums + r * INGOT_HALF_SUMS;
-            if (t->out_dtype == INGOT_BF16 && bf16_activates(t->activation)) {
-                for (int64_t j = 0; j < t->columns; j += INGOT_GEMM_NR) {
-                    v16_store(sums + j, bf16_activate(t->activation, v16_load(sums + j)));
-                }
-            } else {
-                ingot_activate_f32(t->activation, sums, t->columns);
-            }
+            ingot_activate_f32(t->activation, t->sums + r * INGOT_HALF_SUMS, t->columns);
         }
         rest.bias = NULL;
         rest.residual = NULL;
         rest.activation = NULL;
         bf16_dot_finish(&rest);
-    } else if (t->out_dtype == INGOT_F32) {
-        bf16_finish_as(t, INGOT_F32);
-    } else {
-        bf16_finish_as(t, INGOT_BF16);
     }
 }
 

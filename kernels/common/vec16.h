@@ -289,4 +289,10 @@ INGOT_INLINE v8 v8_load(const float *p) { return _mm256_loadu_ps(p); }
 INGOT_INLINE v8 v8_fma(v8 a, v8 b, v8 c) { return _mm256_fmadd_ps(a, b, c); }
 #endif
 
+/* clip(alpha x + beta, 0, 1), as ingot_hard_sigmoid_f32 has it. */
+INGOT_INLINE v16 v16_hard_sigmoid(v16 x, float alpha, float beta) {
+    const v16 line = v16_add(v16_mul(v16_set1(alpha), x), v16_set1(beta));
+    return v16_min(v16_set1(1.0f), v16_max(v16_zero(), line));
+}
+
 #endif
