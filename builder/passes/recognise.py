@@ -28,6 +28,7 @@ from ingot.builder.passes.match import (
     uniform,
 )
 from ingot.builder.passes.recognise_attention import attention
+from ingot.builder.passes.recognise_phases import phases
 from ingot.builder.passes.rewrite import Sweep, is_op, to_fixpoint
 from ingot.kernels.elementwise.op import single
 from ingot.kernels.normalize.op import NormalizeAttrs, NormalizeKind
@@ -299,6 +300,7 @@ _RECOGNISERS: tuple[Callable[[Sweep, Node], _Found], ...] = (
     _factor,
     attention,
     attention_operands,
+    phases,
     _softplus,
     _bound,
     _gated,
