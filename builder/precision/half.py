@@ -81,6 +81,7 @@ class Search:
         trial, basis = self._mixed(chosen), basis_of(self.bench.record, self.bench.samples, self._samples)
         self.request.measured = summary(trial, len(chosen), len(named), basis)
         report = f"{len(chosen)} of {len(named)} layers kept in fp32, error {trial.error:.3g}"
+        report += f" (max_error {bound:.3g})"
         self.graph.report.append((self.request.precision, report))
 
     def _holds(self, kept: frozenset[str], costs: dict[str, Trial]) -> bool:

@@ -9,6 +9,7 @@
  *
  * weights: those of conv_f32_n16, or of conv_half for so many channels. */
 #include "conv/conv_f32.h"
+#include "conv/conv_half.h"
 #include "conv/conv_shape.h"
 #include "image_conv.h"
 #include "image_conv_impl.h"
@@ -18,8 +19,6 @@
 
 enum { X, W, BIAS, MOST_LINES = 4096, TILE_MAJOR_BYTES = 192 * 1024 };
 
-extern const ingot_family ingot_family_conv_half;
-
 typedef struct image_plan {
     ingot_conv_shape shape;        /* channels last, of so many as a pixel in scratch has */
     int64_t channels;              /* of the image */
@@ -27,7 +26,7 @@ typedef struct image_plan {
     int64_t panels, slice_panels, slices;
     int64_t columns;                       /* of the image, that the windows of a line cover */
     int64_t element, line_bytes;           /* in scratch */
-    uint64_t band_at, planes_at, tiles_at; /* in scratch, behind which image line each of its lines is */
+    uint64_t band_at, planes_at, tiles_at; /* in scratch, which begins with what each line of the band holds */
     uint64_t size;                         /* of scratch, but for what products of half need */
     uint8_t dtype;                         /* in scratch */
 } image_plan;

@@ -195,7 +195,11 @@ void ingot_context_destroy(ingot_context *context);
 void *ingot_context_data(const ingot_context *context, uint32_t index);
 /* Binds a buffer of the caller's to an input or output: `size` bytes, exactly those of the current shape, aligned to
  * the element. NULL binds the context's own buffer again. Inputs are never written. CUDA takes memory of the device and
- * pinned memory, which a run uses without another copy on the host, and any other memory. */
+ * pinned memory, which a run uses without another copy on the host, and any other memory.
+ *
+ * The buffer of an output must not overlap that of another output or of an input: results are written while inputs are
+ * still read. A state that the model takes and gives is therefore copied from the output to the input between two runs,
+ * or two buffers change places: each is bound to the input in one run and to the output in the next. */
 ingot_status ingot_context_bind(ingot_context *context, uint32_t index, void *data, size_t size, ingot_error *error);
 /* Sets the extents of an input, within its range. When all inputs that vary agree, the shape program gives every other
  * extent. On an error the former shapes stay. Does not allocate. */
