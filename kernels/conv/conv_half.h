@@ -1,5 +1,4 @@
-/* conv_f16_n16, conv_bf16_n16k2: what the files of the instruction sets and image_conv_cpu.c need of conv_half_cpu.c.
- */
+/* conv_f16_n16, conv_bf16_n16k2: what other files need of conv_half_cpu.c. */
 #ifndef INGOT_CONV_HALF_H
 #define INGOT_CONV_HALF_H
 
