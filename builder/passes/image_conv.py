@@ -9,14 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ingot.builder.ir import Graph, Node, Value
+from ingot.builder.passes.permutation import CHANNELS_LAST
 from ingot.builder.passes.rewrite import Sweep, is_op, op, plural
 from ingot.kernels.conv.attrs import QConvAttrs
 from ingot.kernels.image_conv.attrs import ImageConvAttrs, takes
 from ingot.kernels.quantize.op import QuantizeAttrs, program
 from ingot.kernels.spec import DType, OpSpec, Quant
-
-#: [N, C, H, W] -> [N, H, W, C]
-CHANNELS_LAST = (0, 2, 3, 1)
 
 
 def run(graph: Graph) -> None:

@@ -10,6 +10,9 @@ from collections.abc import Sequence
 
 Perm = tuple[int, ...]
 
+#: [N, C, H, W] -> [N, H, W, C]
+CHANNELS_LAST: Perm = (0, 2, 3, 1)
+
 
 def identity(rank: int) -> Perm:
     return tuple(range(rank))

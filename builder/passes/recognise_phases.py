@@ -11,12 +11,10 @@ from dataclasses import replace
 import numpy as np
 
 from ingot.builder.ir import Node, Value
+from ingot.builder.passes.permutation import CHANNELS_LAST
 from ingot.builder.passes.rewrite import Sweep, is_op
 from ingot.kernels.conv.attrs import ConvAttrs
 from ingot.kernels.spec import DType
-
-#: [N, C, H, W] -> [N, H, W, C]
-CHANNELS_LAST = (0, 2, 3, 1)
 
 
 def phases(sweep: Sweep, node: Node) -> tuple[str, Value] | None:

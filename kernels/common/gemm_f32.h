@@ -22,6 +22,9 @@ enum {
     INGOT_GEMM_MR = 10,   /* most rows of a tile, and the stride of `rows`: 10 x 32 or twice 5 x 16 */
     INGOT_GEMM_NR = 16,   /* columns of a panel */
     INGOT_GEMM_GROUP = 2, /* panels that are best done together */
+
+    /* Bytes of weights that stay in the second-level cache: tiles may then have all slices one after the other. */
+    INGOT_GEMM_CACHED = 192 * 1024,
 };
 
 typedef struct ingot_gemm_f32 {

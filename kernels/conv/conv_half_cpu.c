@@ -5,8 +5,6 @@
 #include "conv_half.h"
 #include "conv_indirect.h"
 
-enum { TILE_MAJOR_BYTES = 192 * 1024 };
-
 static const char *conv_check(const ingot_call *call) {
     const ingot_arg *w = &call->in[INGOT_CONV_W], *x = &call->in[INGOT_CONV_X];
     const ingot_conv_params *p = call->params;
@@ -43,7 +41,7 @@ static void plan_make(const ingot_call *call, ingot_conv_plan *plan) {
     }
     plan->group_slices = (plan->panels + plan->slice_panels - 1) / plan->slice_panels;
     plan->slices = plan->group_slices * plan->shape.groups;
-    plan->tile_major = w->count * (int64_t)sizeof(float) <= TILE_MAJOR_BYTES;
+    plan->tile_major = w->count * (int64_t)sizeof(float) <= INGOT_GEMM_CACHED;
 }
 
 static ingot_half_cut make_cut(const ingot_conv_plan *plan) {

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-enum { FEW_CHANNELS = 16, TILE_MAJOR_BYTES = 192 * 1024, ROW_PANELS = 8 };
+enum { FEW_CHANNELS = 16, ROW_PANELS = 8 };
 
 /* A convolution that looks at one pixel at a time sees one long row of pixels. */
 static void flatten_pointwise(ingot_conv_shape *s) {
@@ -40,7 +40,7 @@ void ingot_conv_plan_make(const ingot_call *call, int64_t element, int64_t align
     const int64_t panel_bytes = s->taps * s->group_in * INGOT_GEMM_NR * element;
     ingot_conv_plan_cut(plan, INGOT_GEMM_MR,
                         plan->pixels == 1 ? ROW_PANELS : ingot_gemm_slice(plan->panels, panel_bytes),
-                        w->count * element <= TILE_MAJOR_BYTES);
+                        w->count * element <= INGOT_GEMM_CACHED);
     const int64_t width = s->kernel[2];
     const int dense = s->groups == 1 && s->in_pitch == s->in_channels && s->in_channels % align == 0;
     const int adjacent = width == 1 || (s->dilation[2] == 1 && dense);

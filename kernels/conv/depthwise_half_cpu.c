@@ -122,7 +122,7 @@ static void clip_range(const ingot_conv_shape *s, int axis, int64_t first, int64
 
 /* Whether the results are tiles: the clamp of the activation then stands in `tile`. */
 static int fits_tiles(const ingot_call *call, const ingot_conv_shape *s, const ingot_dw_half_tiles *tiles,
-                      ingot_dw_half_tile *tile) {
+                      ingot_dw_tile *tile) {
     const ingot_conv_params *params = call->params;
     const uint8_t residual = call->in[INGOT_CONV_RESIDUAL].dtype;
     ingot_gemm_f32 clamp;
@@ -137,7 +137,7 @@ static int fits_tiles(const ingot_call *call, const ingot_conv_shape *s, const i
 
 /* A unit's results in tiles. Those that reach beyond the unit read zeros and write what nobody reads. */
 static void unit_of_tiles(const ingot_call *call, const ingot_conv_shape *s, const ingot_dw_row *unit, int64_t batch,
-                          const int64_t *lines, int64_t channel, ingot_dw_half_tile *tile, dw_half_scratch *own,
+                          const int64_t *lines, int64_t channel, ingot_dw_tile *tile, dw_half_scratch *own,
                           const ingot_dw_half_tiles *tiles) {
     const ingot_arg *residual = &call->in[INGOT_CONV_RESIDUAL];
     const int64_t element = sizeof(uint16_t), before = batch * s->out[1] * s->out[2];
@@ -168,7 +168,7 @@ static void unit_of_tiles(const ingot_call *call, const ingot_conv_shape *s, con
 int ingot_conv_half_dw_run(const ingot_call *call, uint32_t begin, uint32_t end, void *scratch,
                            const ingot_half_isa *isa, ingot_dw_row_fn fn, const ingot_dw_half_tiles *tiles) {
     const dw_half_plan *plan = call->state;
-    ingot_dw_half_tile tile;
+    ingot_dw_tile tile;
     const int tiled = tiles != NULL && fits_tiles(call, &plan->dw.shape, tiles, &tile);
     const ingot_conv_shape *whole = &plan->dw.shape;
     const ingot_conv_params *params = call->params;

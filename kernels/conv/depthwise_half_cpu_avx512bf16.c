@@ -5,7 +5,7 @@
 
 void ingot_dw_row__avx512(const ingot_dw_row *row);
 
-INGOT_INLINE void dw_half_tile(const ingot_dw_half_tile *t, const int stride) {
+INGOT_INLINE void dw_half_tile(const ingot_dw_tile *t, const int stride) {
     enum { LINES = INGOT_DW_TILE_LINES, COLUMNS = INGOT_DW_TILE_COLUMNS, KERNEL = INGOT_DW_TILE_KERNEL };
     const int in_lines = (LINES - 1) * stride + KERNEL, in_columns = (COLUMNS - 1) * stride + KERNEL;
     const int64_t moved = t->moved;
@@ -65,8 +65,8 @@ INGOT_INLINE void dw_half_tile(const ingot_dw_half_tile *t, const int stride) {
     }
 }
 
-static void dw_half_tile_1(const ingot_dw_half_tile *t) { dw_half_tile(t, 1); }
-static void dw_half_tile_2(const ingot_dw_half_tile *t) { dw_half_tile(t, 2); }
+static void dw_half_tile_1(const ingot_dw_tile *t) { dw_half_tile(t, 1); }
+static void dw_half_tile_2(const ingot_dw_tile *t) { dw_half_tile(t, 2); }
 
 static const ingot_dw_half_tiles tiles = {{dw_half_tile_1, dw_half_tile_2}, bf16_activates};
 

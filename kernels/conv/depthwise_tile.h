@@ -18,16 +18,18 @@ enum {
     INGOT_DW_TILE_INPUTS = (2 * (INGOT_DW_TILE_LINES - 1) + 3) * (2 * (INGOT_DW_TILE_COLUMNS - 1) + 3)
 };
 
-/* All pointers are to the first of the channels, a multiple of 16 of them; those of pixels to floats. */
+/* All pointers are to the first of the channels; those of pixels to floats, channels then being a multiple of 16, or,
+ * of depthwise_half_tile.h, to bfloat16. */
 typedef struct ingot_dw_tile {
     const void *const *in;       /* pixels line by line; zeros outside the image */
-    int64_t moved;               /* floats by which all of them lie behind that */
+    int64_t moved;               /* elements by which all of them lie behind that */
     const float *weights;        /* [channels / 16][9][16] */
     const float *bias;           /* or NULL */
     void *const *out;            /* [8] pixels line by line */
     const void *const *residual; /* [8], or NULL */
     int64_t channels;
-    float lo, hi; /* clamp; infinite when there is none */
+    float lo, hi;                       /* clamp; infinite when there is none */
+    const ingot_activation *activation; /* of bfloat16: NULL when the clamp does it */
 } ingot_dw_tile;
 
 typedef void (*ingot_dw_tile_fn)(const ingot_dw_tile *tile);

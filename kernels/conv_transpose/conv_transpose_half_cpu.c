@@ -7,8 +7,6 @@
 #include "conv_transpose_plan.h"
 #include "integers.h"
 
-enum { TILE_MAJOR_BYTES = 192 * 1024 };
-
 /* Product of the kernel's extents; a check has found that it fits. */
 static int64_t count_taps(const ingot_call *call) {
     const ingot_conv_transpose_params *p = call->params;
@@ -19,7 +17,7 @@ static void plan_make(const ingot_call *call, ingot_deconv_plan *plan) {
     const ingot_arg *w = &call->in[INGOT_DECONV_W];
     ingot_deconv_plan_make(call, ingot_half_size(call->in[INGOT_DECONV_X].dtype), INGOT_GEMM_GROUP, plan);
     plan->shape.taps = count_taps(call);
-    plan->tile_major = w->count * (int64_t)sizeof(float) <= TILE_MAJOR_BYTES;
+    plan->tile_major = w->count * (int64_t)sizeof(float) <= INGOT_GEMM_CACHED;
 }
 
 static const char *deconv_check(const ingot_call *call) {

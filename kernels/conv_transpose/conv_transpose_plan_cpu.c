@@ -2,8 +2,6 @@
 #include "conv_transpose_plan.h"
 #include "integers.h"
 
-enum { TILE_MAJOR_BYTES = 192 * 1024 };
-
 void ingot_deconv_plan_make(const ingot_call *call, int64_t element, int64_t slice_panels, ingot_deconv_plan *plan) {
     const ingot_arg *w = &call->in[INGOT_DECONV_W];
     ingot_deconv_shape *s = &plan->shape;
@@ -22,7 +20,7 @@ void ingot_deconv_plan_make(const ingot_call *call, int64_t element, int64_t sli
     plan->long_tiles = ingot_ceil_div(pixels + 1, INGOT_GEMM_MR);
     plan->short_tiles = ingot_ceil_div(pixels, INGOT_GEMM_MR);
     plan->line_tiles = plan->long_phases * plan->long_tiles + (phases - plan->long_phases) * plan->short_tiles;
-    plan->tile_major = w->count * element <= TILE_MAJOR_BYTES;
+    plan->tile_major = w->count * element <= INGOT_GEMM_CACHED;
     plan->padding_bytes = s->group_in * element;
 }
 

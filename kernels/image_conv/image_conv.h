@@ -20,6 +20,13 @@ typedef struct ingot_image_conv_params {
 _Static_assert(sizeof(ingot_image_conv_params) == 112, "ingot_image_conv_params");
 
 /* Channels of a pixel in shared memory, taps that are taken at once, and columns of the weights that lie together. */
-enum { INGOT_IMAGE_CHANNELS = 4, INGOT_IMAGE_TAPS = 4, INGOT_IMAGE_COLUMNS = 32 };
+/* And the most taps of a window's axis. */
+enum { INGOT_IMAGE_CHANNELS = 4, INGOT_IMAGE_TAPS = 4, INGOT_IMAGE_COLUMNS = 32, INGOT_IMAGE_MOST_TAPS = 4096 };
+
+/* Whether it has two spatial axes alone, no groups and no dilation. */
+static inline int ingot_image_conv_plain(const ingot_conv_params *p) {
+    return p->kernel[0] == 1 && p->strides[0] == 1 && p->pads_begin[0] == 0 && p->pads_end[0] == 0 && p->groups == 1 &&
+           p->dilations[0] == 1 && p->dilations[1] == 1 && p->dilations[2] == 1;
+}
 
 #endif

@@ -17,7 +17,7 @@
 
 #include <string.h>
 
-enum { X, W, BIAS, MOST_LINES = 4096, TILE_MAJOR_BYTES = 192 * 1024 };
+enum { X, W, BIAS };
 
 typedef struct image_plan {
     ingot_conv_shape shape;        /* channels last, of so many as a pixel in scratch has */
@@ -55,12 +55,11 @@ static const char *image_check(const ingot_call *call, int64_t pitch, const ingo
     if (x->rank != 4 || out->rank != 4) {
         return "image_conv: rank";
     }
-    if (x->dims[1] < 2 || x->dims[1] > INGOT_IMAGE_CHANNELS || x->dims[3] > INT32_MAX || p->conv.groups != 1) {
+    if (x->dims[1] < 2 || x->dims[1] > INGOT_IMAGE_CHANNELS || x->dims[3] > INT32_MAX) {
         return "image_conv: channels or extent";
     }
-    if (p->conv.kernel[0] != 1 || p->conv.strides[0] != 1 || p->conv.pads_begin[0] != 0 || p->conv.pads_end[0] != 0 ||
-        p->conv.kernel[1] > MOST_LINES || p->conv.dilations[1] != 1 || p->conv.dilations[2] != 1 || p->reserved != 0) {
-        return "image_conv: two spatial axes, without dilation";
+    if (!ingot_image_conv_plain(&p->conv) || p->conv.kernel[1] > INGOT_IMAGE_MOST_TAPS || p->reserved != 0) {
+        return "image_conv: not two spatial axes without groups and dilation";
     }
     const ingot_call conv = channels_last(call, pitch, in);
     const char *reason = family->check(&conv);
@@ -114,6 +113,25 @@ static void half_plan(const ingot_call *call, uint8_t dtype, image_plan *plan) {
     plan_make(call, dtype, even(call->in[X].dims[1]), plan);
 }
 
+static uint64_t f32_state_size(const ingot_call *call) {
+    (void)call;
+    return sizeof(image_plan);
+}
+
+static void f32_prepare(const ingot_call *call) { f32_plan(call, call->state); }
+
+/* By whether the processor has products of bfloat16: only the kernel that runs knows. */
+static uint64_t half_state_size(const ingot_call *call) {
+    (void)call;
+    return 2 * sizeof(image_plan);
+}
+
+static void half_prepare(const ingot_call *call) {
+    image_plan *plans = call->state;
+    half_plan(call, INGOT_F32, &plans[0]);
+    half_plan(call, INGOT_BF16, &plans[1]);
+}
+
 static ingot_half_cut half_cut(const image_plan *plan, const ingot_call *call) {
     const int64_t depth = plan->shape.taps * plan->shape.in_channels;
     return (ingot_half_cut){
@@ -121,7 +139,7 @@ static ingot_half_cut half_cut(const image_plan *plan, const ingot_call *call) {
         .run = INGOT_HALF_ROUNDED_RUN, /* lines are rounded once, whatever their windows have */
         .slice_panels = plan->slice_panels,
         .slices = plan->slices,
-        .keeps = call->in[W].count * (int64_t)sizeof(float) <= TILE_MAJOR_BYTES,
+        .keeps = call->in[W].count * (int64_t)sizeof(float) <= INGOT_GEMM_CACHED,
     };
 }
 
@@ -235,10 +253,8 @@ static void point_rows(const image_plan *plan, const image_tile *tile, int64_t m
 int ingot_image_conv_f32_run(const ingot_call *call, uint32_t begin, uint32_t end, void *scratch,
                              const ingot_image_isa *isa) {
     const ingot_image_conv_params *p = call->params;
-    image_plan made;
-    const image_plan *plan = &made;
+    const image_plan *plan = call->state;
     const ingot_conv_shape *s = &plan->shape;
-    f32_plan(call, &made);
     const char **rows = (const char **)(void *)((char *)scratch + plan->tiles_at);
     float *out_rows[INGOT_GEMM_MR];
     ingot_gemm_f32 tile = {
@@ -277,10 +293,8 @@ int ingot_image_conv_half_run(const ingot_call *call, uint32_t begin, uint32_t e
                               const ingot_image_isa *isa) {
     const ingot_image_conv_params *p = call->params;
     ingot_arg in[4];
-    image_plan made;
-    const image_plan *plan = &made;
+    const image_plan *plan = (const image_plan *)call->state + (isa->dot != NULL);
     const ingot_conv_shape *s = &plan->shape;
-    half_plan(call, isa->dot != NULL ? INGOT_BF16 : INGOT_F32, &made);
     const ingot_half_cut cut = half_cut(plan, call);
     const ingot_call conv = channels_last(call, s->in_channels, in);
     const char **rows = (const char **)(void *)((char *)scratch + plan->tiles_at);
@@ -322,6 +336,8 @@ const ingot_family ingot_family_image_conv_f32 = {
     .out_max = 1,
     .check = f32_check,
     .units = image_units,
+    .state_size = f32_state_size,
+    .prepare = f32_prepare,
     .scratch_size = f32_scratch_size,
 };
 
@@ -334,5 +350,7 @@ const ingot_family ingot_family_image_conv_half = {
     .out_max = 1,
     .check = half_check,
     .units = image_units,
+    .state_size = half_state_size,
+    .prepare = half_prepare,
     .scratch_size = half_scratch_size,
 };

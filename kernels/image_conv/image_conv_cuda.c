@@ -4,7 +4,7 @@
 #include "image_conv/image_conv.h"
 #include "kernel.h"
 
-enum { X, WEIGHTS, BIAS, SUMS, SCALE, STEP_BYTES = 1024, MOST_TAPS = 4096 };
+enum { X, WEIGHTS, BIAS, SUMS, SCALE, STEP_BYTES = 1024 };
 
 /* The extents, the bias, and weights [O / 32][steps][1024 bytes]. */
 static const char *shape_check(const ingot_call *call, int64_t size, uint8_t bias_type) {
@@ -14,20 +14,19 @@ static const char *shape_check(const ingot_call *call, int64_t size, uint8_t bia
     if (x->rank != 4 || out->rank != 4 || w->rank != 3 || x->dims[0] != out->dims[0]) {
         return "image_conv: rank or batch";
     }
-    if (x->dims[1] < 1 || x->dims[1] > INGOT_IMAGE_CHANNELS || out->dims[3] < 1 || p->groups != 1) {
+    if (x->dims[1] < 1 || x->dims[1] > INGOT_IMAGE_CHANNELS || out->dims[3] < 1) {
         return "image_conv: channels";
     }
     if (!ingot_activation_valid(&p->activation) || params->reserved != 0) {
         return "image_conv: activation";
     }
-    if (p->kernel[0] != 1 || p->strides[0] != 1 || p->dilations[0] != 1 || p->pads_begin[0] != 0 ||
-        p->pads_end[0] != 0) {
-        return "image_conv: two spatial axes";
+    if (!ingot_image_conv_plain(p)) {
+        return "image_conv: not two spatial axes without groups and dilation";
     }
     for (int i = 1; i < 3; i++) {
-        if (p->kernel[i] < 1 || p->kernel[i] > MOST_TAPS || p->strides[i] < 1 || p->dilations[i] != 1 ||
-            p->pads_begin[i] < 0 || p->pads_end[i] < 0) {
-            return "image_conv: kernel, strides, dilations or pads";
+        if (p->kernel[i] < 1 || p->kernel[i] > INGOT_IMAGE_MOST_TAPS || p->strides[i] < 1 || p->pads_begin[i] < 0 ||
+            p->pads_end[i] < 0) {
+            return "image_conv: kernel, strides or pads";
         }
         const int64_t room = x->dims[1 + i] + p->pads_begin[i] + p->pads_end[i] - p->kernel[i];
         if (out->dims[i] != (room < 0 ? 0 : room / p->strides[i] + 1)) {

@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-enum { TILE_MAJOR_BYTES = 192 * 1024, ROW_PANELS = 8 };
+enum { ROW_PANELS = 8 };
 
 typedef struct matmul_plan {
     int64_t k, n;
@@ -43,7 +43,7 @@ static void plan_make(const ingot_call *call, matmul_plan *plan) {
     plan->panels = b->dims[0];
     const int64_t panel_bytes = plan->k * INGOT_GEMM_NR * (int64_t)sizeof(float);
     plan_cut(plan, INGOT_GEMM_MR, plan->rows == 1 ? ROW_PANELS : ingot_gemm_slice(plan->panels, panel_bytes),
-             p->trans_a || b->count * (int64_t)sizeof(float) <= TILE_MAJOR_BYTES);
+             p->trans_a || b->count * (int64_t)sizeof(float) <= INGOT_GEMM_CACHED);
     const int collide = ingot_gemm_rows_collide(a->pitch * (int64_t)sizeof(float), plan->k) && plan->rows > 1;
     plan->copy_pitch = p->trans_a || collide ? ingot_gemm_copy_pitch(plan->k) : 0;
 }

@@ -5,7 +5,7 @@
 #include "matmul_half.h"
 #include "matmul_shape.h"
 
-enum { TILE_MAJOR_BYTES = 192 * 1024, ROUNDED_BYTES = 512 * 1024 };
+enum { ROUNDED_BYTES = 512 * 1024 };
 
 typedef struct matmul_plan {
     ingot_half_cut cut;
@@ -31,7 +31,7 @@ static void plan_make(const ingot_call *call, matmul_plan *plan) {
     const int64_t panel_bytes = b->dims[1] * INGOT_HALF_BLOCK * (int64_t)sizeof(float);
     cut->slice_panels = cut->few_rows ? (int64_t)INGOT_HALF_MOST_PANELS : ingot_gemm_slice(plan->panels, panel_bytes);
     cut->slices = ingot_ceil_div(plan->panels, cut->slice_panels);
-    cut->keeps = plan->panels * panel_bytes <= TILE_MAJOR_BYTES;
+    cut->keeps = plan->panels * panel_bytes <= INGOT_GEMM_CACHED;
 }
 
 static const char *matmul_check(const ingot_call *call) {

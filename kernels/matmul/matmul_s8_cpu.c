@@ -9,7 +9,7 @@
 #include "matmul_shape.h"
 
 enum { SUMS = 4, SCALE = 5 }; /* operands behind those of every product */
-enum { TILE_MAJOR_BYTES = 192 * 1024, ROW_PANELS = 8, FREE_PANELS = 4, FREE_COLUMNS = FREE_PANELS * INGOT_GEMM_NR };
+enum { ROW_PANELS = 8, FREE_PANELS = 4, FREE_COLUMNS = FREE_PANELS * INGOT_GEMM_NR };
 enum { PARTS_MAX = 3 };
 
 typedef struct s8_plan {
@@ -51,7 +51,7 @@ static void plan_make(const ingot_call *call, int packed, s8_plan *plan) {
     plan->copied = p->matmul.trans_a || plan->depth != s->k;
     plan->tile_major = p->tuning.way == INGOT_MATMUL_S8_BY_ROWS ||
                        (p->tuning.way == INGOT_MATMUL_S8_AUTO &&
-                        (plan->copied || panels * plan->parts * plan->depth * INGOT_GEMM_NR <= TILE_MAJOR_BYTES));
+                        (plan->copied || panels * plan->parts * plan->depth * INGOT_GEMM_NR <= INGOT_GEMM_CACHED));
 }
 
 static const char *operands_check(const ingot_call *call, int packed, ingot_matmul_shape *s) {

@@ -24,11 +24,13 @@ from ingot._kernel import kernels as kernel_table
 from ingot.builder import lower, onnx_model
 from ingot.builder.ir import Graph, Node, Value
 from ingot.builder.onnx_import import import_model
+from ingot.builder.passes.permutation import CHANNELS_LAST
 from ingot.builder.pipeline import PASSES, run_passes
 from ingot.builder.tuning import apply
 from ingot.builder.writer import Variant, write_engine
 from ingot.kernels.common.activation import Activation, ActivationKind
 from ingot.kernels.conv.op import ConvAttrs
+from ingot.kernels.image_conv.attrs import ImageConvAttrs
 from ingot.kernels.matmul.op import MatMulAttrs
 from ingot.kernels.spec import DType, Tactic, TensorType
 
@@ -128,6 +130,47 @@ SEPARABLE = (
     ("", "conv_f32_dw_pw"),
 )
 
+
+@dataclass(frozen=True)
+class First:
+    """The first convolution of a network, of an image as it comes, and the two steps that it is otherwise."""
+
+    name: str
+    layer: Layer
+
+    @property
+    def operations(self) -> int:
+        return self.layer.operations
+
+    @property
+    def x(self) -> tuple[int, ...]:
+        n, h, w, c = self.layer.x
+        return (n, c, h, w)
+
+    def graphs(self) -> dict[str, Graph]:
+        """By the kernels of their steps."""
+        made = {}
+        for apart in (True, False):
+            node, image = self.layer.node(), Value("x", TensorType(DType.F32, self.x))
+            nodes, moved = [node], node.inputs[0]
+            if apart:
+                transpose = kernels.load()["transpose"]
+                moved.name = "moved"
+                moved.producer = Node(transpose, transpose.attrs(CHANNELS_LAST), [image], [moved], ("moved",))
+                nodes.insert(0, moved.producer)
+            else:
+                attrs = ImageConvAttrs(self.layer.attrs)
+                node = Node(kernels.load()["image_conv"], attrs, [image, *node.inputs[1:3]], node.outputs, (self.name,))
+                node.output.producer, nodes = node, [node]
+            made["transpose+conv_f32_n16" if apart else "image_conv_f32_n16"] = Graph([image], [node.output], nodes)
+        return made
+
+
+FIRST = tuple(
+    First(f"first {kernel}x{kernel} 224 3>{out}", conv("first", 224, 3, out, kernel, 2))
+    for kernel, out in ((3, 8), (3, 32), (7, 64))
+)
+
 LAYERS = (
     conv("resnet 3x3 56", 56, 64, 64, 3),
     conv("resnet 3x3 28", 28, 128, 128, 3),
@@ -198,6 +241,11 @@ def pair_contexts(pair: Separable, threads: int) -> dict[str, ingot.Context]:
     }
 
 
+def first_contexts(first: First, threads: int) -> dict[str, ingot.Context]:
+    x = np.random.default_rng(1).normal(size=first.x).astype(np.float32)
+    return {name: context(engine(graph, ["y"]), {"x": x}, threads) for name, graph in first.graphs().items()}
+
+
 def layer_contexts(layer: Layer, threads: int, int8: bool = False, keys: str = "*") -> dict[str, ingot.Context]:
     """A context for the default, and for each tactic whose key matches."""
     rng = np.random.default_rng(1)
@@ -257,7 +305,7 @@ def main() -> int:
 
     def medians(contexts: dict[str, ingot.Context]) -> dict[str, float]:
         taken = measure({name: one.run for name, one in contexts.items()}, args.rounds, args.seconds)
-        return {name: float(np.median(some)) for name, some in taken.items()}
+        return {name: some["p50"] for name, some in taken.items()}
 
     if args.model:
         print("| model | tactics | ms | faster | error |\n| --- | --- | --- | --- | --- |")
@@ -278,13 +326,15 @@ def main() -> int:
         peak = cached.operations / min(medians(layer_contexts(cached, 1, args.int8)).values()) * 1e-6
         print(f"peak: {peak:.0f} {unit}, a product of {rows}x{depth}x{columns}")
     print(f"| layer | tactic | us | {unit} | of the peak | faster | error |\n" + "| --- " * 7 + "|")
-    for layer in LAYERS if args.int8 else LAYERS + PAIRS:
+    for layer in LAYERS if args.int8 else LAYERS + PAIRS + FIRST:
         if not fnmatch.fnmatch(layer.name, args.layer):
             continue
         if isinstance(layer, Layer):
             contexts = layer_contexts(layer, args.threads, args.int8, args.tactic)
-        else:
+        elif isinstance(layer, Separable):
             contexts = pair_contexts(layer, args.threads)
+        else:
+            contexts = first_contexts(layer, args.threads)
         took, errors = medians(contexts), error(contexts)
         default = next(iter(took.values()))
         for name, ms in took.items():

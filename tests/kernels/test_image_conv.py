@@ -62,7 +62,7 @@ def test_infinite_pixels_stay_in_their_windows(kernel: str) -> None:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"groups": 2}, "channels"),
+        ({"groups": 2}, "groups"),
         ({"kernel": [2, 3, 3], "pads_begin": [1, 1, 1]}, "two spatial axes"),
         ({"dilations": [1, 2, 1]}, "dilation"),
         ({"strides": [1, 0, 1]}, "strides"),
