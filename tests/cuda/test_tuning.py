@@ -231,6 +231,7 @@ assert again == raw
         program = """
 from ingot.builder.tuning.measure import Pack
 from ingot.errors import IngotError
+GIVES_BACK = ("Destroy", "Free", "FreeHost", "Unload", "Release", "Unregister", "Synchronize", "PopCurrent")
 driver.set(arch=90, multiprocessors=132, version=13000)
 raw, failed = open(sys.argv[1], "rb").read(), 0
 with Pack(raw):
@@ -244,11 +245,15 @@ for skip in range(0, 700, 23):
                 pack.measure(problem, 0.0)
     except IngotError as error:
         raised = "999" in str(error)
+    function = driver.failed.partition("_")[0]
     driver.forgive()
     failed += raised
-    # where nobody was told it was a call that gives something back: that alone is still there
+    # Nobody is told of a call that gives something back: that alone is still there, or all of a context that could not
+    # be entered for it. Which call it is differs from time to time: how often things run depends on what they take.
     more = sum(driver.live.values()) - sum(before.values())
-    assert more <= (not raised), (skip, before, driver.live)
+    entered = function != "cuCtxPushCurrent"
+    assert raised or not function or not entered or function.endswith(GIVES_BACK), (skip, function)
+    assert more <= (0 if raised or not function else 1 if entered else 32), (skip, function, before, driver.live)
 left = driver.live
 with Pack(raw) as pack:
     (first, *_) = pack.problems()

@@ -21,6 +21,7 @@ ffi = cffi.FFI()
 ffi.cdef("""
 int ingot_driver_set(const char *, uint64_t);
 void ingot_driver_fail(const char *, uint64_t, int);
+const char *ingot_driver_failed(void);
 void ingot_driver_lose(int);
 void ingot_driver_forgive(void);
 uint64_t ingot_driver_calls(const char *);
@@ -57,6 +58,11 @@ class Driver:
     def fail(self, function: str | None = None, skip: int = 0, result: int = 999) -> None:
         """The call of ``function`` (any when ``None``) after ``skip`` others answers ``result``, once."""
         self._library.ingot_driver_fail(function.encode() if function else ffi.NULL, skip, result)
+
+    @property
+    def failed(self) -> str:
+        """The last function that failed because :meth:`fail` said so; empty when none has."""
+        return ffi.string(self._library.ingot_driver_failed()).decode()
 
     def lose(self, result: int = 700) -> None:
         """Every call from now on fails."""

@@ -15,6 +15,7 @@ struct failure {
     CUresult result;
 };
 std::list<failure> failures;
+std::string failed; /* the last call that did because of one of them */
 
 struct number {
     const char *name, *variable;
@@ -98,6 +99,7 @@ CUresult driver_enter(const char *name, needs what) {
         }
         const CUresult result = it->result;
         failures.erase(it);
+        failed = name;
         return result;
     }
     if (what != NOTHING && !driver.started) return CUDA_ERROR_NOT_INITIALIZED;
@@ -129,6 +131,7 @@ API void ingot_driver_lose(int result) {
 API void ingot_driver_forgive() {
     const std::lock_guard<std::recursive_mutex> hold(driver.lock);
     failures.clear();
+    failed.clear();
     driver.calls.clear();
     driver.lost = CUDA_SUCCESS;
     driver.reason.clear();
@@ -148,5 +151,7 @@ API uint64_t ingot_driver_count(const char *what) {
         if (!strcmp(each.name, what)) return each.get();
     return UINT64_MAX;
 }
+
+API const char *ingot_driver_failed() { return failed.c_str(); }
 
 API const char *ingot_driver_reason() { return driver.reason.c_str(); }

@@ -11,6 +11,8 @@ int ingot_driver_set(const char *name, uint64_t value);
 /* The call of `function` (any when NULL) after `skip` others answers `result`, once. Real failures are not that rare:
  * call it again for more. */
 void ingot_driver_fail(const char *function, uint64_t skip, int result);
+/* The last function that failed so; "" when none has. */
+const char *ingot_driver_failed(void);
 /* From now on every call answers `result`, as after a kernel that touched what is not its own; 0: no more. */
 void ingot_driver_lose(int result);
 /* Forgets failures that were asked for, a lost device, and counts of calls. Objects stay. */

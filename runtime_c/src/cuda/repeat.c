@@ -106,21 +106,22 @@ ingot_status ingot_cuda_repeat_make(ingot_context *c, uint32_t runs, int apart, 
     if (status) return status;
     status = make(c, runs, apart, r, error);
     ingot_cuda_leave(c->cuda);
-    r->runs = runs;
-    if (status) ingot_cuda_repeat_end(c, r);
+    if (status) ingot_cuda_repeat_end(c, r, NULL);
     return status;
 }
 
-void ingot_cuda_repeat_end(const ingot_context *c, ingot_cuda_repeat *r) {
+ingot_status ingot_cuda_repeat_end(const ingot_context *c, ingot_cuda_repeat *r, ingot_error *error) {
     const ingot_driver *driver = c->cuda->driver;
-    if (r->runs && ingot_cuda_enter(c->cuda, NULL) == INGOT_OK) {
-        driver->cuStreamSynchronize(c->cuda->stream);
-        if (r->executable) driver->cuGraphExecDestroy(r->executable);
-        if (r->graph) driver->cuGraphDestroy(r->graph);
-        if (r->copies) driver->cuMemFree(r->copies);
-        ingot_cuda_leave(c->cuda);
-    }
+    if (!r->graph && !r->copies) return INGOT_OK;
+    const ingot_status status = ingot_cuda_enter(c->cuda, error);
+    if (status) return status;
+    driver->cuStreamSynchronize(c->cuda->stream);
+    if (r->executable) driver->cuGraphExecDestroy(r->executable);
+    if (r->graph) driver->cuGraphDestroy(r->graph);
+    if (r->copies) driver->cuMemFree(r->copies);
+    ingot_cuda_leave(c->cuda);
     memset(r, 0, sizeof *r);
+    return INGOT_OK;
 }
 
 ingot_status ingot_cuda_repeat_time(ingot_context *c, const ingot_cuda_repeat *r, CUdeviceptr other, uint64_t size,

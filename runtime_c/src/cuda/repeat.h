@@ -8,7 +8,6 @@ typedef struct ingot_cuda_repeat {
     CUgraph graph;
     CUgraphExec executable;
     CUdeviceptr copies; /* constants of all runs but the first */
-    uint32_t runs;      /* 0: there is none */
 } ingot_cuda_repeat;
 
 /* `runs` runs of the context's steps, one after the other, without copies of inputs and outputs. With `apart` each run
@@ -17,7 +16,9 @@ ingot_status ingot_cuda_repeat_make(ingot_context *context, uint32_t runs, int a
                                     ingot_error *error);
 /* Bytes of device memory that one run more needs with `apart`. */
 uint64_t ingot_cuda_repeat_bytes(const ingot_context *context);
-void ingot_cuda_repeat_end(const ingot_context *context, ingot_cuda_repeat *repeat);
+/* Gives back what was made, all zeros as well. Where the device's context cannot be entered all is still there: its
+ * status, and to be called again. */
+ingot_status ingot_cuda_repeat_end(const ingot_context *context, ingot_cuda_repeat *repeat, ingot_error *error);
 
 /* Nanoseconds from before to behind all its runs, by events of the device. Before them the device is kept busy, so that
  * it never waits for the host: by the same runs, or, with `size`, by writing that many bytes at `other`, behind which

@@ -85,7 +85,7 @@ static void destroy(ingot_tuner *t) {
 
 static void drop(ingot_tune_entry *e) {
     if (e->context) {
-        ingot_cuda_repeat_end(e->context, &e->repeat);
+        ingot_cuda_repeat_end(e->context, &e->repeat, NULL);
         ingot_cuda_end(e->context);
     }
     free(e->host);
@@ -141,7 +141,8 @@ static uint32_t most_runs(const ingot_tuner *t, const ingot_context *c) {
 }
 
 static ingot_status repeat(const ingot_tuner *t, ingot_tune_entry *e, uint32_t runs, ingot_error *error) {
-    ingot_cuda_repeat_end(e->context, &e->repeat);
+    const ingot_status status = ingot_cuda_repeat_end(e->context, &e->repeat, error);
+    if (status) return status;
     e->runs = runs;
     return ingot_cuda_repeat_make(e->context, runs, is_cold(t, e->context), &e->repeat, error);
 }
