@@ -24,19 +24,21 @@ static void join_f32(const ingot_image_line *line) {
     }
 }
 
-/* Of three channels, and a fourth that is zero: a pixel is one integer. */
+/* Of three channels, and a fourth that is zero: a pixel is two pairs. */
 static void join_half(const ingot_image_line *line) {
     const uint16_t *a = line->planes[0], *b = line->planes[1], *c = line->planes[2], *d = line->planes[3];
+    const int64_t count = line->count;
+    uint32_t *to = line->to;
     if (line->pitch == 4) {
-        uint64_t *to = line->to;
         INGOT_VECTOR_LOOP
-        for (int64_t i = 0; i < line->count; i++) {
-            to[i] = a[i] | (uint64_t)b[i] << 16 | (uint64_t)c[i] << 32 | (uint64_t)d[i] << 48;
+        for (int64_t i = 0; i < count; i++) {
+            to[2 * i] = a[i] | (uint32_t)b[i] << 16;
+            to[2 * i + 1] = c[i] | (uint32_t)d[i] << 16;
         }
         return;
     }
-    uint32_t *to = line->to;
-    for (int64_t i = 0; i < line->count; i++) {
+    INGOT_VECTOR_LOOP
+    for (int64_t i = 0; i < count; i++) {
         to[i] = a[i] | (uint32_t)b[i] << 16;
     }
 }
