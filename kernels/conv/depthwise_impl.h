@@ -70,7 +70,7 @@ INGOT_INLINE void dw_channels(const ingot_conv_shape *s, const ingot_gemm_f32 *t
         dw_block(s, t, v, v->x + c, weights, c, INGOT_DW_LANES, pixels, taps, 1);
     }
     if (c < s->in_channels) {
-        dw_block(s, t, v, v->x + c, weights, c, s->in_channels - c, pixels, taps, 0);
+        dw_block(s, t, v, v->x + c, weights, c, s->in_channels - c, pixels, 0, 0);
     }
 #else
     for (; c < s->in_channels; c += INGOT_DW_LANES, weights += s->taps * INGOT_DW_LANES) {
@@ -78,11 +78,6 @@ INGOT_INLINE void dw_channels(const ingot_conv_shape *s, const ingot_gemm_f32 *t
         dw_block(s, t, v, v->x + c, weights, c, left < INGOT_DW_LANES ? left : INGOT_DW_LANES, pixels, taps, 0);
     }
 #endif
-    if (t->activation != NULL) {
-        for (int i = 0; i < pixels; i++) {
-            ingot_activate_f32(t->activation, t->out[i], s->in_channels);
-        }
-    }
 }
 
 typedef void (*dw_pixels_fn)(const ingot_conv_shape *s, const ingot_gemm_f32 *t, const dw_window *v);
@@ -126,6 +121,15 @@ INGOT_INLINE int64_t dw_clip(int64_t origin, int64_t dilation, int64_t kernel, i
     return begin < end ? end - begin : 0;
 }
 
+/* The activation that is more than a clamp: in one go where pixels lie side by side. */
+static void dw_activate(const ingot_activation *activation, const ingot_dw_row *row) {
+    const int64_t pixels = row->end - row->begin, channels = row->shape->in_channels;
+    const int joined = row->shape->out_pitch == channels;
+    for (int64_t i = 0; i < (joined ? 1 : pixels); i++) {
+        ingot_activate_f32(activation, row->out + i * row->shape->out_pitch, joined ? pixels * channels : channels);
+    }
+}
+
 /* Output columns [begin, end) of a row. */
 void INGOT_PASTE(ingot_, dw_row, INGOT_ISA)(const ingot_dw_row *row);
 void INGOT_PASTE(ingot_, dw_row, INGOT_ISA)(const ingot_dw_row *row) {
@@ -160,6 +164,9 @@ void INGOT_PASTE(ingot_, dw_row, INGOT_ISA)(const ingot_dw_row *row) {
         }
         dw_pixels[log](s, &tile, &v);
         x += pixels;
+    }
+    if (tile.activation != NULL) {
+        dw_activate(tile.activation, row);
     }
 }
 

@@ -18,8 +18,7 @@ enum {
     INGOT_DW_TILE_INPUTS = (2 * (INGOT_DW_TILE_LINES - 1) + 3) * (2 * (INGOT_DW_TILE_COLUMNS - 1) + 3)
 };
 
-/* All pointers are to the first of the channels; those of pixels to floats, channels then being a multiple of 16, or,
- * of depthwise_half_tile.h, to bfloat16. */
+/* All pointers are to the first of the channels; those of pixels to floats, or, of depthwise_half_tile.h, to bfloat16. */
 typedef struct ingot_dw_tile {
     const void *const *in;       /* pixels line by line; zeros outside the image */
     int64_t moved;               /* elements by which all of them lie behind that */
@@ -38,6 +37,7 @@ typedef void (*ingot_dw_tile_fn)(const ingot_dw_tile *tile);
 typedef struct ingot_dw_tile_isa {
     const ingot_gemm_f32_isa *gemm;
     ingot_dw_tile_fn tile[2];
+    int64_t lanes; /* of which the channels of a tile must be a multiple */
 } ingot_dw_tile_isa;
 
 /* Where the inputs of a tile lie, and those of the tiles behind it in its line. All zeros at first. */
@@ -57,7 +57,7 @@ int64_t ingot_dw_tile_point(ingot_dw_tile_inputs *inputs, const ingot_conv_shape
 void ingot_dw_tile_results(const ingot_conv_shape *s, const void *pixels, int64_t pixel_bytes, int64_t y, int64_t x,
                            int64_t lines, int64_t columns, const void *outside, const void **results);
 
-/* A pixel of zeros and one to write to, each of a slice of channels; then the channels behind the last sixteen of a
+/* A pixel of zeros and one to write to, each of a slice of channels; then the channels that do not fill a register, of a
  * tile's inputs, results and residuals. All zeros at first. */
 typedef struct ingot_dw_tile_scratch {
     float zeros[INGOT_DW_TILE_SLICE], discard[INGOT_DW_TILE_SLICE];
@@ -73,7 +73,7 @@ const char *ingot_dw_tile_shape_check(const ingot_conv_shape *s);
 /* The results of one tile whose first is (y, x), of up to a slice of channels. `image` and the pointers of `tile` are
  * to the first of them; its inputs and number of channels are filled in. */
 void ingot_dw_tile_at(const ingot_conv_shape *s, const float *image, int64_t y, int64_t x, int64_t channels,
-                      ingot_dw_tile *tile, ingot_dw_tile_fn run, ingot_dw_tile_scratch *scratch);
+                      ingot_dw_tile *tile, const ingot_dw_tile_isa *isa, ingot_dw_tile_scratch *scratch);
 
 int ingot_conv_dw_tile_run(const ingot_call *call, uint32_t begin, uint32_t end, void *scratch,
                            const ingot_dw_tile_isa *isa);

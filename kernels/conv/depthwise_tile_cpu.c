@@ -66,8 +66,8 @@ static void dw_tile_prepare(const ingot_call *call) { plan_make(call, call->stat
 
 static uint64_t dw_tile_scratch_size(const ingot_call *call) { return sizeof(ingot_dw_tile_scratch); }
 
-/* The channels that do not fill a register of sixteen: brought side by side, and back. */
-static void run_rest(const ingot_dw_tile *tile, int64_t rest, int64_t inputs, ingot_dw_tile_fn run,
+/* The channels that do not fill a register: brought side by side, and back. */
+static void run_rest(const ingot_dw_tile *tile, int64_t rest, int64_t inputs, int64_t lanes, ingot_dw_tile_fn run,
                      ingot_dw_tile_scratch *scratch) {
     const int64_t first = tile->channels;
     const size_t bytes = (size_t)rest * sizeof(float);
@@ -91,10 +91,10 @@ static void run_rest(const ingot_dw_tile *tile, int64_t rest, int64_t inputs, in
     }
     part.in = in;
     part.moved = 0;
-    part.weights += first * TAPS;
+    part.weights += first / LANES * LANES * TAPS + first % LANES;
     part.out = out;
     part.residual = tile->residual != NULL ? residual : NULL;
-    part.channels = LANES;
+    part.channels = lanes;
     run(&part);
     for (int i = 0; i < RESULTS; i++) {
         memcpy((float *)tile->out[i] + first, out[i], bytes);
@@ -120,9 +120,10 @@ int64_t ingot_dw_tile_point(ingot_dw_tile_inputs *inputs, const ingot_conv_shape
     }
     for (int64_t i = top; i < top + lines; i++) {
         const int within = i >= 0 && i < s->in[1];
-        for (int64_t j = left; j < left + columns; j++) {
+        int64_t at = (i * s->in[2] + left) * pixel_bytes;
+        for (int64_t j = left; j < left + columns; j++, at += pixel_bytes) {
             const int inside = within && j >= 0 && j < s->in[2];
-            *in++ = inside ? (const char *)image + (i * s->in[2] + j) * pixel_bytes : zeros;
+            *in++ = inside ? (const char *)image + at : zeros;
         }
     }
     inputs->image = between && top >= 0 && top + lines <= s->in[1] ? image : NULL;
@@ -134,22 +135,24 @@ int64_t ingot_dw_tile_point(ingot_dw_tile_inputs *inputs, const ingot_conv_shape
 void ingot_dw_tile_results(const ingot_conv_shape *s, const void *pixels, int64_t pixel_bytes, int64_t y, int64_t x,
                            int64_t lines, int64_t columns, const void *outside, const void **results) {
     for (int64_t i = y; i < y + INGOT_DW_TILE_LINES; i++) {
-        for (int64_t j = x; j < x + INGOT_DW_TILE_COLUMNS; j++) {
+        int64_t at = (i * s->out[2] + x) * pixel_bytes;
+        for (int64_t j = x; j < x + INGOT_DW_TILE_COLUMNS; j++, at += pixel_bytes) {
             const int inside = i < lines && j < columns;
-            *results++ = inside ? (const char *)pixels + (i * s->out[2] + j) * pixel_bytes : outside;
+            *results++ = inside ? (const char *)pixels + at : outside;
         }
     }
 }
 
 void ingot_dw_tile_at(const ingot_conv_shape *s, const float *image, int64_t y, int64_t x, int64_t channels,
-                      ingot_dw_tile *tile, ingot_dw_tile_fn run, ingot_dw_tile_scratch *scratch) {
-    const int64_t rest = channels % LANES;
+                      ingot_dw_tile *tile, const ingot_dw_tile_isa *isa, ingot_dw_tile_scratch *scratch) {
+    const ingot_dw_tile_fn run = isa->tile[s->stride[1] - 1];
+    const int64_t rest = channels % isa->lanes;
     tile->moved = ingot_dw_tile_point(&scratch->inputs, s, image, sizeof(float), y, x, scratch->zeros);
     tile->in = scratch->inputs.in;
     tile->channels = channels - rest;
     run(tile);
     if (rest > 0) {
-        run_rest(tile, rest, input_lines(s) * input_columns(s), run, scratch);
+        run_rest(tile, rest, input_lines(s) * input_columns(s), isa->lanes, run, scratch);
     }
 }
 
@@ -185,7 +188,7 @@ int ingot_conv_dw_tile_run(const ingot_call *call, uint32_t begin, uint32_t end,
                 ingot_dw_tile_results(s, added, residual->pitch * (int64_t)sizeof(float), y, x, s->out[1], s->out[2],
                                       own->zeros, residuals);
             }
-            ingot_dw_tile_at(s, x0 + channel, y, x, channels, &tile, isa->tile[s->stride[1] - 1], own);
+            ingot_dw_tile_at(s, x0 + channel, y, x, channels, &tile, isa, own);
             for (int i = 0; finish.activation != NULL && i < RESULTS; i++) {
                 if (out[i] != own->discard) {
                     isa->gemm->activate(finish.activation, tile.out[i], channels);

@@ -1,1 +1,2 @@
+#define DW_MASKS 1
 #include "depthwise_tile_impl.h"

@@ -4,11 +4,30 @@
  *   NAME(x)          x with the type's suffix
  *   LOWEST, HIGHEST  the identities of max and min
  *   LANES            accumulators held in registers
+ *   FEW_LANES        accumulators for the last columns, fewer; 1 when they are folded one by one
  *   IS_FLOAT         1: EXP(x), LOG(x) and SQRT(x) exist; ONLY_ORDER 1: nothing but max and min
  *
  * Columns are folded side by side in blocks of rows; a run is taken for rows of LANES columns, which are then
  * joined by halves. The order depends on the shape alone and no step fuses: the bits are the same for every split and,
  * exponentials aside, on every instruction set. */
+
+/* Folds `lanes` columns side by side into total while there are so many. */
+#define FOLD_COLUMNS(lanes, step, join)                                                                                \
+    for (; column + (lanes) <= n; column += (lanes)) {                                                                 \
+        T part[lanes];                                                                                                 \
+        for (int j = 0; j < (lanes); j++) part[j] = init;                                                              \
+        for (int64_t row = 0; row < some; row++) {                                                                     \
+            for (int j = 0; j < (lanes); j++) {                                                                        \
+                T a = part[j], x = p[row * row_step + column + j];                                                     \
+                SHIFT(column + j)                                                                                      \
+                part[j] = (step);                                                                                      \
+            }                                                                                                          \
+        }                                                                                                              \
+        for (int j = 0; j < (lanes); j++) {                                                                            \
+            T a = total[column + j], x = part[j];                                                                      \
+            total[column + j] = (join);                                                                                \
+        }                                                                                                              \
+    }
 
 /* Folds each of n columns into total. `step` folds element x into accumulator a, `join` accumulator x into a; `shift`
  * is what sum_exp subtracts. */
@@ -18,31 +37,9 @@
         (void)shifts;                                                                                                  \
         for (; rows > 0; rows -= REDUCE_ROWS, p += REDUCE_ROWS * row_step) {                                           \
             int64_t some = rows < REDUCE_ROWS ? rows : REDUCE_ROWS, column = 0;                                        \
-            for (; column + LANES <= n; column += LANES) {                                                             \
-                T part[LANES];                                                                                         \
-                for (int j = 0; j < LANES; j++) part[j] = init;                                                        \
-                for (int64_t row = 0; row < some; row++) {                                                             \
-                    for (int j = 0; j < LANES; j++) {                                                                  \
-                        T a = part[j], x = p[row * row_step + column + j];                                             \
-                        SHIFT(column + j)                                                                              \
-                        part[j] = (step);                                                                              \
-                    }                                                                                                  \
-                }                                                                                                      \
-                for (int j = 0; j < LANES; j++) {                                                                      \
-                    T a = total[column + j], x = part[j];                                                              \
-                    total[column + j] = (join);                                                                        \
-                }                                                                                                      \
-            }                                                                                                          \
-            for (; column < n; column++) {                                                                             \
-                T part = init;                                                                                         \
-                SHIFT(column)                                                                                          \
-                for (int64_t row = 0; row < some; row++) {                                                             \
-                    T a = part, x = p[row * row_step + column];                                                        \
-                    part = (step);                                                                                     \
-                }                                                                                                      \
-                T a = total[column], x = part;                                                                         \
-                total[column] = (join);                                                                                \
-            }                                                                                                          \
+            FOLD_COLUMNS(LANES, step, join)                                                                            \
+            if (FEW_LANES > 1) FOLD_COLUMNS(FEW_LANES, step, join)                                                     \
+            FOLD_COLUMNS(1, step, join)                                                                                \
         }                                                                                                              \
     }
 
@@ -186,6 +183,7 @@ static void NAME(reduce_unit)(const ingot_call *call, const reduce_plan *plan, i
 }
 
 #undef FOLD
+#undef FOLD_COLUMNS
 #undef SHIFT
 #undef IS_BOOL
 #undef PLUS
@@ -198,6 +196,7 @@ static void NAME(reduce_unit)(const ingot_call *call, const reduce_plan *plan, i
 #undef IS_FLOAT
 #undef ONLY_ORDER
 #undef LANES
+#undef FEW_LANES
 #undef EXP
 #undef LOG
 #undef SQRT

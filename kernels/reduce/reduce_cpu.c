@@ -13,6 +13,7 @@
 #define IS_FLOAT 1
 #define ONLY_ORDER 0
 #define LANES 4
+#define FEW_LANES 1
 #define EXP exp
 #define LOG log
 #define SQRT sqrt
@@ -26,6 +27,7 @@
 #define IS_FLOAT 0
 #define ONLY_ORDER 0
 #define LANES 4
+#define FEW_LANES 1
 #include "reduce/reduce_body.h"
 
 #define T int64_t
@@ -36,6 +38,7 @@
 #define IS_FLOAT 0
 #define ONLY_ORDER 0
 #define LANES 4
+#define FEW_LANES 1
 #include "reduce/reduce_body.h"
 
 #define T int8_t
@@ -46,6 +49,7 @@
 #define IS_FLOAT 0
 #define ONLY_ORDER 1
 #define LANES 4
+#define FEW_LANES 1
 #include "reduce/reduce_body.h"
 
 #define T uint8_t
@@ -56,6 +60,7 @@
 #define IS_FLOAT 0
 #define ONLY_ORDER 1
 #define LANES 4
+#define FEW_LANES 1
 #include "reduce/reduce_body.h"
 
 const char *ingot_reduce_check(const ingot_call *call, uint8_t result) {

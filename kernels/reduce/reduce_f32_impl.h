@@ -11,6 +11,7 @@
 #define IS_FLOAT 1
 #define ONLY_ORDER 0
 #define LANES 32
+#define FEW_LANES 8
 #define EXP ingot_exp_f32
 #define LOG ingot_log_f32
 #define SQRT ingot_sqrt_f32

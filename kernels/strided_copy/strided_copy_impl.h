@@ -5,7 +5,7 @@
 #include "strided_copy/transpose_blocks.h"
 
 #define STRIDED_TILE(NAME, TYPE)                                                                                       \
-    static void NAME##_spread(const TYPE *in, int64_t in_step, TYPE *out, int64_t n) {                                 \
+    static __attribute__((noinline)) void NAME##_spread(const TYPE *in, int64_t in_step, TYPE *out, int64_t n) {       \
         if (in_step == 0) {                                                                                            \
             TYPE value = *in;                                                                                          \
             for (int64_t i = 0; i < n; i++) {                                                                          \
