@@ -134,11 +134,12 @@ static inline void ingot_half_place(ingot_half_call *half, const ingot_call *cal
     const ingot_arg *out = &call->out[0], *residual = &call->in[3];
     const int64_t out_step = out->pitch * ingot_half_size(out->dtype);
     const int64_t residual_step = residual->pitch * ingot_half_size(residual->dtype);
-    for (int64_t r = 0; r < count; r++) {
-        half->out[r] = (char *)out->data + (row + r * step) * out_step;
-        if (residual->data != NULL) {
-            half->residual[r] = (const char *)residual->data + (row + r * step) * residual_step;
-        }
+    char *to = (char *)out->data + row * out_step;
+    for (int64_t r = 0; r < count; r++, to += step * out_step) {
+        half->out[r] = to;
+    }
+    for (int64_t r = 0; r < (residual->data != NULL ? count : 0); r++) {
+        half->residual[r] = (const char *)residual->data + (row + r * step) * residual_step;
     }
 }
 

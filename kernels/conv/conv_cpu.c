@@ -86,11 +86,12 @@ int ingot_conv_f32_n16_run(const ingot_call *call, uint32_t begin, uint32_t end,
             tile.taps = at.taps;
             tile.length = at.length;
             tile.mr = (int32_t)at.count;
-            for (int64_t r = 0; r < at.count; r++) {
-                out_rows[r] = (float *)call->out[0].data + (at.pixel + r) * s->out_pitch;
-                if (residual->data != NULL) {
-                    residual_rows[r] = (const float *)residual->data + (at.pixel + r) * residual->pitch;
-                }
+            float *to = (float *)call->out[0].data + at.pixel * s->out_pitch;
+            for (int64_t r = 0; r < at.count; r++, to += s->out_pitch) {
+                out_rows[r] = to;
+            }
+            for (int64_t r = 0; r < (residual->data != NULL ? at.count : 0); r++) {
+                residual_rows[r] = (const float *)residual->data + (at.pixel + r) * residual->pitch;
             }
             pointed_tile = index;
             pointed_group = group;

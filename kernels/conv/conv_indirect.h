@@ -26,6 +26,7 @@ typedef struct ingot_conv_plan {
     int64_t inner_begin, inner_end;     /* output columns whose window lies inside the image, left to right */
     int64_t padding_bytes;              /* length of the row of padding */
     int32_t merge;                      /* ingot_conv_merge */
+    int32_t one_row;                    /* all images are one row of pixels that are looked at one by one */
     int32_t tile_major;                 /* units of one tile are neighbours: the weights stay in the cache anyway */
     int32_t fill;                       /* the byte that padding consists of */
     int32_t copy;                       /* pixels of a pointwise convolution are copied: they collide in the cache */

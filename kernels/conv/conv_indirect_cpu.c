@@ -6,15 +6,16 @@
 
 enum { FEW_CHANNELS = 16, ROW_PANELS = 8 };
 
-/* A convolution that looks at one pixel at a time sees one long row of pixels. */
-static void flatten_pointwise(ingot_conv_shape *s) {
+/* A convolution that looks at one pixel at a time sees one long row of pixels. Gives whether it does. */
+static int flatten_pointwise(ingot_conv_shape *s) {
     for (int i = 0; i < 3; i++) {
         if (s->kernel[i] != 1 || s->stride[i] != 1 || s->pad[i] != 0 || s->in[i] != s->out[i]) {
-            return;
+            return 0;
         }
     }
     s->in[2] = s->out[2] = s->batch * s->out[0] * s->out[1] * s->out[2];
     s->in[0] = s->out[0] = s->in[1] = s->out[1] = s->batch = 1;
+    return 1;
 }
 
 void ingot_conv_plan_cut(ingot_conv_plan *plan, int64_t pixels, int64_t panels, int tile_major) {
@@ -32,7 +33,7 @@ void ingot_conv_plan_make(const ingot_call *call, int64_t element, int64_t align
     ingot_conv_shape *s = &plan->shape;
     ingot_conv_shape_read(call, s);
     s->taps = s->kernel[0] * s->kernel[1] * s->kernel[2];
-    flatten_pointwise(s);
+    plan->one_row = flatten_pointwise(s);
     plan->element = element;
     plan->fill = fill;
     plan->pixels = s->batch * s->out[0] * s->out[1] * s->out[2];
@@ -254,40 +255,28 @@ static void mend_split(const ingot_conv_plan *plan, const char *x, const conv_se
     }
 }
 
-/* Whether all images are one row of pixels that are looked at one by one. */
-static int is_one_row(const ingot_conv_shape *s) {
-    return s->taps == 1 && s->batch == 1 && s->out[0] == 1 && s->out[1] == 1 && s->in[0] == 1 && s->in[1] == 1 &&
-           s->in[2] == s->out[2] && s->stride[2] == 1 && s->pad[2] == 0 && s->pad[1] == 0 && s->pad[0] == 0;
+/* Pixels that are looked at one by one; rows beyond the last repeat it. */
+static void point_pixels(const ingot_conv_plan *plan, const char *channels, const void **rows, ingot_conv_tile *tile) {
+    const int64_t step = plan->shape.in_pitch * plan->element, last = tile->count - 1;
+    const char *pixel = channels + tile->pixel * step;
+    tile->taps = 1;
+    tile->length = plan->shape.group_in;
+    for (int r = 0; r < INGOT_GEMM_MR; r++) {
+        rows[r] = pixel;
+        pixel += r < last ? step : 0;
+    }
 }
 
-void ingot_conv_point(const ingot_conv_plan *plan, const void *x, int64_t index, int64_t group, void *scratch,
+static void point_all(const ingot_conv_plan *plan, const char *channels, const void **rows, char *patches,
                       ingot_conv_tile *tile) {
     const ingot_conv_shape *s = &plan->shape;
-    const char *channels = (const char *)x + group * s->group_in * plan->element;
-    const void **rows = scratch;
-    char *patches = (char *)scratch + rows_bytes(s);
     conv_segment segments[INGOT_GEMM_MR];
-    tile->pixel = index * plan->tile_pixels + ingot_min64(index, plan->long_tiles);
-    tile->count = plan->tile_pixels + (index < plan->long_tiles);
-    if (is_one_row(s)) {
-        tile->rows = rows;
-        tile->taps = 1;
-        tile->length = s->group_in;
-        for (int64_t r = 0; r < INGOT_GEMM_MR; r++) {
-            rows[r] = channels + (tile->pixel + (r < tile->count ? r : 0)) * s->in_pitch * plan->element;
-        }
-        if (plan->copy) {
-            copy_pixels(plan, tile->count, rows, patches);
-        }
-        return;
-    }
     const int64_t count = split_tile(plan, tile, segments);
     int inner = 1;
     for (int64_t i = 0; i < count; i++) {
         inner &= segments[i].inner_end - segments[i].inner_begin == segments[i].count;
     }
     const int merged = plan->merge == INGOT_CONV_MERGE_ALL || (plan->merge == INGOT_CONV_MERGE_INNER && inner);
-    tile->rows = rows;
     tile->taps = merged ? s->kernel[0] * s->kernel[1] : s->taps;
     tile->length = merged ? s->kernel[2] * s->group_in : s->group_in;
     point_windows(plan, channels, segments, count, merged, rows);
@@ -300,6 +289,21 @@ void ingot_conv_point(const ingot_conv_plan *plan, const void *x, int64_t index,
         } else {
             mend_split(plan, channels, &segments[i], rows);
         }
+    }
+}
+
+void ingot_conv_point(const ingot_conv_plan *plan, const void *x, int64_t index, int64_t group, void *scratch,
+                      ingot_conv_tile *tile) {
+    const char *channels = (const char *)x + group * plan->shape.group_in * plan->element;
+    const void **rows = scratch;
+    char *patches = (char *)scratch + rows_bytes(&plan->shape);
+    tile->rows = rows;
+    tile->pixel = index * plan->tile_pixels + ingot_min64(index, plan->long_tiles);
+    tile->count = plan->tile_pixels + (index < plan->long_tiles);
+    if (plan->one_row) {
+        point_pixels(plan, channels, rows, tile);
+    } else {
+        point_all(plan, channels, rows, patches, tile);
     }
     if (plan->copy) {
         copy_pixels(plan, tile->count, rows, patches);

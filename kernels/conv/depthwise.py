@@ -38,10 +38,12 @@ def _separable_params(node: NodeView) -> dict[str, Any]:
 
 
 def _tiles(node: NodeView, target: Target) -> float:
-    """Channels behind the last sixteen are copied, which costs as much as three times sixteen."""
-    channels = node.inputs[0].type.shape[-1]
-    rest = channels % 16
-    return 0.65 * channels / (channels - rest + (48 if rest else 0))
+    """Channels that do not fill a register are masked where that costs nothing, else copied, which takes as three."""
+    channels, bits = node.inputs[0].type.shape[-1], int(target.figures.get("vector_bits", 128))
+    lanes = bits // 32
+    whole, rest = divmod(channels, lanes)
+    registers = whole + (rest > 0) * (1 if bits >= 512 else 3)
+    return 0.65 * channels / (registers * lanes)
 
 
 TACTICS = (

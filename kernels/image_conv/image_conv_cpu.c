@@ -278,8 +278,9 @@ int ingot_image_conv_f32_run(const ingot_call *call, uint32_t begin, uint32_t en
                 const image_tile at = tile_at(plan, i);
                 point_rows(plan, &at, at.first - done, rows);
                 done = at.first;
-                for (int64_t r = 0; r < at.count; r++) {
-                    out_rows[r] = (float *)call->out[0].data + (unit * s->out[2] + at.first + r) * s->out_pitch;
+                float *to = (float *)call->out[0].data + (unit * s->out[2] + at.first) * s->out_pitch;
+                for (int64_t r = 0; r < at.count; r++, to += s->out_pitch) {
+                    out_rows[r] = to;
                 }
                 tile.mr = (int32_t)at.count;
                 isa->half->f32->tile(&tile);
