@@ -3,7 +3,8 @@
  *   BF16_ROWS       rows of a register tile, 5 or 10
  *   BF16_PANELS     panels of a register tile
  *   bf16_sums       sixteen sums, with bf16_zero, bf16_add, bf16_store, and bf16_dot(sums, pair of x, weights of a
- *                   step) */
+ *                   step)
+ *   bf16_dot_low    with INGOT_HAVE_V8: the same for the first eight */
 #include "bf16_activation.h"
 #include "bf16_round.h"
 #include "gemm_half.h"
@@ -97,6 +98,37 @@ INGOT_INLINE void bf16_block(const ingot_half_sums *t, int row, int64_t panel, c
     }
 }
 
+#ifdef INGOT_HAVE_V8
+/* A last panel of at most eight columns, of which half a register is done in half the time. */
+INGOT_INLINE void bf16_half_block(const ingot_half_sums *t, int row, int64_t panel, const int rows) {
+    v8 sum[BF16_ROWS];
+    const uint16_t *w = t->weights + panel * t->panel_stride;
+#pragma GCC unroll 10
+    for (int r = 0; r < rows; r++) {
+        sum[r] = v8_set1(0.0f);
+    }
+    for (int64_t tap = 0; tap < t->taps; tap++) {
+        const void *const *pointers = t->rows + tap * INGOT_GEMM_MR + row;
+        const uint16_t *x[BF16_ROWS];
+#pragma GCC unroll 10
+        for (int r = 0; r < rows; r++) {
+            x[r] = pointers[r < t->mr - row ? r : 0];
+        }
+        for (int64_t k = 0; k < t->steps; k++, w += INGOT_HALF_BLOCK) {
+#pragma GCC unroll 10
+            for (int r = 0; r < rows; r++) {
+                sum[r] = bf16_dot_low(sum[r], x[r] + k * INGOT_HALF_STEP, w);
+            }
+        }
+    }
+    float *to = t->sums + row * t->pitch + panel * INGOT_GEMM_NR;
+#pragma GCC unroll 10
+    for (int r = 0; r < rows; r++, to += t->pitch) {
+        v16_store(to, v16_from_low(sum[r]));
+    }
+}
+#endif
+
 typedef void (*bf16_block_fn)(const ingot_half_sums *t, int row, int64_t panel);
 
 #define BF16_BLOCK(rows, panels, parts)                                                                                \
@@ -124,19 +156,37 @@ static const bf16_block_fn two_panels[] = {bf16_1x2, bf16_2x2, bf16_3x2, bf16_5x
 static const bf16_block_fn one_panel[] = {bf16_1x1, bf16_2x1, bf16_3x1, bf16_5x1, bf16_5x1};
 #endif
 
+#ifdef INGOT_HAVE_V8
+/* Fewer rows have too few sums to keep a processor busy with half registers. */
+enum { HALF_ROWS = 6 };
+static void bf16_half_8(const ingot_half_sums *t, int row, int64_t panel) { bf16_half_block(t, row, panel, 8); }
+static void bf16_half_9(const ingot_half_sums *t, int row, int64_t panel) { bf16_half_block(t, row, panel, 9); }
+static void bf16_half_10(const ingot_half_sums *t, int row, int64_t panel) { bf16_half_block(t, row, panel, 10); }
+static const bf16_block_fn half_panel[] = {bf16_half_8, bf16_half_8, bf16_half_8, bf16_half_9, bf16_half_10};
+#endif
+
 static void bf16_dot_tile(const ingot_half_sums *t) {
     const int blocks = (t->mr + BF16_ROWS - 1) / BF16_ROWS;
     for (int block = 0, row = 0; block < blocks; block++) {
         const int rows = (t->mr - row) / (blocks - block);
-        int64_t panel = 0;
+        int64_t panel = 0, whole = t->panels;
+#ifdef INGOT_HAVE_V8
+        const int half = rows >= HALF_ROWS && t->last != 0 && t->last <= INGOT_GEMM_NR / 2;
+        whole -= half;
+#endif
 #if BF16_PANELS == 2
-        for (; panel + 2 <= t->panels; panel += 2) {
+        for (; panel + 2 <= whole; panel += 2) {
             two_panels[rows - 1](t, row, panel);
         }
 #endif
-        for (; panel < t->panels; panel++) {
+        for (; panel < whole; panel++) {
             one_panel[rows - 1](t, row, panel);
         }
+#ifdef INGOT_HAVE_V8
+        if (half) {
+            half_panel[rows - HALF_ROWS](t, row, panel);
+        }
+#endif
         row += rows;
     }
 }

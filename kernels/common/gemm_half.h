@@ -40,7 +40,8 @@ typedef struct ingot_half_sums {
     int64_t taps, steps;     /* steps of each run */
     const uint16_t *weights;
     int64_t panel_stride, panels;
-    float *sums; /* [mr][pitch] */
+    int64_t last; /* columns of the last panel that count, the others may be anything; 0: all */
+    float *sums;  /* [mr][pitch] */
     int64_t pitch;
     int32_t mr;
     uint8_t dtype;

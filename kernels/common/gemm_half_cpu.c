@@ -170,6 +170,7 @@ void ingot_half_slice(ingot_half_call *half, int64_t slice, int64_t panel, int64
             .weights = weights + half->skip * INGOT_GEMM_NR,
             .panel_stride = stride,
             .panels = panels,
+            .last = columns - (panels - 1) * INGOT_GEMM_NR,
             .sums = half->sums_at,
             .pitch = INGOT_HALF_SUMS,
             .mr = half->finish.mr,
