@@ -6,4 +6,5 @@
 #define GEMM_UNROLL_1 8
 #define GEMM_UNROLL_2 4
 #define GEMM_UNROLL_3 2
+#define GEMM_MASKS 1
 #include "gemm_f32_impl.h"

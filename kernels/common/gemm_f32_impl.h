@@ -2,7 +2,8 @@
  *   GEMM_ROWS        rows of a register tile (the accumulators of GEMM_ROWS x GEMM_PANELS panels stay in registers)
  *   GEMM_PANELS      panels of a register tile
  *   GEMM_ROW_PANELS  panels of a register tile of one row
- *   GEMM_UNROLL_1, _2, _3  accumulators a result for tiles of that many rows and one panel */
+ *   GEMM_UNROLL_1, _2, _3  accumulators a result for tiles of that many rows and one panel
+ *   GEMM_MASKS       where part of a register is stored as fast as all of it */
 #include "gemm_f32.h"
 #include "vec16.h"
 
@@ -166,6 +167,18 @@ INGOT_INLINE void gemm_half_block(const ingot_gemm_f32 *t, int row, int64_t pane
             }
         }
     }
+#ifdef GEMM_MASKS
+    if (t->residual == NULL) {
+        const int64_t first = panel * INGOT_GEMM_NR, at = (t->activation == NULL ? t->column : 0) + first;
+        const v16 lo = v16_set1(t->lo), hi = v16_set1(t->hi);
+        float *const *out = t->out + row;
+#pragma GCC unroll 10
+        for (int r = 0; r < rows; r++) {
+            v16_store_n(out[r] + at, v16_min(hi, v16_max(lo, v16_from_low(sum[r]))), t->columns - first);
+        }
+        return;
+    }
+#endif
     float part[GEMM_ROWS * INGOT_GEMM_NR];
 #pragma GCC unroll 10
     for (int r = 0; r < rows; r++) {
