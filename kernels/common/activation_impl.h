@@ -34,7 +34,7 @@ static void activate_lanes(const ingot_activation *activation, float *y, const f
         INGOT_CASE(INGOT_ACT_SILU, ingot_silu_f32(v))
         INGOT_CASE(INGOT_ACT_ELU, ingot_elu_f32(v, alpha))
         INGOT_CASE_16(INGOT_ACT_HARD_SIGMOID, v16_hard_sigmoid(v, alpha, beta))
-        INGOT_CASE_16(INGOT_ACT_HARD_SWISH, v16_mul(v, v16_hard_sigmoid(v, 1.0f / 6.0f, 0.5f)))
+        INGOT_CASE_16(INGOT_ACT_HARD_SWISH, v16_hard_swish(v))
         INGOT_CASE(INGOT_ACT_GELU, ingot_gelu_f32(v))
         INGOT_CASE(INGOT_ACT_GELU_TANH, ingot_gelu_tanh_f32(v))
         INGOT_CASE(INGOT_ACT_SOFTPLUS, ingot_softplus_f32(v))

@@ -53,7 +53,7 @@ INGOT_INLINE v16 bf16_activate(const ingot_activation *activation, v16 x) {
     case INGOT_ACT_SILU: return bf16_silu(x);
 #endif
     case INGOT_ACT_HARD_SIGMOID: return v16_hard_sigmoid(x, activation->alpha, activation->beta);
-    case INGOT_ACT_HARD_SWISH: return v16_mul(x, v16_hard_sigmoid(x, 1.0f / 6.0f, 0.5f));
+    case INGOT_ACT_HARD_SWISH: return v16_hard_swish(x);
     default: return bf16_gelu(x);
     }
 }

@@ -305,15 +305,21 @@ static void gemm_activated(const ingot_gemm_f32 *t) {
         rows[r] = buffer + r * t->columns;
     }
     gemm_blocks(&plain);
-    ingot_activate_f32(t->activation, buffer, t->mr * t->columns);
+    const int swish = t->activation->kind == INGOT_ACT_HARD_SWISH; /* is short enough for the way out */
+    if (!swish) {
+        ingot_activate_f32(t->activation, buffer, t->mr * t->columns);
+    }
     for (int r = 0; r < t->mr; r++) {
         float *out = t->out[r] + t->column;
-        int64_t c = 0;
-        for (; c + INGOT_GEMM_NR <= t->columns; c += INGOT_GEMM_NR) {
-            v16_store(out + c, v16_load(rows[r] + c));
-        }
-        if (c < t->columns) {
-            v16_store_n(out + c, v16_load_n(rows[r] + c, t->columns - c), t->columns - c);
+        for (int64_t c = 0; c < t->columns; c += INGOT_GEMM_NR) {
+            const int64_t left = t->columns - c;
+            const v16 x = left >= INGOT_GEMM_NR ? v16_load(rows[r] + c) : v16_load_n(rows[r] + c, left);
+            const v16 y = swish ? v16_hard_swish(x) : x;
+            if (left >= INGOT_GEMM_NR) {
+                v16_store(out + c, y);
+            } else {
+                v16_store_n(out + c, y, left);
+            }
         }
     }
 }

@@ -295,4 +295,7 @@ INGOT_INLINE v16 v16_hard_sigmoid(v16 x, float alpha, float beta) {
     return v16_min(v16_set1(1.0f), v16_max(v16_zero(), line));
 }
 
+/* x clip(x / 6 + 1/2, 0, 1), as ingot_hard_swish_f32 has it. */
+INGOT_INLINE v16 v16_hard_swish(v16 x) { return v16_mul(x, v16_hard_sigmoid(x, 1.0f / 6.0f, 0.5f)); }
+
 #endif
