@@ -11,6 +11,15 @@ typedef struct dw_window {
     int64_t planes, lines, taps; /* kernel extents inside the image */
 } dw_window;
 
+/* Whether hard swish is done in registers. */
+INGOT_INLINE int dw_swishes(const ingot_gemm_f32 *t) {
+#ifdef DW_MASKS
+    return t->activation != NULL && t->activation->kind == INGOT_ACT_HARD_SWISH;
+#else
+    return 0;
+#endif
+}
+
 /* A block of `pixels` neighbours in the row by up to 16 channels; `pixels`, `whole` and, unless 0, `taps` are constants
  * where this is inlined. */
 INGOT_INLINE void dw_block(const ingot_conv_shape *s, const ingot_gemm_f32 *t, const dw_window *v, const float *x,
@@ -45,14 +54,22 @@ INGOT_INLINE void dw_block(const ingot_conv_shape *s, const ingot_gemm_f32 *t, c
         }
     }
     v16 lo = v16_set1(t->lo), hi = v16_set1(t->hi);
+    if (t->residual != NULL) {
+#pragma GCC unroll 8
+        for (int i = 0; i < pixels; i++) {
+            const float *r = t->residual[i] + channel;
+            sum[i] = v16_add(sum[i], whole ? v16_load(r) : v16_load_n(r, count));
+        }
+    }
+    if (dw_swishes(t)) {
+#pragma GCC unroll 8
+        for (int i = 0; i < pixels; i++) {
+            sum[i] = v16_hard_swish(sum[i]);
+        }
+    }
 #pragma GCC unroll 8
     for (int i = 0; i < pixels; i++) {
-        v16 y = sum[i];
-        if (t->residual != NULL) {
-            const float *r = t->residual[i] + channel;
-            y = v16_add(y, whole ? v16_load(r) : v16_load_n(r, count));
-        }
-        y = v16_min(hi, v16_max(lo, y));
+        const v16 y = v16_min(hi, v16_max(lo, sum[i]));
         if (whole) {
             v16_store(t->out[i] + channel, y);
         } else {
@@ -121,7 +138,7 @@ INGOT_INLINE int64_t dw_clip(int64_t origin, int64_t dilation, int64_t kernel, i
     return begin < end ? end - begin : 0;
 }
 
-/* The activation that is more than a clamp: in one go where pixels lie side by side. */
+/* An activation that was not done in registers: in one go where pixels lie side by side. */
 static void dw_activate(const ingot_activation *activation, const ingot_dw_row *row) {
     const int64_t pixels = row->end - row->begin, channels = row->shape->in_channels;
     const int joined = row->shape->out_pitch == channels;
@@ -165,7 +182,7 @@ void INGOT_PASTE(ingot_, dw_row, INGOT_ISA)(const ingot_dw_row *row) {
         dw_pixels[log](s, &tile, &v);
         x += pixels;
     }
-    if (tile.activation != NULL) {
+    if (tile.activation != NULL && !dw_swishes(&tile)) {
         dw_activate(tile.activation, row);
     }
 }
