@@ -27,19 +27,30 @@ def run(graph: Graph) -> None:
 
 
 def _rule(sweep: Sweep, node: Node, spec: OpSpec) -> Sequence[Value] | None:
-    moved = node.inputs[0].producer if is_op(node, "conv") else None
-    if moved is None or not _brings_last(moved) or not sweep.single_use(moved.output):
+    found = _image(sweep, node.inputs[0]) if is_op(node, "conv") else None
+    if found is None:
         return None
-    image, source = moved.inputs[0], [moved]
+    image, source = found
     if node.inputs[3] is not None or not takes(node.attrs, image.type.shape[1]):
         return None
     if isinstance(node.attrs, QConvAttrs) and _quantizes(image.producer, node.attrs.x) and sweep.single_use(image):
-        image, source = image.producer.inputs[0], [image.producer, moved]
+        image, source = image.producer.inputs[0], [image.producer, *source]
     attrs = ImageConvAttrs(node.attrs)
     inputs = [image, *node.inputs[1:3], *node.inputs[4:]]
     if not _has_kernel(spec, attrs, inputs, sweep.graph.backend):
         return None
     return sweep.emit_all(spec.name, attrs, inputs, source=source, outputs=node.outputs)
+
+
+def _image(sweep: Sweep, x: Value) -> tuple[Value, list[Node]] | None:
+    """What ``[N, H, W, C]`` is as an image, channels first, and the node that is then needed no more."""
+    moved = x.producer
+    if moved is not None and _brings_last(moved) and sweep.single_use(x):
+        return moved.inputs[0], [moved]
+    if moved is None and x.data is None and x.type.rank == 4 and x.type.shape[3] == 1:  # comes so, or so
+        n, h, w, c = x.type.shape
+        return sweep.reshape(x, (n, c, h, w)), []
+    return None
 
 
 def _quantizes(node: Node | None, quant: Quant) -> bool:

@@ -105,8 +105,8 @@ static void depthwise_tile(const ingot_call *call, const float *image, int64_t y
         }
         tile.weights = weights + channel * TAPS;
         tile.bias = bias != NULL ? bias + channel : NULL;
-        ingot_dw_tile_at(s, image + channel, y, x, left < INGOT_DW_TILE_SLICE ? left : INGOT_DW_TILE_SLICE, &tile,
-                         isa, own);
+        ingot_dw_tile_at(s, image + channel, y, x, left < INGOT_DW_TILE_SLICE ? left : INGOT_DW_TILE_SLICE, &tile, isa,
+                         own);
     }
     if (finish.activation != NULL) {
         for (int i = 0; i < RESULTS; i++) {

@@ -18,7 +18,8 @@ enum {
     INGOT_DW_TILE_INPUTS = (2 * (INGOT_DW_TILE_LINES - 1) + 3) * (2 * (INGOT_DW_TILE_COLUMNS - 1) + 3)
 };
 
-/* All pointers are to the first of the channels; those of pixels to floats, or, of depthwise_half_tile.h, to bfloat16. */
+/* All pointers are to the first of the channels; those of pixels to floats, or, of depthwise_half_tile.h, to bfloat16.
+ */
 typedef struct ingot_dw_tile {
     const void *const *in;       /* pixels line by line; zeros outside the image */
     int64_t moved;               /* elements by which all of them lie behind that */
@@ -57,8 +58,8 @@ int64_t ingot_dw_tile_point(ingot_dw_tile_inputs *inputs, const ingot_conv_shape
 void ingot_dw_tile_results(const ingot_conv_shape *s, const void *pixels, int64_t pixel_bytes, int64_t y, int64_t x,
                            int64_t lines, int64_t columns, const void *outside, const void **results);
 
-/* A pixel of zeros and one to write to, each of a slice of channels; then the channels that do not fill a register, of a
- * tile's inputs, results and residuals. All zeros at first. */
+/* A pixel of zeros and one to write to, each of a slice of channels; then the channels that do not fill a register, of
+ * a tile's inputs, results and residuals. All zeros at first. */
 typedef struct ingot_dw_tile_scratch {
     float zeros[INGOT_DW_TILE_SLICE], discard[INGOT_DW_TILE_SLICE];
     float in[INGOT_DW_TILE_INPUTS][INGOT_DW_LANES];

@@ -34,8 +34,7 @@ def _when(dtype: DType, kind: Callable[[object], bool]) -> Callable[[NodeView], 
     def can(node: NodeView) -> bool:
         x, w = node.inputs[0].type, node.inputs[1]
         known = w.data is not None and w.type.dtype is dtype and x.dtype in (DType.F32, dtype)
-        # an image of one channel has it last as it comes
-        return known and kind(node.attrs.conv) and x.shape[1] > 1 and takes(node.attrs.conv, x.shape[1])
+        return known and kind(node.attrs.conv) and takes(node.attrs.conv, x.shape[1])
 
     return can
 

@@ -55,7 +55,7 @@ static const char *image_check(const ingot_call *call, int64_t pitch, const ingo
     if (x->rank != 4 || out->rank != 4) {
         return "image_conv: rank";
     }
-    if (x->dims[1] < 2 || x->dims[1] > INGOT_IMAGE_CHANNELS || x->dims[3] > INT32_MAX) {
+    if (x->dims[1] < 1 || x->dims[1] > INGOT_IMAGE_CHANNELS || x->dims[3] > INT32_MAX) {
         return "image_conv: channels or extent";
     }
     if (!ingot_image_conv_plain(&p->conv) || p->conv.kernel[1] > INGOT_IMAGE_MOST_TAPS || p->reserved != 0) {
