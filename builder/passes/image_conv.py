@@ -18,7 +18,7 @@ from ingot.kernels.spec import DType, OpSpec, Quant
 
 
 def run(graph: Graph) -> None:
-    """Replace every convolution behind a transpose of an image that nobody else reads."""
+    """Replace every convolution of an image that comes channels first, or has but one."""
     if not any(tactic.is_for(graph.backend) for tactic in op("image_conv").tactics):
         return
     made = Sweep(graph).run(lambda sweep, node: _rule(sweep, node, op("image_conv")))
@@ -47,8 +47,8 @@ def _image(sweep: Sweep, x: Value) -> tuple[Value, list[Node]] | None:
     moved = x.producer
     if moved is not None and _brings_last(moved) and sweep.single_use(x):
         return moved.inputs[0], [moved]
-    if moved is None and x.data is None and x.type.rank == 4 and x.type.shape[3] == 1:  # comes so, or so
-        n, h, w, c = x.type.shape
+    if moved is None and x.data is None and x.type.rank == 4 and x.type.shape[3] == 1:
+        n, h, w, c = x.type.shape  # an input; one channel lies alike, first or last
         return sweep.reshape(x, (n, c, h, w)), []
     return None
 

@@ -328,30 +328,11 @@ INGOT_KERNEL_FN(image_conv_f32_n16) { return ingot_image_conv_f32_run(call, begi
 INGOT_KERNEL_FN(image_conv_f16_n16) { return ingot_image_conv_half_run(call, begin, end, scratch, &portable); }
 INGOT_KERNEL_FN(image_conv_bf16_n16k2) { return ingot_image_conv_half_run(call, begin, end, scratch, &portable); }
 
-const ingot_family ingot_family_image_conv_f32 = {
-    .params_size = sizeof(ingot_image_conv_params),
-    .flags = INGOT_KERNEL_PITCHED,
-    .in_min = 3,
-    .in_max = 3,
-    .out_min = 1,
-    .out_max = 1,
-    .check = f32_check,
-    .units = image_units,
-    .state_size = f32_state_size,
-    .prepare = f32_prepare,
-    .scratch_size = f32_scratch_size,
-};
-
-const ingot_family ingot_family_image_conv_half = {
-    .params_size = sizeof(ingot_image_conv_params),
-    .flags = INGOT_KERNEL_PITCHED,
-    .in_min = 3,
-    .in_max = 3,
-    .out_min = 1,
-    .out_max = 1,
-    .check = half_check,
-    .units = image_units,
-    .state_size = half_state_size,
-    .prepare = half_prepare,
-    .scratch_size = half_scratch_size,
-};
+#define FAMILY(form)                                                                                                   \
+    {                                                                                                                  \
+        .params_size = sizeof(ingot_image_conv_params), .flags = INGOT_KERNEL_PITCHED, .in_min = 3, .in_max = 3,       \
+        .out_min = 1, .out_max = 1, .check = form##_check, .units = image_units, .state_size = form##_state_size,      \
+        .prepare = form##_prepare, .scratch_size = form##_scratch_size,                                                \
+    }
+const ingot_family ingot_family_image_conv_f32 = FAMILY(f32);
+const ingot_family ingot_family_image_conv_half = FAMILY(half);
