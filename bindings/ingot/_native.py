@@ -19,15 +19,17 @@ _KINDS: dict[int, type[IngotError]] = {
 }
 _NO_OFFSET = 2**64 - 1
 
+# cffi makes functions, constants and types when they are first asked for. All are, here, when modules are imported:
+# loading the first engine would take half as long again.
+for _name in dir(lib):
+    getattr(lib, _name)
+VOID_POINTER, ADDRESS = ffi.typeof("void *"), ffi.typeof("uintptr_t")
+
 
 def pointer_to(struct: str) -> Any:
-    """The type of pointers to a struct of the header, for :func:`new`.
-
-    Its fields are looked up here, when modules are imported: cffi would do it in the first call that needs them, and
-    loading the first engine would take half as long again.
-    """
+    """The type of pointers to a struct of the header, for :func:`new`."""
     pointer = ffi.typeof(f"{struct} *")
-    assert pointer.item.fields
+    assert pointer.item.fields  # looked up now as well
     return pointer
 
 
@@ -37,8 +39,8 @@ def new(pointer: Any) -> Any:
 
 
 def address_of(array: np.ndarray) -> int:
-    """Where the elements lie; ``array.ctypes`` makes an object for that, of a module that it imports first."""
-    return array.__array_interface__["data"][0]
+    """Where the elements of a contiguous array lie; ``array.ctypes`` would import a module for that."""
+    return int(ffi.cast(ADDRESS, ffi.from_buffer(array)))
 
 
 _ERROR = pointer_to("ingot_error")
@@ -59,4 +61,4 @@ def check(status: int, error: Any) -> None:
     raise _KINDS.get(status // 10, IngotError)(message or name, name, offset)
 
 
-__all__ = ["address_of", "check", "ffi", "lib", "new", "new_error", "pointer_to"]
+__all__ = ["ADDRESS", "VOID_POINTER", "address_of", "check", "ffi", "lib", "new", "new_error", "pointer_to"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ._native import address_of, check, ffi, lib, new, new_error, pointer_to
+from ._native import ADDRESS, VOID_POINTER, address_of, check, ffi, lib, new, new_error, pointer_to
 from .arrays import Arrays, TensorInfo, check_shape, shape_text, to_array, unknown_name
 from .device import DeviceArray, device_array, stream_address
 from .errors import ArgumentError, ResourceError, RunError
@@ -143,7 +142,7 @@ class Context:
         Raises :class:`RunError` with ``status == "unsupported"`` on the CPU.
         """
         with self._exclusive():
-            address = ffi.cast("void *", stream_address(stream))
+            address = ffi.cast(VOID_POINTER, stream_address(stream))
             check(lib.ingot_context_enqueue(self._pointer, address, self._error), self._error)
 
     def wait(self) -> None:
@@ -230,7 +229,7 @@ class Context:
             if other != name and (is_output or other_is_output) and _share_memory(array, bound):
                 kind = "output" if is_output else "input"
                 raise ArgumentError(f"{kind} {name!r}: the array shares memory with what {other!r} is bound to")
-        data = ffi.cast("void *", address)
+        data = ffi.cast(VOID_POINTER, address)
         check(lib.ingot_context_bind(self._pointer, index, data, array.nbytes, self._error), self._error)
         self._bound[name] = array
         self._refresh()
@@ -269,12 +268,11 @@ class Context:
                 arrays._arrays[info.name] = bound
                 continue
             shape = self._shape(index, len(info.shape))
-            size = math.prod(shape) * info.dtype.itemsize
-            start = int(ffi.cast("uintptr_t", lib.ingot_context_data(self._pointer, index))) - base
+            start = int(ffi.cast(ADDRESS, lib.ingot_context_data(self._pointer, index))) - base
             former = arrays._arrays.get(info.name)
             stale = not isinstance(former, np.ndarray) or former.shape != shape or address_of(former) != base + start
             if stale:
-                arrays._arrays[info.name] = block[start : start + size].view(info.dtype).reshape(shape)
+                arrays._arrays[info.name] = np.ndarray(shape, info.dtype, block, start)
 
     # -- asking ------------------------------------------------------------------------------------------------------
 
@@ -364,15 +362,14 @@ class _Exclusive:
 
 
 def _block(size: int) -> tuple[np.ndarray, Any]:
-    """Aligned memory, as an array and as C sees it."""
+    """Memory, as an array that owns it, and where its aligned part begins."""
     align = _LARGE_PAGE if size >= 2 * _LARGE_PAGE else _ALIGN  # arrays of that size are in large pages where they can
     try:
         memory = np.empty(size + align, np.uint8)
     except (MemoryError, ValueError, OverflowError) as failure:
         raise ResourceError(f"no memory for a context of {size} bytes", "memory") from failure
-    start = -address_of(memory) % align
-    block = memory[start : start + size]
-    return block, ffi.cast("void *", address_of(block))
+    address = address_of(memory)
+    return memory, ffi.cast(VOID_POINTER, address + -address % align)
 
 
 def _share_memory(a: np.ndarray | DeviceArray, b: np.ndarray | DeviceArray) -> bool:

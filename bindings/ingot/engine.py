@@ -119,7 +119,7 @@ class Engine:
         self._handle: Handle | None = handle
         info = new(_INFO)
         lib.ingot_engine_get_info(handle.pointer, info)
-        self.digest = bytes(info.digest).hex()
+        self.digest = ffi.buffer(info.digest)[:].hex()
         self.variant = ffi.string(info.variant).decode()
         self.isa = ffi.string(info.isa).decode()
         self.unfit = None if info.unfit == ffi.NULL else ffi.string(info.unfit).decode()

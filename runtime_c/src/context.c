@@ -94,7 +94,7 @@ static ingot_context *lay_out(ingot_layout *l, const ingot_engine *engine, const
     c->registers = ingot_take(l, p->register_count, sizeof *c->registers, 8);
     c->kernel_state = ingot_take(l, n.kernel_state, 1, 64);
     c->scratch_stride = ingot_align(n.scratch, 128); /* two lines: neighbours prefetch in pairs */
-    c->scratch = ingot_take(l, c->scratch_stride * threads + INGOT_TAIL_BYTES, 1, 128);
+    c->scratch = ingot_take_dirty(l, c->scratch_stride * threads + INGOT_TAIL_BYTES, 128);
     c->state = ingot_take(l, p->state_size, 1, 64);
     c->generated = ingot_take(l, p->generated_size, 1, INGOT_CONSTANT_ALIGN);
     for (uint32_t i = 0; i < p->io.count; i++) {
@@ -102,8 +102,8 @@ static ingot_context *lay_out(ingot_layout *l, const ingot_engine *engine, const
         void *own = ingot_take(l, ingot_get_buffer(&engine->file, p, t->buffer)->size + INGOT_TAIL_BYTES, 1, 64);
         if (l->base) c->io_own[i] = own;
     }
-    c->arena = ingot_take(l, p->arena_size, 1, 4096);
-    *workers_memory = pool > 1 ? ingot_take(l, ingot_workers_memory(pool), 1, 4096) : NULL;
+    c->arena = ingot_take_dirty(l, p->arena_size, 4096);
+    *workers_memory = pool > 1 ? ingot_take_dirty(l, ingot_workers_memory(pool), 4096) : NULL;
     l->used = ingot_align(l->used, HOST_ALIGN);
     return place;
 }
@@ -266,8 +266,6 @@ static ingot_status fill_in(const ingot_engine *engine, const ingot_bound_progra
                             uint32_t pool, void *memory, uint64_t size, ingot_context **context, void **workers_memory,
                             ingot_error *error) {
     const ingot_program *p = program->record;
-    /* Zeroing touches every page now, so that no run meets a page fault. */
-    memset(memory, 0, size);
     ingot_layout l = {.base = memory};
     ingot_context pointers = {0};
     ingot_context *c = lay_out(&l, engine, program, threads, pool, &pointers, workers_memory);

@@ -3,6 +3,8 @@
 #ifndef INGOT_CONTEXT_H
 #define INGOT_CONTEXT_H
 
+#include <string.h>
+
 #include "internal.h"
 #include "workers.h"
 
@@ -63,24 +65,38 @@ struct ingot_context {
     struct ingot_cuda *cuda; /* NULL on the CPU */
 };
 
-/* A bump allocator over a block; with base NULL it only counts. */
+/* A bump allocator over a block; with base NULL it only counts. No run may meet a page fault, so whatever is taken has
+ * been written to. */
 typedef struct ingot_layout {
     uint8_t *base;
     uint64_t used;
 } ingot_layout;
 
+/* Memory as the block brought it, every page of it touched: for what is written before it is read. */
+static inline void *ingot_take_dirty(ingot_layout *l, uint64_t bytes, uint64_t alignment) {
+    enum { LEAST_PAGE = 4096 };
+    l->used = ingot_align(l->used, alignment);
+    uint8_t *at = l->base ? l->base + l->used : NULL;
+    l->used += bytes; /* arenas are bounded by verify.c: no overflow */
+    if (!at) return NULL;
+    for (uint64_t i = 0; i < bytes; i += LEAST_PAGE) ((volatile uint8_t *)at)[i] = 0;
+    if (bytes) ((volatile uint8_t *)at)[bytes - 1] = 0;
+    return at;
+}
+
+/* Memory of zeros. */
 static inline void *ingot_take(ingot_layout *l, uint64_t count, uint64_t size, uint64_t alignment) {
     l->used = ingot_align(l->used, alignment);
     void *at = l->base ? l->base + l->used : NULL;
-    l->used += count * size; /* records are bounded by the file, arenas by verify.c: no overflow */
-    return at;
+    l->used += count * size; /* records are bounded by the file: no overflow */
+    return at ? memset(at, 0, count * size) : NULL;
 }
 
 /* context.c: what contexts of all backends have in common. First the layout, with *c all NULL when `l` only counts;
  * returns where the context itself goes. */
 ingot_context *ingot_context_lay_out(ingot_layout *l, const ingot_engine *engine, const ingot_bound_program *program,
                                      ingot_context *c);
-/* Fills a context that was laid out in zeroed memory. Storage must be set; inputs and outputs point nowhere yet. */
+/* Fills a context that was laid out. Storage must be set; inputs and outputs point nowhere yet. */
 void ingot_context_fill_in(ingot_context *c, const ingot_engine *engine, const ingot_bound_program *program);
 /* First values of STATE storage, and with `generated` GENERATED storage, in memory of the host. */
 void ingot_context_fill_storage(const ingot_context *c, uint8_t *state, uint8_t *generated);

@@ -48,16 +48,18 @@ static uint32_t has_all(uint32_t word, uint32_t bits) { return (word & bits) == 
 static uint32_t detect(void) {
     enum { XCR0_YMM = 0x06, XCR0_ZMM = 0xe6 }; /* SSE and AVX state; with opmask, ZMM0-15 and ZMM16-31 */
     uint32_t found = BIT(PORTABLE);
-    uint32_t a = 0, b = 0, c1 = 0, d = 0;
-    if (!__get_cpuid(1, &a, &b, &c1, &d)) {
-        return found;
-    }
+    uint32_t last = 0, a = 0, b = 0, c = 0, d = 0;
+    __cpuid(0, last, b, c, d);
+    uint32_t c1 = 0, b7 = 0, c7 = 0, a71 = 0;
+    __cpuid(1, a, b, c1, d);
     if (has_all(c1, bit_SSE4_2)) {
         found |= INGOT_CPU_CRC32C;
     }
-    uint32_t b7 = 0, c7 = 0, d7 = 0, a71 = 0, unused = 0;
-    if (__get_cpuid_count(7, 0, &a, &b7, &c7, &d7) && a >= 1) {
-        __get_cpuid_count(7, 1, &a71, &unused, &unused, &unused);
+    if (last >= 7) {
+        __cpuid_count(7, 0, a, b7, c7, d);
+        if (a >= 1) {
+            __cpuid_count(7, 1, a71, b, c, d);
+        }
     }
     const uint32_t avx512 = 1U << 16 | 1U << 17 | 1U << 30 | 1U << 31; /* F, DQ, BW, VL */
     const uint32_t sha = 1U << 29, vpclmulqdq = 1U << 10, vnni = 1U << 11, avxvnni = 1U << 4, avx512bf16 = 1U << 5;
@@ -113,8 +115,8 @@ static uint32_t detect(void) {
 static uint32_t detect(void) { return BIT(PORTABLE); }
 #endif
 
-/* CPUID traps to the hypervisor of a virtual machine, so it is asked once. Two threads that both find nothing
- * remembered find out the same. */
+/* Asked once: CPUID traps to the hypervisor of a virtual machine, which takes longer than all else in loading a small
+ * engine. Two threads that both find nothing remembered find out the same. */
 static uint32_t detected(void) {
     static _Atomic uint32_t remembered;
     uint32_t found = atomic_load_explicit(&remembered, memory_order_relaxed);
@@ -124,6 +126,9 @@ static uint32_t detected(void) {
     }
     return found;
 }
+
+/* As the library is loaded, so that no engine waits for it. */
+__attribute__((constructor)) static void ask_early(void) { (void)detected(); }
 
 int ingot_cpu_has(ingot_cpu_feature feature) { return (detected() & (uint32_t)feature) != 0; }
 

@@ -1,4 +1,4 @@
-#define _GNU_SOURCE /* MAP_ANONYMOUS, madvise */
+#define _GNU_SOURCE /* MAP_ANONYMOUS, madvise, preadv2 */
 #include "map.h"
 
 #include <errno.h>
@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 static _Alignas(64) const char nothing[64]; /* what an empty file maps to: mmap takes no length of 0 */
@@ -77,6 +78,24 @@ static int copy_locked(ingot_map *map, int fd, const char **failed) {
     return 0;
 }
 
+/* Whether some bytes of the file, from its first to its last, are all in the page cache. */
+static int is_cached(int fd, size_t size) {
+#ifdef RWF_NOWAIT
+    enum { PROBES = 8 };
+    for (size_t i = 0; i < PROBES; ++i) {
+        char byte;
+        const struct iovec to = {.iov_base = &byte, .iov_len = 1};
+        if (preadv2(fd, &to, 1, (off_t)((size - 1) / (PROBES - 1) * i), RWF_NOWAIT) != 1) {
+            return 0;
+        }
+    }
+    return 1;
+#else
+    (void)fd, (void)size;
+    return 0;
+#endif
+}
+
 static int map_pages(ingot_map *map, int fd, const char **failed) {
     /* Plain: faults bring 16 pages and more at a time, and MAP_POPULATE was no faster (25 MiB with its checksum: 1.6 ms
      * either way on ext4, 3.0 against 3.3 ms on tmpfs) but would read all of a file whose constants nobody asks for. */
@@ -84,7 +103,11 @@ static int map_pages(ingot_map *map, int fd, const char **failed) {
     if (bytes == MAP_FAILED) {
         return fail(failed, "mmap", errno);
     }
-    madvise(bytes, map->size, MADV_WILLNEED); /* a cold file is read ahead while the first bytes are checked */
+    /* A cold file is read ahead while the first bytes are checked. For a cached one the advice would take a third as
+     * long as the checksum. */
+    if (!is_cached(fd, map->size)) {
+        madvise(bytes, map->size, MADV_WILLNEED);
+    }
     map->bytes = bytes;
     return 0;
 }

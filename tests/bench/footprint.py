@@ -1,8 +1,9 @@
 """What loading a model costs beside other runtimes: ``python tests/bench/footprint.py``.
 
-Each runtime loads each model and runs it once in a process of its own, three times: *load* is the time from a file to
-something that runs (the runtime's library loaded before), *resident* how much more of the process is in memory then
-than before the runtime was imported. *Library* is what is installed of the runtime: its shared libraries.
+Each runtime loads each model and runs it once in a process of its own, in turn with the others and several times over:
+*load* is the time from a file to something that runs (the runtime's library loaded before), *resident* how much more of
+the process is in memory then than before the runtime was imported; medians. Ingot is measured from Python, as the
+others are, and from C (``ingot-bench``). *Library* is what is installed of the runtime: its shared libraries.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -64,16 +67,40 @@ def library_bytes(runtime: str) -> int:
     return sum(p.stat().st_size for p in folder.rglob("*.so*") if not p.is_symlink())
 
 
-def again(runtime: str, path: Path, inputs: Path, precision: str) -> dict[str, float]:
+def in_process(runtime: str, path: Path, inputs: Path, precision: str) -> dict[str, float]:
+    """What :func:`one` finds in a new process."""
     command = [sys.executable, str(HERE / "footprint.py"), "--one", runtime, str(path), str(inputs), precision]
-    found = [json.loads(subprocess.check_output(command, text=True)) for _ in range(3)]
-    return {key: statistics.median(each[key] for each in found) for key in found[0]}
+    return json.loads(subprocess.check_output(command, text=True))
+
+
+def loaded_from_c(program: Path, path: Path) -> dict[str, float]:
+    """Seconds in which a C program, which :mod:`from_c` has compiled, loads an engine."""
+    from from_c import measured
+
+    return {"load": 1e-6 * measured(program, path, 1)[0]}
+
+
+def medians(measure: dict[str, Callable[[], dict[str, float]]], rounds: int) -> dict[str, dict[str, float]]:
+    """Of so many measurements of each runtime, one after the other; what cannot be measured is said and left out."""
+    found: dict[str, list[dict[str, float]]] = {runtime: [] for runtime in measure}
+    for _ in range(rounds):
+        for runtime in list(found):
+            try:
+                found[runtime].append(measure[runtime]())
+            except (subprocess.CalledProcessError, json.JSONDecodeError) as error:
+                print(f"{runtime} cannot: {error!r:.300}", file=sys.stderr)
+                del found[runtime]
+    return {
+        runtime: {key: statistics.median(each[key] for each in times) for key in times[0]}
+        for runtime, times in found.items()
+    }
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="*")
     parser.add_argument("--precision", choices=("fp32", "int8"), default="fp32")
+    parser.add_argument("--rounds", type=int, default=9, help="processes of each runtime")
     parser.add_argument("--one", nargs=4, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.one:
@@ -82,6 +109,7 @@ def main() -> int:
         return 0
 
     from bench_models import cases
+    from from_c import compiled
     from peers import peers
 
     import ingot
@@ -94,24 +122,32 @@ def main() -> int:
             continue
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
-            model, inputs = case.model(), case.inputs()
-            np.savez(folder / "inputs.npz", **inputs)
-            options = {"calibration": [inputs]} if args.precision == "int8" else {}
-            shapes = [{n: a.shape for n, a in inputs.items()}]
-            ingot.build(model, profiles=shapes, precision=args.precision, **options).save(folder / "model.ingot")
-            found = {"ingot": again("ingot", folder / "model.ingot", folder / "inputs.npz", args.precision)}
+            model, sample, arrays = case.model(), folder / "inputs.npz", case.inputs()
+            np.savez(sample, **arrays)
+            options = {"calibration": [arrays]} if args.precision == "int8" else {}
+            engine = folder / "model.ingot"
+            ingot.build(
+                model, profiles=[{n: a.shape for n, a in arrays.items()}], precision=args.precision, **options
+            ).save(engine)
+            measure: dict[str, Callable[[], dict[str, float]]] = {
+                "ingot": partial(in_process, "ingot", engine, sample, args.precision),
+                "ingot from C": partial(loaded_from_c, compiled(folder), engine),
+            }
             for peer in peers().values():
                 if args.precision not in peer.precisions:
                     continue
                 own = folder / peer.name
                 own.mkdir()
                 try:
-                    path = next(iter(peer.forms(model, inputs, args.precision, own).values()))
-                    found[peer.name] = again(peer.name, path, folder / "inputs.npz", args.precision)
+                    path = next(iter(peer.forms(model, arrays, args.precision, own).values()))
                 except Exception as error:  # whatever the peer raises
                     print(f"{case.name}: {peer.name} cannot: {error!r:.300}", file=sys.stderr)
+                    continue
+                measure[peer.name] = partial(in_process, peer.name, path, sample, args.precision)
+            found = medians(measure, args.rounds)
             for runtime, each in found.items():
-                figures = f"{1e3 * each['load']:.2f} | {each['resident'] / 1e6:.1f}"
+                resident = f"{each['resident'] / 1e6:.1f}" if "resident" in each else "-"
+                figures = f"{1e3 * each['load']:.2f} | {resident}"
                 print(f"| {case.name} | {runtime} | {figures} |", flush=True)
     return 0
 

@@ -68,7 +68,7 @@ static outputs run(const ingot_engine *engine, uint32_t threads, int spoilt) {
     uint8_t *pages = mmap(NULL, memory.host_size + 2 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     CHECK(pages != MAP_FAILED && mprotect(pages + PAGE, memory.host_size, PROT_READ | PROT_WRITE) == 0);
     memory.host = pages + PAGE;
-    memset(memory.host, 0xa5, memory.host_size);
+    memset(memory.host, 0xff, memory.host_size); /* NaN in every type of float, in case a step reads it unwritten */
     memory.host_size--;
     ingot_context *context;
     CHECK(ingot_context_init(engine, &options, &memory, &context, &error) == INGOT_ERR_MEMORY && !context);

@@ -332,7 +332,6 @@ ingot_status ingot_cuda_make(const ingot_engine *engine, const ingot_bound_progr
                           "%llu",
                           PINNED_ALIGN, (unsigned long long)need.pinned_size, DEVICE_ALIGN,
                           (unsigned long long)need.device_size);
-    memset(memory->host, 0, need.host_size);
     ingot_layout l = {.base = memory->host};
     ingot_context pointers = {0};
     ingot_cuda cuda = {.driver = ingot_driver_get(NULL),
