@@ -46,13 +46,12 @@ def load(
     or does not fit the machine, :class:`ArgumentError` for a wrong option.
     """
     options = new(_OPTIONS)
-    wanted = {
-        lib.INGOT_OPEN_LOCK: lock,
-        lib.INGOT_OPEN_CHECK_SHA256: check_sha256,
-        lib.INGOT_OPEN_SAME_BITS: same_bits,
-        lib.INGOT_OPEN_ANY_MACHINE: any_machine,
-    }
-    options.flags = sum(flag for flag, is_wanted in wanted.items() if is_wanted)
+    options.flags = (
+        (lib.INGOT_OPEN_LOCK if lock else 0)
+        | (lib.INGOT_OPEN_CHECK_SHA256 if check_sha256 else 0)
+        | (lib.INGOT_OPEN_SAME_BITS if same_bits else 0)
+        | (lib.INGOT_OPEN_ANY_MACHINE if any_machine else 0)
+    )
     if device is not None:
         if not 0 <= device < 2**16:
             raise ArgumentError(f"device is {device}: give an index from 0 on")
