@@ -69,15 +69,15 @@ def load(
         options.isa = held[-1]
     opened, error = ffi.new(_OPENED), new_error()
     if isinstance(source, (str, os.PathLike)):
-        path = os.fsdecode(source)
-        if "\0" in path:
-            raise ArgumentError(f"{path!r} is no path")
+        path = os.fsencode(source)
+        if b"\0" in path:
+            raise ArgumentError(f"{os.fsdecode(path)!r} is no path")
         try:
-            check(lib.ingot_engine_open_file(os.fsencode(path), options, opened, error), error)
+            check(lib.ingot_engine_open_file(path, options, opened, error), error)
         except IngotError as refusal:
             if refusal.status == "file":  # such a message begins with the path
                 raise
-            raise type(refusal)(f"{path}: {refusal}", refusal.status, refusal.offset) from None
+            raise type(refusal)(f"{os.fsdecode(path)}: {refusal}", refusal.status, refusal.offset) from None
         return Engine(Handle(opened[0], lib.ingot_engine_close))
     if lock:
         raise ArgumentError("lock applies to a file: give its path")
