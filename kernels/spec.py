@@ -233,6 +233,8 @@ class Tactic:
     when: Callable[[NodeView], bool] = lambda node: True
     pack: Mapping[int, Callable[[NodeView, np.ndarray], np.ndarray]] = field(default_factory=dict)
     workspace: Callable[[NodeView], int] = lambda node: 0
+    #: bytes that every context makes of constants, for itself
+    made: Callable[[NodeView], int] = lambda node: 0
     #: operands that may be rows inside a wider tensor (``pitch`` larger than the last extent)
     pitched_inputs: tuple[int, ...] = ()
     pitched_outputs: tuple[int, ...] = ()

@@ -1,8 +1,9 @@
-"""Plans whose packed constants stay within bounds: some tactics store weights transformed, and larger."""
+"""Plans whose weights stay in bounds: some tactics store them transformed, and larger, or let contexts do it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from ingot.builder.ir import Graph, Node
 from ingot.builder.tuning.candidates import Option
@@ -10,15 +11,25 @@ from ingot.builder.tuning.choose import Choice, Plan, choose
 from ingot.builder.tuning.costs import Costs
 from ingot.kernels.spec import Tactic
 
-#: how many times the bytes of the constants that the defaults store
-LIMIT = 2.0
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How large weights may become.
+
+    ``stored``: how many times the bytes of the constants that the defaults store. ``made``: the bytes that a context
+    makes for itself, which take time when it is made and memory of each: what is worth it fits into caches.
+    """
+
+    stored: float = 2.0
+    made: int = 4 << 20
 
 
+@dataclass
 class _Sizes:
-    """Bytes of a node's constants as a tactic stores them; equal nodes are looked at once."""
+    """Bytes of a node's constants as a tactic stores them, and as a context makes them; equal nodes are looked at
+    once."""
 
-    def __init__(self) -> None:
-        self.known: dict[tuple, int] = {}
+    known: dict[tuple, int] = field(default_factory=dict)
 
     def of(self, node: Node, tactic: Tactic) -> int:
         kinds = tuple(v.type if v is not None and v.is_constant else None for v in node.inputs)
@@ -37,22 +48,38 @@ class _Sizes:
             return 0
         return self.of(choice.node, option.tactic) - self.of(choice.node, choice.default.tactic)
 
+    def made(self, choice: Choice, option: Option) -> int:
+        """Bytes that a context makes."""
+        return 0 if option.tactic is None or option.absorbs else option.tactic.made(choice.node)
 
-def choose_within(graph: Graph, options: Mapping[Node, Sequence[Option]], costs: Costs, limit: float = LIMIT) -> Plan:
-    """The cheapest options, and where those store more than ``limit`` times what the defaults do: without the ones that
-    save the least time a byte."""
+
+def choose_within(graph: Graph, options: Mapping[Node, Sequence[Option]], costs: Costs, limits: Limits) -> Plan:
+    """The cheapest options, and where those need more than ``limits``: without the ones that save the least time a
+    byte."""
     left, sizes = dict(options), _Sizes()
     while True:
         plan = choose(graph, left, costs)
         usual = sum(sizes.of(choice.node, choice.default.tactic) for choice in plan.choices)
-        growing = [(choice, sizes.growth(choice, choice.option)) for choice in plan.choices]
-        excess = sum(more for _, more in growing) - (limit - 1) * usual
-        if excess <= 0:
+        dropped = [
+            *_beyond(plan, sizes.growth, (limits.stored - 1) * usual, costs),
+            *_beyond(plan, sizes.made, limits.made, costs),
+        ]
+        if not dropped:
             return plan
-        growing = [(choice, more) for choice, more in growing if more > 0]
-        growing.sort(key=lambda pair: (costs.of(pair[0].default.candidate).ns - pair[0].cost.ns) / pair[1])
-        for choice, more in growing:
-            left[choice.node] = [o for o in left[choice.node] if sizes.growth(choice, o) < more]
-            excess -= more
-            if excess <= 0:
-                break
+        for choice, more, size in dropped:
+            left[choice.node] = [o for o in left[choice.node] if size(choice, o) < more]
+
+
+def _beyond(
+    plan: Plan, size: Callable[[Choice, Option], int], room: float, costs: Costs
+) -> Iterator[tuple[Choice, int, Callable[[Choice, Option], int]]]:
+    """The choices for which there is no room, those that save the least time a byte first, with their bytes."""
+    needs = [(choice, size(choice, choice.option)) for choice in plan.choices]
+    excess = sum(bytes for _, bytes in needs) - room
+    needs = [(choice, bytes) for choice, bytes in needs if bytes > 0]
+    needs.sort(key=lambda pair: (costs.of(pair[0].default.candidate).ns - pair[0].cost.ns) / pair[1])
+    for choice, bytes in needs:
+        if excess <= 0:
+            return
+        yield choice, bytes, size
+        excess -= bytes

@@ -13,7 +13,7 @@ from typing import Protocol
 from ingot._kernel import kernels
 from ingot.builder.ir import Graph, Node
 from ingot.builder.tuning import apply
-from ingot.builder.tuning.budget import choose_within
+from ingot.builder.tuning.budget import Limits, choose_within
 from ingot.builder.tuning.cache import PLAN, Outdated, TimingCache, as_kept, usable
 from ingot.builder.tuning.candidates import ABSORBED, Option, options_of, unique
 from ingot.builder.tuning.choose import Plan, conversions, defaults
@@ -156,7 +156,7 @@ class Tuner:
     def _plan(self, graph: Graph, options: Mapping[Node, Sequence[Option]]) -> Plan:
         every = [option.candidate for choices in options.values() for option in choices if option.candidate]
         self.costs.calibrate(candidate for group in unique(every).values() for candidate in group)
-        return choose_within(graph, options, self.costs)
+        return choose_within(graph, options, self.costs, Limits())
 
     def _measure(self, candidates: Sequence[Candidate], between: int, *, again: bool = False) -> int:
         """Measure them, keep what was measured whatever happens; how many there were."""

@@ -65,7 +65,7 @@ typedef struct ingot_conv_winograd_params {
     int32_t tile;  /* 2 or 4: output pixels of a tile, along both axes */
     int32_t block; /* tiles of a work unit, 1 to 256 */
     int32_t slice; /* panels of output channels of a work unit, 1 to 64 */
-    int32_t reserved;
+    int32_t made;  /* 1: weights are those of the windows, transformed when a context is made; float32, tiles of 4 */
 } ingot_conv_winograd_params;
 /* cffi:end */
 

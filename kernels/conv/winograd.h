@@ -57,8 +57,18 @@ typedef struct ingot_winograd_plan {
     int64_t panels, slices, slice; /* slice: panels of one */
     int64_t in_pitch, in_stride;   /* elements from a tile's transformed inputs to the next tile's, position's */
     int64_t product_pitch, product_stride; /* the same of products */
+    const float *weights;                  /* that this context has made, or NULL: those of the operand */
     float zeros[];                         /* a pixel outside the image, in whole panels of channels */
 } ingot_winograd_plan;
+
+/* Floats of the weights of so many panels, all positions of tiles of 4. */
+static inline int64_t ingot_winograd_weights(int64_t panels, int64_t channels) {
+    return panels * INGOT_WINOGRAD_POSITIONS * channels * INGOT_GEMM_NR;
+}
+
+/* to[panel][position][channel] = G g G' of from[panel][tap][channel], 16 columns each: by float64 and rounded once, the
+ * bits that the builder stores otherwise. */
+void ingot_winograd_make_weights(const float *from, int64_t panels, int64_t channels, float *to);
 
 /* What operands of type `dtype` are refused for, but for the weights, or NULL. */
 const char *ingot_winograd_check(const ingot_call *call, uint8_t dtype, ingot_conv_shape *shape);

@@ -16,7 +16,7 @@ from ingot.kernels.common.half import from_bfloat16, pack_half, takes_weights, t
 from ingot.kernels.spec import DType, NodeView, Tactic
 
 from .attrs import ConvAttrs, HalfConvAttrs, QConvAttrs, conv_params
-from .panels import pack_panels
+from .panels import pack_conv, pack_panels
 
 #: tile -> finite points of the polynomials; as in winograd.h
 POINTS = {2: (0.0, 1.0, -1.0), 4: (0.0, 0.625, -0.625, 1.5, -1.5)}
@@ -81,8 +81,14 @@ def _slides(attrs: ConvAttrs) -> bool:
     return plain and flat and attrs.kernel[-2:] == (3, 3)
 
 
-def _params(tile: int, block: int, slice_panels: int) -> Callable[[NodeView], dict[str, Any]]:
-    return lambda node: {"conv": conv_params(node), "tile": tile, "block": block, "slice": slice_panels}
+def _params(tile: int, block: int, slice_panels: int, made: int = 0) -> Callable[[NodeView], dict[str, Any]]:
+    return lambda node: {"conv": conv_params(node), "tile": tile, "block": block, "slice": slice_panels, "made": made}
+
+
+def made_bytes(node: NodeView) -> int:
+    """The transformed weights of tiles of 4x4."""
+    out, channels = node.inputs[1].type.shape[:2]
+    return -(-out // 16) * 36 * channels * 16 * 4
 
 
 #: what transforms cost a tile and channel, of inputs and of results, in multiply-adds; as measured on Zen 4
@@ -105,18 +111,20 @@ def efficiency(node: NodeView, tile: int) -> float:
     return _PRODUCTS * pixels * 9 * channels * columns / (tiles * (products + inputs * channels + results * columns))
 
 
-def _tactic(tile: int, block: int, slice_panels: int) -> Tactic:
+def _tactic(tile: int, block: int, slice_panels: int, *, made: bool = False) -> Tactic:
+    """``made``: of the weights as the default stores them every context makes its own."""
     return Tactic(
         kernel="conv_f32_winograd",
         params_type="ingot_conv_winograd_params",
-        params=_params(tile, block, slice_panels),
+        params=_params(tile, block, slice_panels, int(made)),
         when=fits,
-        pack={1: lambda node, w: pack_winograd(w, tile)},
+        pack={1: pack_conv if made else lambda node, w: pack_winograd(w, tile)},
+        made=made_bytes if made else lambda node: 0,
         pitched_inputs=(0, 3),
         pitched_outputs=(0,),
         inplace=(3,),
         numerics="fast",
-        variant=f"tile={tile} block={block}",
+        variant=f"tile={tile} block={block}{' weights=made' if made else ''}",
         efficiency=lambda node, target: efficiency(node, tile),
     )
 
@@ -137,4 +145,11 @@ def _bf16_tactic(block: int, slice_panels: int) -> Tactic:
     )
 
 
-TACTICS = (_tactic(4, 20, 2), _tactic(2, 20, 2), _bf16_tactic(20, 4), _bf16_tactic(40, 4), _bf16_tactic(20, 8))
+TACTICS = (
+    _tactic(4, 20, 2),
+    _tactic(4, 20, 2, made=True),
+    _tactic(2, 20, 2),
+    _bf16_tactic(20, 4),
+    _bf16_tactic(40, 4),
+    _bf16_tactic(20, 8),
+)

@@ -1,7 +1,8 @@
 /* conv_f32_winograd: minimal filtering, see winograd.h.
  *
- * weights: G g G' in panels, [ceil(O / 16)][(m + 2)^2][C][16]. A work unit is a block of tiles by a slice of panels;
- * those of one block follow each other, so that a thread transforms a block's inputs once. */
+ * weights: G g G' in panels, [ceil(O / 16)][(m + 2)^2][C][16], or as conv_f32_n16 has them, [ceil(O / 16)][9][C][16]:
+ * then each context makes its own of them. A work unit is a block of tiles by a slice of panels; those of one block
+ * follow each other, so that a thread transforms a block's inputs once. */
 #include "integers.h"
 #include "winograd_impl.h"
 
@@ -46,8 +47,11 @@ const char *ingot_winograd_check(const ingot_call *call, uint8_t dtype, ingot_co
         return reason;
     }
     if ((p->tile != 2 && p->tile != 4) || p->block < 1 || p->block > MOST_BLOCK || p->slice < 1 ||
-        p->slice > MOST_SLICE || p->reserved != 0) {
+        p->slice > MOST_SLICE || p->made < 0 || p->made > (dtype == INGOT_F32 && p->tile == 4)) {
         return "conv: tiles";
+    }
+    if (p->made && call->in[INGOT_CONV_W].storage != INGOT_STORAGE_CONSTANT) {
+        return "conv: weights to be transformed are not constants"; /* prepare reads them */
     }
     reason = ingot_conv_shape_check(call, 9, s);
     if (reason != NULL) {
@@ -74,8 +78,8 @@ static const char *winograd_check(const ingot_call *call) {
         return reason;
     }
     if (w->dtype != INGOT_F32 || w->rank != 4 || w->pitch != LANES || w->dims[3] != LANES ||
-        w->dims[0] != ingot_ceil_div(s.out_channels, LANES) || w->dims[1] != (p->tile + 2) * (p->tile + 2) ||
-        w->dims[2] != s.in_channels) {
+        w->dims[0] != ingot_ceil_div(s.out_channels, LANES) ||
+        w->dims[1] != (p->made ? 9 : (p->tile + 2) * (p->tile + 2)) || w->dims[2] != s.in_channels) {
         return "conv: weights";
     }
     return NULL;
@@ -91,16 +95,30 @@ static uint64_t zeros_bytes(const ingot_winograd_plan *plan) {
     return (uint64_t)ingot_ceil_div(plan->shape.in_channels, LANES) * LANES * sizeof(float);
 }
 
+/* Where in the state the weights of this context begin: whole cache lines. */
+static uint64_t weights_offset(const ingot_winograd_plan *plan) {
+    return (sizeof *plan + zeros_bytes(plan) + 63) / 64 * 64;
+}
+
 uint64_t ingot_winograd_state_size(const ingot_call *call) {
+    const ingot_conv_winograd_params *p = call->params;
     ingot_winograd_plan plan;
     ingot_winograd_plan_make(call, &plan);
-    return sizeof plan + zeros_bytes(&plan);
+    const int64_t made = p->made ? ingot_winograd_weights(plan.panels, plan.shape.in_channels) : 0;
+    return weights_offset(&plan) + (uint64_t)made * sizeof(float);
 }
 
 void ingot_winograd_prepare(const ingot_call *call) {
+    const ingot_conv_winograd_params *p = call->params;
     ingot_winograd_plan *plan = call->state;
     ingot_winograd_plan_make(call, plan);
     memset(plan->zeros, 0, (size_t)zeros_bytes(plan));
+    plan->weights = NULL;
+    if (p->made) {
+        float *weights = (float *)(void *)((uint8_t *)plan + weights_offset(plan));
+        ingot_winograd_make_weights(call->in[INGOT_CONV_W].data, plan->panels, plan->shape.in_channels, weights);
+        plan->weights = weights;
+    }
 }
 
 static uint64_t winograd_scratch_size(const ingot_call *call) {
@@ -250,7 +268,7 @@ int ingot_conv_winograd_run(const ingot_call *call, uint32_t begin, uint32_t end
                             const ingot_winograd_isa *isa) {
     const ingot_winograd_plan *plan = call->state;
     const ingot_conv_shape *s = &plan->shape;
-    const float *weights = call->in[INGOT_CONV_W].data;
+    const float *weights = plan->weights != NULL ? plan->weights : call->in[INGOT_CONV_W].data;
     float *inputs = scratch, *products = inputs + plan->positions * plan->in_stride;
     float *discard = products + plan->positions * plan->product_stride;
     int64_t transformed = -1, first = 0, count = 0;

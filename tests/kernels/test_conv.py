@@ -190,6 +190,28 @@ def test_minimal_filtering(case: Any, seed: int, tile: int, block: int, panels: 
     check_f32("conv_f32_winograd", case, seed, tile=tile, block=block, slice=panels)
 
 
+@common
+@given(windows(), seeds, st.sampled_from([1, 10, 256]))
+def test_minimal_filtering_with_weights_made_for_a_context(case: Any, seed: int, block: int) -> None:
+    """The bits that weights give which the builder has transformed."""
+    params, shape, fan_in, fan_out = case
+    rng = np.random.default_rng(seed)
+    w = rng.standard_normal((fan_out, fan_in, 1, 3, 3)).astype(np.float32)
+    x = rng.standard_normal(shape).astype(np.float32)
+    out = convolve(x, w, params).shape
+    conv = params | {"activation": {"kind": 0}}
+    node = SimpleNamespace(attrs=SimpleNamespace(groups=1))
+    for isa in available_isas("conv_f32_winograd"):
+        results = []
+        for made, packed in enumerate((pack_winograd(w, 4), pack_conv(node, w))):
+            fields = {"conv": conv, "tile": 4, "block": block, "slice": 2, "made": made}
+            operands, y = [x, aligned(packed), None, None], empty(out, np.float32)
+            described = make_params("ingot_conv_winograd_params", fields)
+            run_kernel("conv_f32_winograd", operands, [y], described, isa=isa, constant=[1])
+            results.append(y)
+        np.testing.assert_array_equal(*results, err_msg=isa)
+
+
 WINDOW = {"kernel": [1, 3, 3], "strides": [1] * 3, "dilations": [1] * 3, "pads_begin": [0, 1, 1], "pads_end": [0, 1, 1]}
 
 
@@ -198,6 +220,9 @@ WINDOW = {"kernel": [1, 3, 3], "strides": [1] * 3, "dilations": [1] * 3, "pads_b
     [
         ({"tile": 3}, {}),
         ({"tile": 2}, {}),  # the weights are those of 4
+        ({"made": 1}, {}),  # they are transformed already
+        ({"made": 2}, {}),
+        ({"made": -1}, {}),
         ({"block": 0}, {}),
         ({"block": 257}, {}),
         ({"slice": 0}, {}),
@@ -214,11 +239,21 @@ def test_minimal_filtering_refuses_what_does_not_fit(change: dict[str, int], con
 
     def run(change: dict[str, int], conv: dict[str, Any]) -> None:
         params = {"conv": WINDOW | {"groups": 1} | conv, "tile": 4, "block": 20, "slice": 2} | change
-        run_kernel("conv_f32_winograd", [x, w, None, None], [y], make_params("ingot_conv_winograd_params", params))
+        described = make_params("ingot_conv_winograd_params", params)
+        run_kernel("conv_f32_winograd", [x, w, None, None], [y], described, constant=[1])
 
     run({}, {})
     with pytest.raises(IngotError, match="conv"):
         run(change, conv)
+
+
+def test_weights_that_a_context_would_transform_are_constants() -> None:
+    x, y, w = empty((1, 4, 4, 4), np.float32), empty((1, 4, 4, 4), np.float32), empty((1, 9, 4, 16), np.float32)
+    params = {"conv": WINDOW | {"groups": 1}, "tile": 4, "block": 20, "slice": 2, "made": 1}
+    call = "conv_f32_winograd", [x, w, None, None], [y], make_params("ingot_conv_winograd_params", params)
+    run_kernel(*call, constant=[1])
+    with pytest.raises(IngotError, match="not constants"):
+        run_kernel(*call)
 
 
 def check_s8(kernel: str, case: Any, seed: int, input_zero: int, output_zero: int) -> None:
