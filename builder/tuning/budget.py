@@ -26,7 +26,7 @@ class Limits:
 
 @dataclass
 class _Sizes:
-    """Bytes of a node's constants as a tactic stores them, and as a context makes them; equal nodes are looked at
+    """Bytes of a node's constants as a tactic stores them, and what contexts make of them; equal nodes are looked at
     once."""
 
     known: dict[tuple, int] = field(default_factory=dict)
@@ -66,20 +66,21 @@ def choose_within(graph: Graph, options: Mapping[Node, Sequence[Option]], costs:
         ]
         if not dropped:
             return plan
-        for choice, more, size in dropped:
-            left[choice.node] = [o for o in left[choice.node] if size(choice, o) < more]
+        for choice, need, size in dropped:
+            left[choice.node] = [o for o in left[choice.node] if size(choice, o) < need]
 
 
 def _beyond(
     plan: Plan, size: Callable[[Choice, Option], int], room: float, costs: Costs
 ) -> Iterator[tuple[Choice, int, Callable[[Choice, Option], int]]]:
-    """The choices for which there is no room, those that save the least time a byte first, with their bytes."""
+    """The choices for which there is no room, those that save the least time a byte first: with their bytes, and how
+    these are counted."""
     needs = [(choice, size(choice, choice.option)) for choice in plan.choices]
-    excess = sum(bytes for _, bytes in needs) - room
-    needs = [(choice, bytes) for choice, bytes in needs if bytes > 0]
+    excess = sum(need for _, need in needs) - room
+    needs = [(choice, need) for choice, need in needs if need > 0]
     needs.sort(key=lambda pair: (costs.of(pair[0].default.candidate).ns - pair[0].cost.ns) / pair[1])
-    for choice, bytes in needs:
+    for choice, need in needs:
         if excess <= 0:
             return
-        yield choice, bytes, size
-        excess -= bytes
+        yield choice, need, size
+        excess -= need

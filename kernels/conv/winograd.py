@@ -1,5 +1,8 @@
 """Minimal filtering of windows of 3x3: a quarter of the multiplications (tiles of 4x4), or four ninths (2x2).
 
+Transformed weights are four times as large (4x4), or 16/9 times (2x2). Those of 4x4 need not be stored: a context can
+make them of what the default kernel reads, the same bits.
+
 Of bfloat16 there are tiles of 2x2 alone. The error of a layer, its result rounded, is then 4.3e-3 of the result's norm,
 where products of the windows have 2.4e-3; with tiles of 4x4 it would be 1.1e-2.
 """
