@@ -68,7 +68,7 @@ def load(
         held.append(ffi.new("char[]", isa.encode()))
         options.isa = held[-1]
     opened, error = ffi.new(_OPENED), new_error()
-    if isinstance(source, (str, os.PathLike)):
+    if isinstance(source, str) or hasattr(source, "__fspath__"):
         path = os.fsencode(source)
         if b"\0" in path:
             raise ArgumentError(f"{os.fsdecode(path)!r} is no path")
