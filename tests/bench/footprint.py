@@ -147,7 +147,7 @@ def main() -> int:
             found = medians(measure, args.rounds)
             for runtime, each in found.items():
                 resident = f"{each['resident'] / 1e6:.1f}" if "resident" in each else "-"
-                figures = f"{1e3 * each['load']:.2f} | {resident}"
+                figures = f"{1e3 * each['load']:.3f} | {resident}"
                 print(f"| {case.name} | {runtime} | {figures} |", flush=True)
     return 0
 
