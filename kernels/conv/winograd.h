@@ -15,6 +15,10 @@
 #include "conv_shape.h"
 #include "gemm_half.h"
 
+/* The points of m = 4 beside 0 and infinity are these and their negatives. */
+#define INGOT_WINOGRAD_A 0.625f
+#define INGOT_WINOGRAD_B 1.5f
+
 /* Of the largest tile: its side, its pixels, the positions of its patch. */
 enum {
     INGOT_WINOGRAD_MOST = 4,

@@ -2,9 +2,8 @@
 #include "vec16.h"
 #include "winograd.h"
 
-/* The points beside 0 and infinity, and their squares. */
-#define POINT_A 0.625f
-#define POINT_B 1.5f
+#define POINT_A INGOT_WINOGRAD_A
+#define POINT_B INGOT_WINOGRAD_B
 #define A2 (POINT_A * POINT_A)
 #define B2 (POINT_B * POINT_B)
 

@@ -5,7 +5,8 @@ enum { SIDE = INGOT_WINOGRAD_MOST + 2, WINDOW = 3, LANES = INGOT_GEMM_NR };
 
 /* G: the window as a polynomial at each point, over what the others make of the point. */
 static void window_matrix(double g[SIDE][WINDOW]) {
-    static const double points[SIDE - 1] = {0, 0.625, -0.625, 1.5, -1.5};
+    static const double points[SIDE - 1] = {0, INGOT_WINOGRAD_A, -INGOT_WINOGRAD_A, INGOT_WINOGRAD_B,
+                                            -INGOT_WINOGRAD_B};
     for (int i = 0; i < SIDE - 1; i++) {
         double others = 1;
         for (int j = 0; j < SIDE - 1; j++) {

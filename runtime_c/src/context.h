@@ -72,24 +72,26 @@ typedef struct ingot_layout {
     uint64_t used;
 } ingot_layout;
 
-/* Memory as the block brought it, every page of it touched: for what is written before it is read. */
-static inline void *ingot_take_dirty(ingot_layout *l, uint64_t bytes, uint64_t alignment) {
-    enum { LEAST_PAGE = 4096 };
-    l->used = ingot_align(l->used, alignment);
-    uint8_t *at = l->base ? l->base + l->used : NULL;
-    l->used += bytes; /* arenas are bounded by verify.c: no overflow */
-    if (!at) return NULL;
-    for (uint64_t i = 0; i < bytes; i += LEAST_PAGE) ((volatile uint8_t *)at)[i] = 0;
-    if (bytes) ((volatile uint8_t *)at)[bytes - 1] = 0;
-    return at;
+/* Sizes are bounded by the file, arenas by verify.c: no overflow. */
+static inline uint8_t *ingot_reserve(ingot_layout *l, uint64_t bytes, uint64_t alignment) {
+    const uint64_t at = ingot_align(l->used, alignment);
+    l->used = at + bytes;
+    return l->base ? l->base + at : NULL;
 }
 
 /* Memory of zeros. */
 static inline void *ingot_take(ingot_layout *l, uint64_t count, uint64_t size, uint64_t alignment) {
-    l->used = ingot_align(l->used, alignment);
-    void *at = l->base ? l->base + l->used : NULL;
-    l->used += count * size; /* records are bounded by the file: no overflow */
+    uint8_t *at = ingot_reserve(l, count * size, alignment);
     return at ? memset(at, 0, count * size) : NULL;
+}
+
+/* Memory as the block brought it, every page of it touched: for what is written before it is read. */
+static inline void *ingot_take_dirty(ingot_layout *l, uint64_t bytes, uint64_t alignment) {
+    enum { LEAST_PAGE = 4096 };
+    volatile uint8_t *at = ingot_reserve(l, bytes, alignment);
+    for (uint64_t i = 0; at && i < bytes; i += LEAST_PAGE) at[i] = 0;
+    if (at && bytes) at[bytes - 1] = 0;
+    return (void *)(uintptr_t)at;
 }
 
 /* context.c: what contexts of all backends have in common. First the layout, with *c all NULL when `l` only counts;

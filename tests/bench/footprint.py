@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -96,6 +97,38 @@ def medians(measure: dict[str, Callable[[], dict[str, float]]], rounds: int) -> 
     }
 
 
+def measured_case(case: Any, precision: str, rounds: int, program: Path) -> dict[str, dict[str, float]]:
+    """What each runtime that can run the model needs; ``program`` loads engines from C."""
+    from peers import peers
+
+    import ingot
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        model, inputs = case.model(), case.inputs()
+        engine, sample = folder / "model.ingot", folder / "inputs.npz"
+        np.savez(sample, **inputs)
+        options = {"calibration": [inputs]} if precision == "int8" else {}
+        shapes = [{n: a.shape for n, a in inputs.items()}]
+        ingot.build(model, profiles=shapes, precision=precision, **options).save(engine)
+        measure: dict[str, Callable[[], dict[str, float]]] = {
+            "ingot": partial(in_process, "ingot", engine, sample, precision),
+            "ingot from C": partial(loaded_from_c, program, engine),
+        }
+        for peer in peers().values():
+            if precision not in peer.precisions:
+                continue
+            own = folder / peer.name
+            own.mkdir()
+            try:
+                path = next(iter(peer.forms(model, inputs, precision, own).values()))
+            except Exception as error:  # whatever the peer raises
+                print(f"{case.name}: {peer.name} cannot: {error!r:.300}", file=sys.stderr)
+                continue
+            measure[peer.name] = partial(in_process, peer.name, path, sample, precision)
+        return medians(measure, rounds)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="*")
@@ -112,43 +145,17 @@ def main() -> int:
     from from_c import compiled
     from peers import peers
 
-    import ingot
-
     for runtime in ("ingot", *peers()):
         print(f"library {runtime}: {library_bytes(runtime) / 1e6:.2f} MB")
     print("\n| model | runtime | load, ms | resident, MB |\n| --- | --- | --- | --- |")
-    for case in cases():
-        if not fnmatch.fnmatch(case.name, args.model):
-            continue
-        with tempfile.TemporaryDirectory() as name:
-            folder = Path(name)
-            model, sample, arrays = case.model(), folder / "inputs.npz", case.inputs()
-            np.savez(sample, **arrays)
-            options = {"calibration": [arrays]} if args.precision == "int8" else {}
-            engine = folder / "model.ingot"
-            ingot.build(
-                model, profiles=[{n: a.shape for n, a in arrays.items()}], precision=args.precision, **options
-            ).save(engine)
-            measure: dict[str, Callable[[], dict[str, float]]] = {
-                "ingot": partial(in_process, "ingot", engine, sample, args.precision),
-                "ingot from C": partial(loaded_from_c, compiled(folder), engine),
-            }
-            for peer in peers().values():
-                if args.precision not in peer.precisions:
-                    continue
-                own = folder / peer.name
-                own.mkdir()
-                try:
-                    path = next(iter(peer.forms(model, arrays, args.precision, own).values()))
-                except Exception as error:  # whatever the peer raises
-                    print(f"{case.name}: {peer.name} cannot: {error!r:.300}", file=sys.stderr)
-                    continue
-                measure[peer.name] = partial(in_process, peer.name, path, sample, args.precision)
-            found = medians(measure, args.rounds)
-            for runtime, each in found.items():
+    with tempfile.TemporaryDirectory() as tools:
+        program = compiled(Path(tools))
+        for case in cases():
+            if not fnmatch.fnmatch(case.name, args.model):
+                continue
+            for runtime, each in measured_case(case, args.precision, args.rounds, program).items():
                 resident = f"{each['resident'] / 1e6:.1f}" if "resident" in each else "-"
-                figures = f"{1e3 * each['load']:.3f} | {resident}"
-                print(f"| {case.name} | {runtime} | {figures} |", flush=True)
+                print(f"| {case.name} | {runtime} | {1e3 * each['load']:.3f} | {resident} |", flush=True)
     return 0
 
 
